@@ -1,0 +1,36 @@
+#pragma once
+// The implementations that compete for a contraction, and the rule that picks one untuned.
+
+#include "codegen/group.h"
+#include "codegen/lowering.h"
+
+namespace netc {
+
+using ContractionShape = std::variant<Conv2d, Linear>;
+
+/// One implementation of a family (`conv2d_forward`, `linear_data_gradient`, ...).
+struct Candidate {
+  std::string family;
+  std::string function; ///< Of codegen/device; the name in tuning.json.
+  std::string header;
+  int64_t (*workspace)(const ContractionShape&, int threads); ///< Bytes.
+  /// Whether it can and should run this shape untuned; the first of a family that says yes is the
+  /// default.
+  bool (*preferred)(const ContractionShape&);
+};
+
+const std::vector<Candidate>& candidates();
+
+/// The candidate of that name, or the default of the family when `function` is empty. An unknown
+/// name raises InternalError.
+const Candidate& find_candidate(const std::string& family, const std::string& function,
+                                const ContractionShape& shape);
+
+/// All candidates of the contraction's family, the default first.
+std::vector<const Candidate*> candidates_for(const std::string& family,
+                                             const ContractionShape& shape);
+
+LoweredNode lower_contraction(const Node& node, const Group& group,
+                              const LoweringOptions& options);
+
+} // namespace netc

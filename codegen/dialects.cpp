@@ -1,0 +1,33 @@
+#include "codegen/printer.h"
+
+namespace netc {
+
+const Dialect& cpu_dialect() {
+  static const Dialect dialect{
+      .name = "cpu",
+      .extension = "cpp",
+      .parallel = "for (long item = netc::first_item({items}, thread.index, thread.count),\n"
+                  "            end = netc::first_item({items}, thread.index + 1, thread.count);\n"
+                  "       item < end; ++item)",
+      .lanes = "for (int {name} = {lo}; {name} < {hi}; ++{name})",
+      .after_lanes = "",
+      .before_lanes = "#pragma GCC ivdep",
+      .alloc = "alignas(64) {type} {name}[{count}];",
+      .split_at_barriers = false};
+  return dialect;
+}
+
+const Dialect& cuda_dialect() {
+  static const Dialect dialect{
+      .name = "cuda",
+      .extension = "cu",
+      .parallel = "for (long item = netc::block(); item < {items}; item += netc::blocks())",
+      .lanes = "for (int {name} = {lo} + netc::lane(); {name} < {hi}; {name} += netc::lanes())",
+      .after_lanes = "netc::barrier();",
+      .before_lanes = "",
+      .alloc = "{type}* const {name} = netc::shared_array<{type}>({offset});",
+      .split_at_barriers = true};
+  return dialect;
+}
+
+} // namespace netc

@@ -1,0 +1,39 @@
+#pragma once
+// A node or the body of a fused node, seen alike: members over operands and results of the kernel.
+
+#include "ir/lowering.h"
+
+#include <functional>
+#include <unordered_map>
+
+namespace netc {
+
+/// The operators one kernel computes, and how their values meet its buffers.
+struct Group {
+  std::vector<const Node*> members;   ///< In execution order, without arguments.
+  std::vector<const Value*> operands; ///< Of the graph: what the kernel reads.
+  std::vector<const Value*> results;  ///< Of the graph: what it writes.
+  /// Buffer name of each value that is an operand or result, in terms of the members' values.
+  std::unordered_map<const Value*, std::string> buffers;
+  std::vector<const Value*> member_results; ///< The members' values behind `results`.
+};
+
+Group make_group(const Node& node, const std::function<bool(const Value&)>& is_used);
+
+/// The group's buffers as kernel parameters, with their types and layouts.
+std::vector<kernel::Param> group_params(const Group& group);
+
+/// The parameters by element rather than by dimension: images as [pixels, channels].
+TensorType flat_type(const Value& value);
+
+/// Logical (row-major) index of channel `c` of a pixel in a tensor of that shape.
+kernel::Expr logical_index(const Shape& shape, kernel::Expr n, kernel::Expr h, kernel::Expr w,
+                           kernel::Expr c);
+
+/// Maps and windows: one kernel over the pixels of the last member.
+kernel::Kernel lower_pixels(const Group& group, const std::string& name);
+
+/// The maps behind the contraction `group.members[0]`, as statements over a run of channels.
+std::vector<kernel::Stmt> lower_epilogue(const Group& group);
+
+} // namespace netc

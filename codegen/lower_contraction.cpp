@@ -1,0 +1,168 @@
+// Contractions: the constants of their template, and the epilogue that follows them.
+
+#include "codegen/candidates.h"
+#include "codegen/group.h"
+#include "codegen/lowering.h"
+
+#include "ir/ops.h"
+
+namespace netc {
+
+namespace {
+
+using kernel::Body;
+using kernel::Expr;
+using kernel::load;
+using kernel::StmtKind;
+using kernel::var;
+
+/// Blocks of a reduced dimension in exact mode on one device.
+constexpr int exact_blocks = 8;
+
+int to_int(int64_t value) { return static_cast<int>(value); }
+
+Conv2d conv2d_shape(const Node& node, bool exact) {
+  const Shape* x = &node.operands[0]->type.shape;
+  const Shape* w = &node.operands[1]->type.shape;
+  if (node.op == &ops::conv2d_data_gradient)
+    x = &node.result()->type.shape;
+  else if (node.op == &ops::conv2d_weight_gradient)
+    w = &node.result()->type.shape;
+  const auto &stride = node.attrs.integers("stride"), &pad = node.attrs.integers("pad"),
+             &dilation = node.attrs.integers("dilation");
+  Conv2d c{.batch = to_int((*x)[0]),
+           .in_height = to_int((*x)[2]),
+           .in_width = to_int((*x)[3]),
+           .in_channels = to_int((*x)[1]),
+           .out_channels = to_int((*w)[0]),
+           .kernel_height = to_int((*w)[2]),
+           .kernel_width = to_int((*w)[3])};
+  c.groups = to_int(node.attrs.integer("groups"));
+  c.stride_height = to_int(stride[0]), c.stride_width = to_int(stride[1]);
+  c.dilation_height = to_int(dilation[0]), c.dilation_width = to_int(dilation[1]);
+  c.pad_top = to_int(pad[0]), c.pad_left = to_int(pad[1]);
+  c.pad_bottom = to_int(pad[2]), c.pad_right = to_int(pad[3]);
+  c.exact_blocks = exact ? exact_blocks : 0;
+  return c;
+}
+
+Linear linear_shape(const Node& node, bool exact) {
+  const Shape& first = node.operands[0]->type.shape;
+  const Shape& result = node.result()->type.shape;
+  Linear l{.batch = to_int(first[0]), .in_features = 0, .out_features = 0};
+  if (node.op == &ops::linear_weight_gradient) {
+    l.out_features = to_int(result[0]);
+    l.in_features = to_int(result[1]);
+  } else {
+    bool forward = node.op == &ops::linear;
+    l.in_features = to_int(forward ? first[1] : result[1]);
+    l.out_features = to_int(forward ? result[1] : first[1]);
+  }
+  l.exact_blocks = exact ? exact_blocks : 0;
+  return l;
+}
+
+/// Maps over the run of channels [channel, channel + count) of one pixel.
+class EpilogueElements : public kernel::MapContext {
+public:
+  using Read = std::function<Expr(const Value&)>;
+  EpilogueElements(const Node& node, const Group& group, Read read)
+      : MapContext(node), group_(group), read_(std::move(read)) {}
+
+  Expr operand(size_t i) override {
+    const Value& value = *node.operands[i];
+    if (value.type.shape.size() == 1)
+      return element(value, value.type.elements() == 1 ? Expr(0) : var("channel") + var("i"));
+    return read_(value);
+  }
+  Expr scalar(size_t i, int64_t e) override { return element(*node.operands[i], Expr(e)); }
+  Expr element_index() override {
+    const Shape& shape = node.result()->type.shape;
+    kernel::PixelShape p = kernel::pixel_shape(shape);
+    Expr pixel = var("pixel");
+    return logical_index(shape, pixel / Expr(p.h * p.w), pixel / Expr(p.w) % Expr(p.h),
+                         pixel % Expr(p.w), var("channel") + var("i"));
+  }
+
+private:
+  Expr element(const Value& value, Expr index) {
+    return load(group_.buffers.at(&value), value.type.dtype, {std::move(index)});
+  }
+  const Group& group_;
+  Read read_;
+};
+
+} // namespace
+
+std::vector<kernel::Stmt> lower_epilogue(const Group& group) {
+  const Value* contracted = group.members[0]->result();
+  std::unordered_map<const Value*, Expr> computed;
+  Body body;
+  if (group.members.size() == 1)
+    return {};
+  body.loop(StmtKind::lanes, "i", 0, var("count"), [&](Expr i, Body& lane) {
+    computed[contracted] = load("row", DType::f32, {i});
+    auto read = [&](const Value& value) {
+      auto it = computed.find(&value);
+      return it != computed.end()
+                 ? it->second
+                 : load(group.buffers.at(&value), value.type.dtype,
+                        {var("pixel"), var("channel") + i});
+    };
+    for (size_t m = 1; m < group.members.size(); ++m) {
+      const Node& member = *group.members[m];
+      EpilogueElements context(member, group, read);
+      Expr element = lane.let(fmt::format("v{}", m),
+                              std::get<MapLowering>(member.op->lower).map(context));
+      computed[member.result()] = element;
+    }
+    for (size_t r = 0; r < group.results.size(); ++r) {
+      Expr element = computed.at(group.member_results[r]);
+      if (r == 0)
+        lane.store("row", {i}, element);
+      else
+        lane.store(fmt::format("out{}", r), {var("pixel"), var("channel") + i}, element);
+    }
+  });
+  return body.take();
+}
+
+LoweredNode lower_contraction(const Node& node, const Group& group,
+                              const LoweringOptions& options) {
+  const Node& contraction = *group.members[0];
+  const auto& family = std::get<TemplateLowering>(contraction.op->lower).name;
+  std::string chosen = options.choose && !options.exact ? options.choose(contraction) : "";
+  Contraction c;
+  bool conv = family.rfind("conv2d", 0) == 0;
+  if (conv)
+    c.shape = conv2d_shape(contraction, options.exact);
+  else
+    c.shape = linear_shape(contraction, options.exact);
+  const Candidate& candidate = find_candidate(family, chosen, c.shape);
+  c.function = candidate.function;
+  c.header = candidate.header;
+  c.has_epilogue = family.find("weight_gradient") == std::string::npos;
+
+  LoweredNode lowered{group.operands, group.results, {}, {}, {}};
+  lowered.kernel.name = node.name;
+  lowered.kernel.params = group_params(group);
+  // The contraction's own tensors are plain memory to the template; the epilogue sees images as
+  // [pixels, channels].
+  for (size_t i = 0; i < lowered.kernel.params.size(); ++i) {
+    const Value& value = i < group.operands.size() ? *group.operands[i]
+                                                   : *group.results[i - group.operands.size()];
+    if (value.layout == Layout::nhwc || value.type.shape.size() == 2)
+      lowered.kernel.params[i].type = flat_type(value);
+    lowered.kernel.params[i].layout = Layout::row_major;
+  }
+  lowered.kernel.body = lower_epilogue(group);
+  if (int64_t bytes = candidate.workspace(c.shape, options.threads); bytes > 0) {
+    lowered.workspaces = {bytes};
+    lowered.kernel.params.push_back(
+        {"workspace", {DType::f32, {bytes / 4}}, Layout::row_major, kernel::Access::workspace});
+  }
+  lowered.contraction = std::move(c);
+  return lowered;
+}
+
+} // namespace netc

@@ -1,0 +1,46 @@
+#pragma once
+// Graph nodes to kernels: what a node becomes before it is printed in a dialect.
+
+#include "codegen/device/cpu/contraction_shape.h"
+#include "ir/kernel.h"
+#include "ir/op.h"
+
+#include <variant>
+
+namespace netc {
+
+/// A contraction's kernel: a template of codegen/device specialised by constants.
+struct Contraction {
+  std::string function;                ///< The candidate, e.g. `linear_forward_dot`.
+  std::string header;                  ///< Where it is, below codegen/device/<dialect>/.
+  std::variant<Conv2d, Linear> shape;
+  bool has_epilogue = false; ///< The template takes an epilogue (it may be empty).
+};
+
+/// A node as a kernel over buffers: operands, then results, then workspaces.
+struct LoweredNode {
+  std::vector<const Value*> operands; ///< Distinct values read.
+  std::vector<const Value*> results;  ///< Values written; results nobody needs are left out.
+  std::vector<int64_t> workspaces;    ///< Bytes of each scratch buffer.
+  /// Params in the order above. Of a contraction the body is the epilogue: statements over the
+  /// variables `pixel`, `channel`, `count` and the array `row`, see codegen/device/README.md.
+  kernel::Kernel kernel;
+  std::optional<Contraction> contraction;
+
+  int64_t workspace_bytes() const;
+};
+
+/// Picks the candidate for a contraction by the name of its operator; see codegen/candidates.h.
+using ChooseCandidate = std::function<std::string(const Node& contraction)>;
+
+struct LoweringOptions {
+  bool exact = false; ///< `--math exact`: fixed block trees for every reduction.
+  int threads = 1;    ///< Threads the plan is for; scratch memory depends on it.
+  ChooseCandidate choose; ///< Null: the default rule.
+};
+
+/// Lowers a node. `is_used` says whether anything reads a value.
+LoweredNode lower(const Node& node, const std::function<bool(const Value&)>& is_used,
+                  const LoweringOptions& options);
+
+} // namespace netc

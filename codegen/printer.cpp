@@ -1,0 +1,392 @@
+#include "codegen/printer.h"
+
+#include "ir/lowering.h"
+#include "ir/support/error.h"
+
+#include <algorithm>
+#include <map>
+
+namespace netc {
+
+namespace {
+
+using kernel::Expr;
+using kernel::ExprKind;
+using kernel::Param;
+using kernel::Stmt;
+using kernel::StmtKind;
+
+const char* type_name(DType type) {
+  switch (type) {
+  case DType::f32:
+    return "float";
+  case DType::i32:
+    return "int";
+  case DType::u8:
+    return "unsigned char";
+  case DType::bf16:
+    break;
+  }
+  internal_error(__FILE__, __LINE__, "kernels do not compute in bf16");
+}
+
+std::string replace_all(std::string text, const std::map<std::string, std::string>& values) {
+  for (const auto& [key, value] : values)
+    for (size_t at = 0; (at = text.find(key, at)) != std::string::npos; at += value.size())
+      text.replace(at, key.size(), value);
+  return text;
+}
+
+std::string real_literal(double value) {
+  std::string text = fmt::format("{}", static_cast<float>(value));
+  if (text.find_first_of(".en") == text.npos)
+    text += ".0";
+  return text + "f";
+}
+
+class Printer {
+public:
+  Printer(const LoweredNode& lowered, const Dialect& dialect, bool exact)
+      : lowered_(lowered), dialect_(dialect), exact_(exact) {
+    for (const Param& param : lowered.kernel.params)
+      params_[param.name] = &param;
+  }
+
+  KernelText print() {
+    if (lowered_.contraction)
+      print_contraction();
+    else
+      print_body();
+    result_.text = std::move(out_);
+    return std::move(result_);
+  }
+
+private:
+  // Lines.
+  void line(const std::string& text) {
+    size_t begin = 0;
+    while (begin <= text.size()) {
+      size_t end = std::min(text.find('\n', begin), text.size());
+      bool preprocessor = text[begin] == '#';
+      out_ += std::string(preprocessor ? 0 : static_cast<size_t>(indent_) * 2, ' ');
+      out_ += text.substr(begin, end - begin) + "\n";
+      begin = end + 1;
+    }
+  }
+  void open(const std::string& head) {
+    line(head + " {");
+    ++indent_;
+  }
+  void close(const std::string& tail = "}") {
+    --indent_;
+    line(tail);
+  }
+
+  // Expressions.
+  std::string expr(const Expr& e);
+  std::string binary(const kernel::ExprNode& e);
+  std::string call(const kernel::ExprNode& e);
+  std::string element(const std::string& buffer, const std::vector<Expr>& indices);
+
+  // Statements.
+  void stmts(const std::vector<Stmt>& list);
+  void stmt(const kernel::StmtNode& s);
+  void parallel(const kernel::StmtNode& s);
+  void lanes(const kernel::StmtNode& s);
+  void reduce(const kernel::StmtNode& s);
+  void alloc(const kernel::StmtNode& s);
+
+  // Kernels.
+  void includes(const std::string& template_header);
+  std::string pointer_type(const Param& param) const {
+    bool constant = param.access == kernel::Access::in;
+    return fmt::format("{}{}*", constant ? "const " : "", type_name(param.type.dtype));
+  }
+  void open_entry(int phase);
+  void print_body();
+  void print_contraction();
+  void print_shape();
+  std::vector<const Param*> epilogue_params() const;
+  void print_epilogue();
+
+  const LoweredNode& lowered_;
+  const Dialect& dialect_;
+  bool exact_;
+  std::map<std::string, const Param*> params_;
+  std::string out_;
+  int indent_ = 0;
+  bool lanes_are_serial_ = false; ///< In an epilogue, which one thread runs by itself.
+  KernelText result_;
+};
+
+std::string Printer::expr(const Expr& e) {
+  switch (e->kind) {
+  case ExprKind::integer:
+    return std::to_string(e->integer);
+  case ExprKind::real:
+    return real_literal(e->real);
+  case ExprKind::var:
+    return e->name;
+  case ExprKind::load:
+    return element(e->name, e->args);
+  case ExprKind::unary:
+    return fmt::format("({}{})", e->name, expr(e->args[0]));
+  case ExprKind::binary:
+    return binary(*e.node);
+  case ExprKind::call:
+    return call(*e.node);
+  case ExprKind::select:
+    return fmt::format("({} ? {} : {})", expr(e->args[0]), expr(e->args[1]), expr(e->args[2]));
+  case ExprKind::cast:
+    return fmt::format("static_cast<{}>({})", type_name(e->type), expr(e->args[0]));
+  }
+  internal_error(__FILE__, __LINE__, "unknown expression");
+}
+
+std::string Printer::binary(const kernel::ExprNode& e) {
+  const char* format = e.name == "min" || e.name == "max" ? "netc::{1}({0}, {2})" : "({} {} {})";
+  return fmt::format(fmt::runtime(format), expr(e.args[0]), e.name, expr(e.args[1]));
+}
+
+std::string Printer::call(const kernel::ExprNode& e) {
+  if (e.name == "and" || e.name == "xor")
+    return fmt::format("({} {} {})", expr(e.args[0]), e.name == "and" ? "&" : "^",
+                       expr(e.args[1]));
+  std::string args;
+  for (const Expr& arg : e.args)
+    args += (args.empty() ? "" : ", ") + expr(arg);
+  return fmt::format("netc::{}({})", e.name == "shr" ? "shift_right" : e.name, args);
+}
+
+/// Logical indices to an address: Horner's scheme over the dimensions in the order of the layout.
+/// Long from the first product on, for tensors of more than 2^31 elements.
+std::string Printer::element(const std::string& buffer, const std::vector<Expr>& indices) {
+  auto it = params_.find(buffer);
+  if (it == params_.end() || indices.size() == 1)
+    return fmt::format("{}[{}]", buffer, expr(indices[0]));
+  const Param& param = *it->second;
+  std::vector<size_t> order = param.layout == Layout::nhwc ? std::vector<size_t>{0, 2, 3, 1}
+                                                           : std::vector<size_t>{0, 1, 2, 3};
+  order.resize(indices.size());
+  std::string address = expr(indices[order[0]]);
+  for (size_t d = 1; d < indices.size(); ++d) {
+    int64_t extent = param.type.shape[order[d]];
+    std::string index = expr(indices[order[d]]);
+    address = fmt::format("{} * {}{} + {}", d == 1 ? address : "(" + address + ")", extent,
+                          d == 1 ? "L" : "", index);
+  }
+  return fmt::format("{}[{}]", buffer, address);
+}
+
+void Printer::stmts(const std::vector<Stmt>& list) {
+  for (const Stmt& s : list)
+    stmt(*s);
+}
+
+void Printer::stmt(const kernel::StmtNode& s) {
+  switch (s.kind) {
+  case StmtKind::block:
+    return stmts(s.body);
+  case StmtKind::parallel:
+    return parallel(s);
+  case StmtKind::serial:
+    open(fmt::format("for (int {0} = {1}; {0} < {2}; ++{0})", s.name, expr(s.lo), expr(s.hi)));
+    stmts(s.body);
+    return close();
+  case StmtKind::lanes:
+    return lanes(s);
+  case StmtKind::let:
+    return line(fmt::format("const {} {} = {};", type_name(s.a->type), s.name, expr(s.a)));
+  case StmtKind::if_:
+    open(fmt::format("if ({})", expr(s.a)));
+    stmts(s.body);
+    if (!s.orelse.empty()) {
+      --indent_;
+      open("} else");
+      stmts(s.orelse);
+    }
+    return close();
+  case StmtKind::store:
+    return line(fmt::format("{} = {};", element(s.name, s.indices), expr(s.a)));
+  case StmtKind::alloc:
+    return alloc(s);
+  case StmtKind::reduce:
+  case StmtKind::reduce_lanes:
+    return reduce(s);
+  case StmtKind::barrier:
+    return line("thread.barrier();");
+  }
+}
+
+/// Directly nested parallel loops are one range of items, from which the indices are divided out.
+void Printer::parallel(const kernel::StmtNode& s) {
+  std::vector<const kernel::StmtNode*> loops = {&s};
+  while (loops.back()->body.size() == 1 && loops.back()->body[0]->kind == StmtKind::parallel)
+    loops.push_back(loops.back()->body[0].get());
+  int64_t items = 1;
+  for (const auto* loop : loops) {
+    NETC_CHECK(kernel::constant(loop->lo) == 0 && kernel::constant(loop->hi),
+               "a parallel loop of `{}` has no constant extent", lowered_.kernel.name);
+    items *= *kernel::constant(loop->hi);
+  }
+  result_.parallelism.push_back(items);
+  open(replace_all(dialect_.parallel, {{"{items}", fmt::format("{}L", items)}}));
+  int64_t below = items;
+  for (const auto* loop : loops) {
+    int64_t extent = *kernel::constant(loop->hi);
+    below /= extent;
+    std::string index = below == 1 ? "item" : fmt::format("item / {}", below);
+    if (below * extent != items)
+      index = below == 1 ? fmt::format("item % {}", extent)
+                         : fmt::format("{} % {}", index, extent);
+    line(fmt::format("[[maybe_unused]] const int {} = static_cast<int>({});", loop->name, index));
+  }
+  stmts(loops.back()->body);
+  close();
+}
+
+void Printer::lanes(const kernel::StmtNode& s) {
+  bool split = !lanes_are_serial_;
+  if (!dialect_.before_lanes.empty())
+    line(dialect_.before_lanes);
+  open(replace_all(split ? dialect_.lanes : cpu_dialect().lanes,
+                   {{"{name}", s.name}, {"{lo}", expr(s.lo)}, {"{hi}", expr(s.hi)}}));
+  stmts(s.body);
+  close();
+  if (split && !dialect_.after_lanes.empty())
+    line(dialect_.after_lanes);
+}
+
+void Printer::reduce(const kernel::StmtNode& s) {
+  line(fmt::format("const float {} = netc::{}<netc::{}, {}>({}, {}, [&](int {}) {{ return {}; }});",
+                   s.name, s.kind == StmtKind::reduce ? "reduce" : "reduce_lanes",
+                   s.op == "max" ? "Max" : "Add", exact_, expr(s.lo), expr(s.hi), s.var,
+                   expr(s.a)));
+}
+
+void Printer::alloc(const kernel::StmtNode& s) {
+  line(replace_all(dialect_.alloc, {{"{type}", type_name(s.type)},
+                                    {"{name}", s.name},
+                                    {"{count}", std::to_string(s.count)},
+                                    {"{offset}", std::to_string(result_.shared_bytes)}}));
+  int64_t bytes = s.count * byte_size(s.type);
+  result_.shared_bytes += static_cast<int>((bytes + 15) / 16 * 16);
+}
+
+void Printer::includes(const std::string& template_header) {
+  line("// Generated by netc.");
+  if (!template_header.empty())
+    line(fmt::format("#include \"codegen/device/{}/{}\"", dialect_.name, template_header));
+  line(fmt::format("#include \"codegen/device/{}/kernel.h\"", dialect_.name));
+  line("");
+}
+
+void Printer::open_entry(int phase) {
+  const auto& params = lowered_.kernel.params;
+  if (dialect_.split_at_barriers) {
+    std::string list;
+    for (const Param& param : params)
+      list += fmt::format("{}{} {}", list.empty() ? "" : ", ", pointer_type(param), param.name);
+    return open(fmt::format("extern \"C\" __global__ void kernel_{}({})", phase, list));
+  }
+  open("extern \"C\" void kernel(void* const* buffers, "
+       "[[maybe_unused]] const netc::Thread& thread)");
+  for (size_t i = 0; i < params.size(); ++i)
+    line(fmt::format("{0} const {1} = static_cast<{0}>(buffers[{2}]);", pointer_type(params[i]),
+                     params[i].name, i));
+}
+
+void Printer::print_body() {
+  includes("");
+  int phase = 0;
+  open_entry(phase);
+  for (const Stmt& s : lowered_.kernel.body) {
+    if (s->kind == StmtKind::barrier && dialect_.split_at_barriers) {
+      close();
+      line("");
+      open_entry(++phase);
+    } else {
+      stmt(*s);
+    }
+  }
+  close();
+  result_.phases = phase + 1;
+}
+
+void Printer::print_shape() {
+  if (const auto* c = std::get_if<Conv2d>(&lowered_.contraction->shape))
+    return line(fmt::format(
+        "constexpr netc::Conv2d shape{{\n"
+        "    .batch = {}, .in_height = {}, .in_width = {}, .in_channels = {}, .out_channels = {},\n"
+        "    .kernel_height = {}, .kernel_width = {}, .groups = {}, .stride_height = {},\n"
+        "    .stride_width = {}, .dilation_height = {}, .dilation_width = {}, .pad_top = {},\n"
+        "    .pad_left = {}, .pad_bottom = {}, .pad_right = {}, .exact_blocks = {}}};",
+        c->batch, c->in_height, c->in_width, c->in_channels, c->out_channels, c->kernel_height,
+        c->kernel_width, c->groups, c->stride_height, c->stride_width, c->dilation_height,
+        c->dilation_width, c->pad_top, c->pad_left, c->pad_bottom, c->pad_right,
+        c->exact_blocks));
+  const auto& l = std::get<Linear>(lowered_.contraction->shape);
+  line(fmt::format("constexpr netc::Linear shape{{\n    .batch = {}, .in_features = {}, "
+                   ".out_features = {}, .exact_blocks = {}}};",
+                   l.batch, l.in_features, l.out_features, l.exact_blocks));
+}
+
+/// The buffers the epilogue reaches besides the row: operands behind the contraction's own two, and
+/// results behind the first.
+std::vector<const Param*> Printer::epilogue_params() const {
+  std::vector<const Param*> list;
+  size_t operands = lowered_.operands.size();
+  const auto& params = lowered_.kernel.params;
+  for (size_t i = 2; i < operands + lowered_.results.size(); ++i)
+    if (i != operands)
+      list.push_back(&params[i]);
+  return list;
+}
+
+void Printer::print_epilogue() {
+  open("struct Epilogue");
+  for (const Param* param : epilogue_params())
+    line(fmt::format("{} {};", pointer_type(*param), param->name));
+  open("void operator()(float* row, [[maybe_unused]] long pixel, [[maybe_unused]] int channel, "
+       "int count) const");
+  lanes_are_serial_ = true;
+  stmts(lowered_.kernel.body);
+  lanes_are_serial_ = false;
+  close();
+  close("};");
+}
+
+void Printer::print_contraction() {
+  const Contraction& c = *lowered_.contraction;
+  includes(c.header);
+  bool epilogue = !lowered_.kernel.body.empty();
+  open("namespace");
+  --indent_;
+  print_shape();
+  if (epilogue)
+    print_epilogue();
+  line("} // namespace");
+  line("");
+  open_entry(0);
+  std::string arguments;
+  std::string workspace = lowered_.workspaces.empty() ? "nullptr" : "workspace";
+  if (c.has_epilogue) {
+    std::string fields;
+    for (const Param* param : epilogue_params())
+      fields += (fields.empty() ? "" : ", ") + param->name;
+    arguments = epilogue ? fmt::format(", Epilogue{{{}}}", fields) : ", netc::NoEpilogue{}";
+  }
+  std::string thread = dialect_.split_at_barriers ? "" : ", thread";
+  line(fmt::format("netc::{}<shape>(in0, in1, out0, {}{}{});", c.function, workspace, arguments,
+                   thread));
+  close();
+  result_.parallelism = {0};
+}
+
+} // namespace
+
+KernelText print_kernel(const LoweredNode& lowered, const Dialect& dialect, bool exact) {
+  return Printer(lowered, dialect, exact).print();
+}
+
+} // namespace netc

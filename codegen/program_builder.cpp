@@ -1,0 +1,197 @@
+#include "codegen/program_builder.h"
+
+#include "ir/ops.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+namespace netc {
+
+namespace {
+
+/// A file name: letters, digits, `_` and `-`; the rest of a layer's name becomes `_`.
+std::string file_stem(const std::string& name) {
+  std::string stem = name;
+  for (char& c : stem)
+    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '-')
+      c = '_';
+  return stem;
+}
+
+/// What a step computes, for profiles: the operators by name of the first layer.
+std::string label_of(const Node& node) {
+  if (!node.body)
+    return fmt::format("{}: {}", node.name, node.op->name);
+  std::string list;
+  size_t shown = 0;
+  for (const auto& member : node.body->nodes) {
+    if (member->op == &ops::argument)
+      continue;
+    if (++shown == 7)
+      list += " + ...";
+    if (shown < 7)
+      list += (list.empty() ? "" : " + ") + member->op->name;
+  }
+  return fmt::format("{}: {}", node.name, list);
+}
+
+class ProgramBuilder {
+public:
+  ProgramBuilder(const Graph& graph, const MemoryPlan& memory, const LoweringOptions& options,
+                 KernelSet& kernels)
+      : graph_(graph), memory_(memory), options_(options), kernels_(kernels) {
+    for (const auto& [value, uses] : graph.use_counts())
+      used_.insert(value);
+  }
+
+  Program build(const std::string& name) {
+    program_.name = name;
+    program_.arena_bytes = memory_.arena_bytes;
+    program_.lower_bound_bytes = memory_.lower_bound_bytes;
+    for (const auto& node : graph_.nodes) {
+      if (node->op == &ops::parameter)
+        add_buffer(*node->result(), Place::state);
+      else if (node->op == &ops::feed)
+        add_buffer(*node->result(), Place::feed);
+    }
+    for (const auto& node : graph_.nodes)
+      if (node->op != &ops::parameter && node->op != &ops::feed)
+        add_step(*node);
+    return std::move(program_);
+  }
+
+private:
+  int add_buffer(const Value& value, Place place) {
+    Buffer buffer;
+    buffer.name = value.name;
+    buffer.type = value.type;
+    buffer.layout = value.layout;
+    buffer.place = place;
+    buffer.bytes = value.type.bytes();
+    index_[&value] = static_cast<int>(program_.buffers.size());
+    program_.buffers.push_back(std::move(buffer));
+    return index_[&value];
+  }
+
+  /// The parameter whose memory `value` replaces, or null.
+  const Value* stored_in(const Value& value) const {
+    for (const Graph::Store& store : graph_.stores)
+      if (store.value == &value)
+        return store.parameter;
+    return nullptr;
+  }
+
+  int add_result(const Value& value) {
+    if (const Value* parameter = stored_in(value)) {
+      bool in_place = std::any_of(
+          value.node->operands.begin(), value.node->operands.end(),
+          [&](const Value* operand) { return operand == parameter; });
+      NETC_CHECK(in_place, "`{}` is stored but not computed in place", value.name);
+      int index = add_buffer(value, Place::state);
+      program_.buffers[static_cast<size_t>(index)].alias = index_.at(parameter);
+      return index;
+    }
+    for (const Graph::Output& output : graph_.outputs)
+      if (output.value == &value) {
+        int index = add_buffer(value, Place::output);
+        program_.buffers[static_cast<size_t>(index)].name = output.name;
+        return index;
+      }
+    int index = add_buffer(value, Place::arena);
+    place_in_arena(index, memory_.values.at(&value));
+    return index;
+  }
+
+  void place_in_arena(int index, const Extent& extent) {
+    Buffer& buffer = program_.buffers[static_cast<size_t>(index)];
+    buffer.offset = extent.offset;
+    buffer.first_step = buffer.last_step = static_cast<int>(program_.steps.size());
+    for (size_t i = 0; i + 1 < program_.buffers.size(); ++i) {
+      Buffer& other = program_.buffers[i];
+      if (other.place == Place::arena && other.offset == buffer.offset &&
+          other.last_step == buffer.first_step && other.bytes == buffer.bytes)
+        buffer.alias = static_cast<int>(i);
+    }
+  }
+
+  void add_step(const Node& node) {
+    LoweredNode lowered =
+        lower(node, [&](const Value& v) { return used_.count(&v) > 0; }, options_);
+    Step step;
+    step.label = label_of(node);
+    step.loc = node.loc;
+    step.kernel = kernels_.add(lowered, step.label, node.loc);
+    auto attach = [&](int buffer, kernel::Access access) {
+      step.buffers.push_back(buffer);
+      step.access.push_back(access);
+      Buffer& b = program_.buffers[static_cast<size_t>(buffer)];
+      b.last_step = static_cast<int>(program_.steps.size());
+    };
+    for (const Value* operand : lowered.operands)
+      attach(index_.at(operand), kernel::Access::in);
+    for (const Value* result : lowered.results)
+      attach(add_result(*result), kernel::Access::out);
+    int64_t offset =
+        lowered.workspaces.empty() ? 0 : memory_.workspaces.at(&node).offset;
+    for (int64_t bytes : lowered.workspaces) {
+      Buffer buffer;
+      buffer.name = fmt::format("{}.workspace{}", node.name, program_.buffers.size());
+      buffer.type = {DType::f32, {bytes / 4}};
+      buffer.bytes = bytes;
+      buffer.offset = offset;
+      buffer.first_step = buffer.last_step = static_cast<int>(program_.steps.size());
+      offset += (bytes + arena_alignment - 1) / arena_alignment * arena_alignment;
+      program_.buffers.push_back(std::move(buffer));
+      attach(static_cast<int>(program_.buffers.size()) - 1, kernel::Access::workspace);
+    }
+    program_.steps.push_back(std::move(step));
+  }
+
+  const Graph& graph_;
+  const MemoryPlan& memory_;
+  const LoweringOptions& options_;
+  KernelSet& kernels_;
+  Program program_;
+  std::unordered_set<const Value*> used_;
+  std::unordered_map<const Value*, int> index_;
+};
+
+} // namespace
+
+std::string KernelSet::add(const LoweredNode& lowered, const std::string& label, const Loc& loc) {
+  KernelText cpu = print_kernel(lowered, cpu_dialect(), exact_);
+  std::string user = loc.known() ? fmt::format("{} ({})", label, loc.str()) : label;
+  for (Entry& entry : entries_)
+    if (entry.cpu.text == cpu.text) {
+      entry.users.push_back(user);
+      return entry.name;
+    }
+  Entry entry;
+  entry.name = fmt::format("{:02}_{}", entries_.size(), file_stem(lowered.kernel.name));
+  entry.implementation = lowered.contraction ? lowered.contraction->function : "generated";
+  entry.cpu = std::move(cpu);
+  entry.cuda = print_kernel(lowered, cuda_dialect(), exact_);
+  entry.users = {user};
+  entries_.push_back(std::move(entry));
+  return entries_.back().name;
+}
+
+Program build_program(const Graph& graph, const MemoryPlan& memory, const std::string& name,
+                      const LoweringOptions& options, KernelSet& kernels) {
+  return ProgramBuilder(graph, memory, options, kernels).build(name);
+}
+
+std::vector<StateInit> state_of(const Graph& graph) {
+  std::vector<StateInit> list;
+  for (const auto& node : graph.nodes) {
+    if (node->op != &ops::parameter)
+      continue;
+    const Attributes& a = node->attrs;
+    list.push_back({node->result()->name, node->result()->type, a.text("init"), a.real("scale"),
+                    a.integer("fan_in"), a.integer("fan_out"), a.flag("trainable"),
+                    a.real("rate"), a.real("decay")});
+  }
+  return list;
+}
+
+} // namespace netc

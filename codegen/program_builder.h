@@ -1,0 +1,36 @@
+#pragma once
+// An ordered, planned graph to a Program and the distinct kernels it launches.
+
+#include "codegen/printer.h"
+#include "ir/memory_plan.h"
+#include "ir/program.h"
+
+namespace netc {
+
+/// The distinct kernels of a plan, in all dialects. Equal text is one kernel.
+class KernelSet {
+public:
+  struct Entry {
+    std::string name;
+    std::string implementation;
+    KernelText cpu, cuda;
+    std::vector<std::string> users; ///< "layer (file:line:col)" of each step that launches it.
+  };
+  explicit KernelSet(bool exact) : exact_(exact) {}
+  /// Adds the kernel of a step and returns its name.
+  std::string add(const LoweredNode& lowered, const std::string& label, const Loc& loc);
+  const std::vector<Entry>& entries() const { return entries_; }
+
+private:
+  bool exact_;
+  std::vector<Entry> entries_;
+};
+
+/// Builds the program of `graph` (after plan-memory); its kernels join `kernels`.
+Program build_program(const Graph& graph, const MemoryPlan& memory, const std::string& name,
+                      const LoweringOptions& options, KernelSet& kernels);
+
+/// The state tensors of a graph.
+std::vector<StateInit> state_of(const Graph& graph);
+
+} // namespace netc

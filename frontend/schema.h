@@ -1,0 +1,12 @@
+#pragma once
+// The JSON Schema of network files, for editors.
+
+#include <string>
+
+namespace netc {
+
+/// The schema (draft 2020-12), generated from the operators' records and the tables of the other
+/// sections; it accepts what parse_network accepts, wiring and shapes aside.
+std::string json_schema();
+
+} // namespace netc

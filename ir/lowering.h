@@ -1,0 +1,69 @@
+#pragma once
+// What operators see while they are lowered to Kernel IR: tensors as pixels with channels innermost.
+
+#include "ir/kernel.h"
+#include "ir/op.h"
+
+namespace netc {
+
+/// Rows [lo, hi) of an operand, at most `max_count` of them.
+struct RowRange {
+  kernel::Expr lo, hi;
+  int64_t max_count;
+};
+
+namespace kernel {
+
+/// A tensor as pixels: (batch, features) has one pixel a sample, a vector is one pixel, a scalar
+/// one pixel of one channel.
+struct PixelShape {
+  int64_t n = 1, h = 1, w = 1, c = 1;
+};
+PixelShape pixel_shape(const Shape& shape);
+/// Logical indices of channel `c` of pixel (n, h, w) in a tensor of that rank.
+std::vector<Expr> logical_indices(size_t rank, Expr n, Expr h, Expr w, Expr c);
+
+/// Lowers a map: gives the operands' elements at the current place.
+class MapContext {
+public:
+  virtual ~MapContext() = default;
+  const Node& node;
+  /// The element of operand `i` here; vectors of channels and scalars are broadcast.
+  virtual Expr operand(size_t i) = 0;
+  /// Element 0 of operand `i`, which has one element or is a small table (seed, step).
+  virtual Expr scalar(size_t i, int64_t element = 0) = 0;
+  /// Logical (row-major) index of this element in the first result, i32 modulo 2^32.
+  virtual Expr element_index() = 0;
+
+protected:
+  explicit MapContext(const Node& node) : node(node) {}
+};
+
+/// Lowers a window: emits, into `body`, the channels of the results at pixel (n, h, w).
+class PixelContext {
+public:
+  virtual ~PixelContext() = default;
+  const Node& node;
+  Body& body;
+  Expr n, h, w;
+  /// Channel `c` of operand `i` at a pixel, which must be inside the operand (and, for an operand
+  /// read through RowsFn, inside the rows it announced).
+  virtual Expr load(size_t i, Expr n, Expr h, Expr w, Expr c) = 0;
+  /// The same at the current pixel.
+  Expr here(size_t i, Expr c) { return load(i, n, h, w, std::move(c)); }
+  /// Element of an operand by logical indices, for tables and scalars.
+  virtual Expr element(size_t i, std::vector<Expr> indices) = 0;
+  /// Stores channel `c` of result `r` at the current pixel into `into` (inside a lanes loop).
+  virtual void store(Body& into, size_t r, Expr c, Expr value) = 0;
+  /// False when nothing reads result `r`: it need not be computed.
+  virtual bool needed(size_t r) const = 0;
+  /// A name for a local variable or array that no other operator of the kernel uses.
+  virtual std::string local(const std::string& base) = 0;
+
+protected:
+  PixelContext(const Node& node, Body& body, Expr n, Expr h, Expr w)
+      : node(node), body(body), n(std::move(n)), h(std::move(h)), w(std::move(w)) {}
+};
+
+} // namespace kernel
+} // namespace netc

@@ -1,0 +1,137 @@
+// Adding a bias to every channel, and the sum over pixels that is its gradient.
+
+#include "ir/ops/common.h"
+
+namespace netc::ops {
+
+namespace {
+
+void infer_bias(InferContext& c) {
+  if (!c.expect_rank(0, {2, 4}) || !c.expect_rank(1, {1}))
+    return;
+  if (c.operands[0].shape[1] != c.operands[1].shape[0])
+    c.error(fmt::format("the bias {} does not fit the {} channels of {}", c.operands[1].str(),
+                        c.operands[0].shape[1], c.operands[0].str()));
+  c.results = {c.operands[0]};
+}
+
+std::vector<Value*> bias_vjp(VjpContext& c) {
+  Value* db = c.wanted[1]
+                  ? c.builder.value(channel_sum, c.node.name + ".bias_grad", {c.cotangents[0]})
+                  : nullptr;
+  return {c.cotangents[0], db};
+}
+
+/// Elements of one channel in one sample.
+int64_t channel_extent(const Shape& shape) {
+  return shape.size() == 4 ? shape[2] * shape[3] : 1;
+}
+
+void bias_reference(RefContext& c) {
+  const Shape& shape = c.results[0].type.shape;
+  int64_t plane = channel_extent(shape);
+  for (size_t i = 0; i < c.results[0].data.size(); ++i) {
+    size_t channel = static_cast<size_t>(static_cast<int64_t>(i) / plane % shape[1]);
+    c.results[0].data[i] = c.operands[0]->data[i] + c.operands[1]->data[channel];
+  }
+}
+
+void channel_sum_reference(RefContext& c) {
+  const Shape& shape = c.operands[0]->type.shape;
+  int64_t plane = channel_extent(shape);
+  for (size_t i = 0; i < c.operands[0]->data.size(); ++i)
+    c.results[0].data[static_cast<size_t>(static_cast<int64_t>(i) / plane % shape[1])] +=
+        c.operands[0]->data[i];
+}
+
+/// Partial sums that the rows of pixels are divided into; independent of the threads, so the
+/// result is, too.
+constexpr int64_t sum_blocks = 32;
+
+kernel::Kernel channel_sum_kernel(const Node& node) {
+  const Value& x = *node.operands[0];
+  kernel::PixelShape p = kernel::pixel_shape(x.type.shape);
+  int64_t rows = p.n * p.h, blocks = std::min(rows, sum_blocks);
+  kernel::Kernel k{.name = node.name,
+                   .params = {{"x", x.type, x.layout, kernel::Access::in},
+                              {"sum", node.result()->type, Layout::row_major, kernel::Access::out},
+                              {"partial",
+                               {DType::f32, {blocks * p.c}},
+                               Layout::row_major,
+                               kernel::Access::workspace}},
+                   .body = {}};
+  Body body;
+  body.loop(StmtKind::parallel, "block", 0, blocks, [&](Expr block, Body& b) {
+    b.alloc("acc", DType::f32, p.c);
+    b.loop(StmtKind::lanes, "c", 0, p.c,
+           [&](Expr c, Body& l) { l.store("acc", {c}, Expr(0.0)); });
+    b.loop(StmtKind::serial, "row", block * Expr(rows) / Expr(blocks),
+           (block + Expr(1)) * Expr(rows) / Expr(blocks), [&](Expr row, Body& r) {
+             r.loop(StmtKind::serial, "w", 0, p.w, [&](Expr w, Body& pixel) {
+               pixel.loop(StmtKind::lanes, "c1", 0, p.c, [&](Expr c, Body& l) {
+                 Expr value = kernel::load(
+                     "x", DType::f32,
+                     kernel::logical_indices(x.type.shape.size(), row / Expr(p.h), row % Expr(p.h),
+                                             w, c));
+                 l.store("acc", {c}, kernel::load("acc", DType::f32, {c}) + value);
+               });
+             });
+           });
+    b.loop(StmtKind::lanes, "c2", 0, p.c, [&](Expr c, Body& l) {
+      l.store("partial", {block * Expr(p.c) + c}, kernel::load("acc", DType::f32, {c}));
+    });
+  });
+  body.barrier();
+  body.loop(StmtKind::parallel, "one", 0, 1, [&](Expr, Body& b) {
+    b.loop(StmtKind::lanes, "c", 0, p.c, [&](Expr c, Body& l) {
+      Expr sum = l.reduce("sum_c", "+", "i", 0, blocks,
+                          kernel::load("partial", DType::f32, {kernel::var("i") * Expr(p.c) + c}));
+      l.store("sum", {c}, sum);
+    });
+  });
+  k.body = body.take();
+  return k;
+}
+
+std::vector<Factor> channel_sum_factors(const Node& node) {
+  const Shape& x = node.operands[0]->type.shape;
+  std::vector<Factor> factors = {{"batch", x[0], FactorKind::reduction, {0}, {-1}},
+                                 {"channel", x[1], FactorKind::parallel, {1}, {0}}};
+  if (x.size() == 4) {
+    factors.push_back({"height", x[2], FactorKind::reduction, {2}, {-1}});
+    factors.push_back({"width", x[3], FactorKind::reduction, {3}, {-1}});
+  }
+  return factors;
+}
+
+} // namespace
+
+const OpDef bias{.name = "bias",
+                 .doc = "y = x + b, b broadcast over batch and pixels.",
+                 .operands = {{"x", "[n, c] or [n, c, h, w]"}, {"b", "[c]"}},
+                 .attrs = {},
+                 .results = {{"", "as x"}},
+                 .infer = infer_bias,
+                 .vjp = bias_vjp,
+                 .flops = flops_per_element<1>,
+                 .factors = map_factors,
+                 .lower = MapLowering{[](MapContext& c) { return c.operand(0) + c.operand(1); }},
+                 .reference = bias_reference,
+                 .in_place = {{0, 0}}};
+
+const OpDef channel_sum{
+    .name = "channel_sum",
+    .doc = "Sum over batch and pixels: the cotangent of a bias.",
+    .operands = {{"x", "[n, c] or [n, c, h, w]"}},
+    .attrs = {},
+    .results = {{"", "[c]"}},
+    .infer = [](InferContext& c) {
+      if (c.expect_rank(0, {2, 4}))
+        c.results = {{DType::f32, {c.operands[0].shape[1]}}};
+    },
+    .flops = [](const Node& node) { return node.operands[0]->type.elements(); },
+    .factors = channel_sum_factors,
+    .lower = KernelLowering{channel_sum_kernel},
+    .reference = channel_sum_reference};
+
+} // namespace netc::ops

@@ -1,0 +1,292 @@
+// Softmax cross-entropy loss and top-k accuracy: labels against logits. A label of -1 marks a
+// sample that does not count (padding of a last batch, an image that could not be read).
+
+#include "ir/ops/softmax.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace netc::ops {
+
+namespace {
+
+using kernel::Access;
+using kernel::call;
+using kernel::cast;
+using kernel::Kernel;
+using kernel::load;
+using kernel::select;
+using kernel::var;
+
+bool expect_logits_and_labels(InferContext& c) {
+  if (!c.expect_rank(0, {2}) || !c.expect_rank(1, {1}))
+    return false;
+  if (c.operands[0].shape[0] == c.operands[1].shape[0] && c.operands[1].dtype == DType::i32)
+    return true;
+  c.error(fmt::format("labels {} do not fit logits {}", c.operands[1].str(), c.operands[0].str()));
+  return false;
+}
+
+void infer_loss(InferContext& c) {
+  if (expect_logits_and_labels(c))
+    c.results = {{DType::f32, {1}}, c.operands[0]};
+}
+
+void infer_loss_grad(InferContext& c) {
+  if (expect_logits_and_labels(c))
+    c.results = {c.operands[0]};
+}
+
+void infer_topk(InferContext& c) {
+  if (!expect_logits_and_labels(c))
+    return;
+  if (c.attrs.integer("k") > c.operands[0].shape[1])
+    c.error(fmt::format("`k` is {} but there are {} classes", c.attrs.integer("k"),
+                        c.operands[0].shape[1]));
+  c.results = {{DType::f32, {1}}};
+}
+
+Kernel classification_kernel(const Node& node) {
+  const Value &logits = *node.operands[0], &labels = *node.operands[1];
+  return {.name = node.name,
+          .params = {{"logits", logits.type, Layout::row_major, Access::in},
+                     {"labels", labels.type, Layout::row_major, Access::in}},
+          .body = {}};
+}
+
+Expr label_of(Expr n) { return load("labels", DType::i32, {std::move(n)}); }
+
+/// Emits `name` = the number of labels that count, as f32.
+Expr count_valid(Body& b, const std::string& name, int64_t samples, Expr label) {
+  return b.reduce(name, "+", name + "_i", 0, samples,
+                  select(std::move(label) >= Expr(0), Expr(1.0), Expr(0.0)), true);
+}
+
+/// Emits a last phase that stores, in `result`, the sum of `per_sample`, divided by the number of
+/// valid labels when `mean`.
+void finish(Body& body, int64_t samples, const std::string& result, bool mean) {
+  body.barrier();
+  body.loop(StmtKind::parallel, "one", 0, 1, [&](Expr, Body& b) {
+    Expr sum = b.reduce("sum", "+", "i", 0, samples, load("per_sample", DType::f32, {var("i")}),
+                        true);
+    Expr value = sum;
+    if (mean)
+      value = sum / max(count_valid(b, "valid", samples, label_of(var("valid_i"))), Expr(1.0));
+    b.loop(StmtKind::lanes, "l", 0, 1, [&](Expr l, Body& lane) { lane.store(result, {l}, value); });
+  });
+}
+
+Kernel loss_kernel(const Node& node) {
+  int64_t samples = node.operands[0]->type.shape[0], classes = node.operands[0]->type.shape[1];
+  Kernel k = classification_kernel(node);
+  k.params.push_back({"loss", node.result(0)->type, Layout::row_major, Access::out});
+  k.params.push_back({"probabilities", node.result(1)->type, Layout::row_major, Access::out});
+  k.params.push_back({"per_sample", {DType::f32, {samples}}, Layout::row_major, Access::workspace});
+  Body body;
+  body.loop(StmtKind::parallel, "n", 0, samples, [&](Expr n, Body& b) {
+    auto logit = [&](Expr c) { return load("logits", DType::f32, {n, std::move(c)}); };
+    b.alloc("exps", DType::f32, classes);
+    Expr largest = b.reduce("largest", "max", "i", 0, classes, logit(var("i")), true);
+    b.loop(StmtKind::lanes, "c", 0, classes, [&](Expr c, Body& l) {
+      l.store("exps", {c}, call("exp", {logit(c) - largest}));
+    });
+    Expr sum =
+        b.reduce("sum_exps", "+", "i1", 0, classes, load("exps", DType::f32, {var("i1")}), true);
+    Expr weight = b.let("weight", Expr(1.0) / sum);
+    b.loop(StmtKind::lanes, "c1", 0, classes, [&](Expr c, Body& l) {
+      l.store("probabilities", {n, c}, load("exps", DType::f32, {c}) * weight);
+    });
+    Expr label = b.let("label", label_of(n));
+    b.loop(StmtKind::lanes, "l0", 0, 1, [&](Expr l, Body& lane) {
+      lane.store("per_sample", {n + l},
+                 select(label < Expr(0), Expr(0.0),
+                        call("log", {sum}) + largest - logit(max(label, Expr(0)))));
+    });
+  });
+  finish(body, samples, "loss", true);
+  k.body = body.take();
+  return k;
+}
+
+Kernel topk_kernel(const Node& node) {
+  int64_t samples = node.operands[0]->type.shape[0], classes = node.operands[0]->type.shape[1];
+  Kernel k = classification_kernel(node);
+  k.params.push_back({"correct", node.result()->type, Layout::row_major, Access::out});
+  k.params.push_back({"per_sample", {DType::f32, {samples}}, Layout::row_major, Access::workspace});
+  Body body;
+  body.loop(StmtKind::parallel, "n", 0, samples, [&](Expr n, Body& b) {
+    Expr label = b.let("label", label_of(n));
+    Expr own = b.let("own", load("logits", DType::f32, {n, max(label, Expr(0))}));
+    // Classes ranked before the label: a larger logit, or an equal one of a lower class. A NaN
+    // logit of the label's own class ranks behind all.
+    Expr other = load("logits", DType::f32, {n, var("i")});
+    Expr before = kernel::binary("||", kernel::binary("||", other > own, kernel::binary("!=", own, own)),
+                                 (other == own) && (var("i") < label));
+    Expr rank = b.reduce("rank", "+", "i", 0, classes,
+                         select(before, Expr(1.0), Expr(0.0)), true);
+    Expr correct = (label >= Expr(0)) && (rank < Expr(static_cast<double>(integer(node, "k"))));
+    b.loop(StmtKind::lanes, "l", 0, 1, [&](Expr l, Body& lane) {
+      lane.store("per_sample", {n + l}, select(correct, Expr(1.0), Expr(0.0)));
+    });
+  });
+  finish(body, samples, "correct", false);
+  k.body = body.take();
+  return k;
+}
+
+void loss_grad_pixel(PixelContext& c) {
+  int64_t samples = c.node.operands[0]->type.shape[0];
+  int64_t classes = c.node.operands[0]->type.shape[1];
+  std::string valid = c.local("valid");
+  Expr count = count_valid(c.body, valid, samples, c.element(1, {var(valid + "_i")}));
+  Expr weight = c.body.let(c.local("weight"),
+                           select(c.element(1, {c.n}) >= Expr(0),
+                                  c.element(2, {Expr(0)}) / max(count, Expr(1.0)), Expr(0.0)));
+  c.body.loop(StmtKind::lanes, c.local("c"), 0, classes, [&](Expr ch, Body& l) {
+    Expr target = select(ch == c.element(1, {c.n}), Expr(1.0), Expr(0.0));
+    c.store(l, 0, ch, (c.here(0, ch) - target) * weight);
+  });
+}
+
+double valid_labels(const RefTensor& labels) {
+  double count = 0;
+  for (double label : labels.data)
+    count += label >= 0;
+  return std::max(count, 1.0);
+}
+
+/// Indices of the logits of sample n.
+std::vector<size_t> row(const RefTensor& logits, int64_t n) {
+  std::vector<size_t> indices(static_cast<size_t>(logits.type.shape[1]));
+  std::iota(indices.begin(), indices.end(), static_cast<size_t>(n * logits.type.shape[1]));
+  return indices;
+}
+
+void loss_reference(RefContext& c) {
+  const RefTensor &logits = *c.operands[0], &labels = *c.operands[1];
+  auto& p = c.results[1].data;
+  double sum = 0;
+  for (int64_t n = 0; n < logits.type.shape[0]; ++n) {
+    std::vector<size_t> classes = row(logits, n);
+    softmax_values(logits.data, classes, p);
+    double label = labels.data[static_cast<size_t>(n)];
+    if (label >= 0)
+      sum -= std::log(p[classes[static_cast<size_t>(label)]]);
+  }
+  c.results[0].data[0] = sum / valid_labels(labels);
+}
+
+void loss_grad_reference(RefContext& c) {
+  const RefTensor &p = *c.operands[0], &labels = *c.operands[1];
+  double weight = c.operands[2]->data[0] / valid_labels(labels);
+  for (int64_t n = 0; n < p.type.shape[0]; ++n) {
+    double label = labels.data[static_cast<size_t>(n)];
+    std::vector<size_t> classes = row(p, n);
+    for (size_t k = 0; k < classes.size() && label >= 0; ++k)
+      c.results[0].data[classes[k]] =
+          (p.data[classes[k]] - (static_cast<double>(k) == label)) * weight;
+  }
+}
+
+void topk_reference(RefContext& c) {
+  const RefTensor &logits = *c.operands[0], &labels = *c.operands[1];
+  for (int64_t n = 0; n < logits.type.shape[0]; ++n) {
+    double label = labels.data[static_cast<size_t>(n)];
+    if (label < 0)
+      continue;
+    std::vector<size_t> order = row(logits, n);
+    size_t own = order[static_cast<size_t>(label)];
+    std::stable_sort(order.begin(), order.end(),
+                     [&](size_t a, size_t b) { return logits.data[a] > logits.data[b]; });
+    auto rank = std::find(order.begin(), order.end(), own) - order.begin();
+    c.results[0].data[0] += rank < integer(c.node, "k");
+  }
+}
+
+Value* build_loss(LayerContext& c) {
+  Value *logits = c.inputs[0], *labels = c.feed("labels");
+  if (logits->type.shape.size() == 4) {
+    Node* flat = c.apply(flatten, c.name + ".flatten", {logits}, {});
+    if (!flat)
+      return nullptr;
+    logits = flat->result();
+  }
+  Node* loss = c.apply(softmax_cross_entropy, c.name, {logits, labels}, {});
+  if (!loss)
+    return nullptr;
+  Graph& graph = c.builder.graph();
+  graph.outputs.push_back({"loss", loss->result()});
+  for (int64_t k : {1, 5})
+    if (k <= logits->type.shape[1]) {
+      std::string name = fmt::format("top{}", k);
+      graph.outputs.push_back(
+          {name, c.apply(topk_accuracy, name, {logits, labels}, {{"k", k}})->result()});
+    }
+  graph.outputs.push_back({"probabilities", loss->result(1)});
+  return loss->result();
+}
+
+std::vector<Factor> sample_factors(const Node& node) {
+  std::vector<int> operands(node.operands.size(), 0);
+  if (node.op == &softmax_cross_entropy_grad)
+    operands[2] = -1;
+  bool per_sample = node.result()->type.shape.size() == 2;
+  std::vector<int> results = {per_sample ? 0 : -1};
+  if (node.results.size() > 1)
+    results.push_back(0);
+  return {{"batch", node.operands[0]->type.shape[0],
+           per_sample ? FactorKind::parallel : FactorKind::reduction, operands, results}};
+}
+
+template <int per_logit> int64_t flops_per_logit(const Node& node) {
+  return per_logit * node.operands[0]->type.elements();
+}
+
+} // namespace
+
+const OpDef softmax_cross_entropy{
+    .name = "softmax_cross_entropy",
+    .doc = "Mean over the samples with a label >= 0 of -log softmax(logits)[label]. As a layer it "
+           "also gives the outputs `loss`, `top1`, `top5` and `probabilities`.",
+    .operands = {{"logits", "[n, classes]"}, {"labels", "i32[n]"}},
+    .attrs = {},
+    .results = {{"", "[1], natural logarithm"}, {"probabilities", "softmax(logits)"}},
+    .infer = infer_loss,
+    .vjp = [](VjpContext& c) -> std::vector<Value*> {
+      return {c.builder.value(softmax_cross_entropy_grad, c.node.name + ".grad",
+                              {c.node.result(1), c.node.operands[1], c.cotangents[0]}),
+              nullptr};
+    },
+    .flops = flops_per_logit<6>,
+    .factors = sample_factors,
+    .lower = KernelLowering{loss_kernel},
+    .reference = loss_reference,
+    .layer = LayerDef{.keys = {}, .build = build_loss}};
+
+const OpDef softmax_cross_entropy_grad{
+    .name = "softmax_cross_entropy_grad",
+    .doc = "(probabilities - one-hot label) dloss / samples with a label >= 0.",
+    .operands = {{"probabilities", "[n, classes]"}, {"labels", "i32[n]"}, {"dloss", "[1]"}},
+    .attrs = {},
+    .results = {{"", "cotangent of the logits"}},
+    .infer = infer_loss_grad,
+    .flops = flops_per_logit<3>,
+    .factors = sample_factors,
+    .lower = PixelLowering{.pixel = loss_grad_pixel, .fusable = false},
+    .reference = loss_grad_reference};
+
+const OpDef topk_accuracy{
+    .name = "topk_accuracy",
+    .doc = "Number of samples whose label is among the k largest logits; of equal logits the lower "
+           "class ranks first.",
+    .operands = {{"logits", "[n, classes]"}, {"labels", "i32[n]"}},
+    .attrs = {{.name = "k", .kind = AttrKind::integer, .doc = "ranks that count", .min = 1}},
+    .results = {{"", "[1]"}},
+    .infer = infer_topk,
+    .flops = flops_per_logit<2>,
+    .factors = sample_factors,
+    .lower = KernelLowering{topk_kernel},
+    .reference = topk_reference};
+
+} // namespace netc::ops

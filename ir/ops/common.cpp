@@ -1,0 +1,118 @@
+#include "ir/ops/common.h"
+
+#include <algorithm>
+
+namespace netc::ops {
+
+void infer_same(InferContext& c) { c.results = {c.operands[0]}; }
+
+void infer_all_same(InferContext& c) {
+  for (size_t i = 1; i < c.operands.size(); ++i)
+    if (c.operands[i] != c.operands[0])
+      c.error(fmt::format("operands differ in type: {} and {}", c.operands[0].str(),
+                          c.operands[i].str()));
+  c.results = {c.operands[0]};
+}
+
+void infer_from_attrs(InferContext& c) {
+  auto dtype = parse_dtype(c.attrs.text("dtype"));
+  c.results = {{*dtype, c.attrs.integers("shape")}};
+}
+
+std::vector<AttrDef> type_attrs() {
+  return {{.name = "shape", .kind = AttrKind::integers, .doc = "logical extents", .min = 1},
+          {.name = "dtype",
+           .kind = AttrKind::text,
+           .fallback = Attribute{std::string("f32")},
+           .doc = "element type",
+           .choices = {"f32", "bf16", "u8", "i32"}}};
+}
+
+namespace {
+
+std::vector<Factor> factors_by_dim(const Node& node, FactorKind channel_kind) {
+  static const char* const names[] = {"batch", "channel", "height", "width"};
+  const Shape& shape = node.result()->type.shape;
+  std::vector<Factor> factors;
+  for (size_t d = 0; d < shape.size(); ++d) {
+    Factor f{d < 4 ? names[d] : fmt::format("dim{}", d), shape[d],
+             d == 1 ? channel_kind : FactorKind::parallel, {}, {}};
+    int dim = static_cast<int>(d);
+    for (const Value* operand : node.operands) {
+      const Shape& s = operand->type.shape;
+      if (s.size() == shape.size())
+        f.operand_dims.push_back(dim);
+      else // a vector of channels is broadcast; anything smaller does not take part
+        f.operand_dims.push_back(s.size() == 1 && d == 1 && s[0] == shape[1] ? 0 : -1);
+    }
+    for (const auto& result : node.results)
+      f.result_dims.push_back(result->type.shape.size() == shape.size() ? dim : -1);
+    factors.push_back(std::move(f));
+  }
+  return factors;
+}
+
+} // namespace
+
+std::vector<Factor> map_factors(const Node& node) {
+  return factors_by_dim(node, FactorKind::parallel);
+}
+
+std::vector<Factor> pixel_factors(const Node& node) {
+  return factors_by_dim(node, FactorKind::window);
+}
+
+int64_t Window::count(int64_t extent, int64_t kernel, int64_t stride, int64_t before,
+                      int64_t after, bool ceil) {
+  int64_t room = extent + before + after - kernel;
+  if (room < 0)
+    return 0;
+  int64_t windows = (room + (ceil ? stride - 1 : 0)) / stride + 1;
+  return ceil && (windows - 1) * stride >= extent + before ? windows - 1 : windows;
+}
+
+Window window_of(const Attributes& attrs) {
+  Window w{};
+  if (attrs.has("kernel")) {
+    w.kernel_h = attrs.integers("kernel")[0];
+    w.kernel_w = attrs.integers("kernel")[1];
+  }
+  w.stride_h = attrs.integers("stride")[0];
+  w.stride_w = attrs.integers("stride")[1];
+  w.dilation_h = attrs.has("dilation") ? attrs.integers("dilation")[0] : 1;
+  w.dilation_w = attrs.has("dilation") ? attrs.integers("dilation")[1] : 1;
+  const std::vector<int64_t>& pad = attrs.integers("pad");
+  w.top = pad[0], w.left = pad[1], w.bottom = pad[2], w.right = pad[3];
+  return w;
+}
+
+AttrDef kernel_attr() {
+  return {.name = "kernel",
+          .kind = AttrKind::integers,
+          .doc = "window height and width in pixels",
+          .min = 1,
+          .max = 4096,
+          .length = 2};
+}
+
+AttrDef stride_attr() {
+  return {.name = "stride",
+          .kind = AttrKind::integers,
+          .fallback = Attribute{std::vector<int64_t>{1, 1}},
+          .doc = "pixels between windows, vertical and horizontal",
+          .min = 1,
+          .max = 4096,
+          .length = 2};
+}
+
+AttrDef pad_attr() {
+  return {.name = "pad",
+          .kind = AttrKind::integers,
+          .fallback = Attribute{std::vector<int64_t>{0, 0, 0, 0}},
+          .doc = "pixels of padding: top, left, bottom, right",
+          .min = 0,
+          .max = 4096,
+          .length = 4};
+}
+
+} // namespace netc::ops

@@ -1,0 +1,381 @@
+// Max and average pooling over spatial windows.
+
+#include "ir/ops/common.h"
+
+#include <limits>
+
+namespace netc::ops {
+
+namespace {
+
+using kernel::cast;
+using kernel::load;
+using kernel::select;
+
+void infer_pool(InferContext& c) {
+  if (!c.expect_rank(0, {4}))
+    return;
+  const Shape& x = c.operands[0].shape;
+  Window w = window_of(c.attrs);
+  if (w.top >= w.kernel_h || w.bottom >= w.kernel_h || w.left >= w.kernel_w ||
+      w.right >= w.kernel_w) {
+    c.error(fmt::format("padding [{}, {}, {}, {}] must be smaller than the {}x{} window, or a "
+                        "window holds no pixel",
+                        w.top, w.left, w.bottom, w.right, w.kernel_h, w.kernel_w));
+    return;
+  }
+  bool ceil = c.attrs.text("rounding") == "ceil";
+  int64_t oh = Window::count(x[2], w.kernel_h, w.stride_h, w.top, w.bottom, ceil);
+  int64_t ow = Window::count(x[3], w.kernel_w, w.stride_w, w.left, w.right, ceil);
+  if (oh < 1 || ow < 1) {
+    c.error(fmt::format("a window of {}x{} does not fit the input of {}x{}", w.kernel_h, w.kernel_w,
+                        x[2], x[3]));
+    return;
+  }
+  c.results = {{DType::f32, {x[0], x[1], oh, ow}}};
+}
+
+void infer_max_pool(InferContext& c) {
+  infer_pool(c);
+  if (c.results.empty())
+    return;
+  Window w = window_of(c.attrs);
+  if (w.kernel_h * w.kernel_w > 256)
+    c.error(fmt::format("a window of {}x{} has more than 256 pixels, which the index of the "
+                        "maximum cannot tell apart",
+                        w.kernel_h, w.kernel_w));
+  c.results.push_back({DType::u8, c.results[0].shape});
+}
+
+void infer_pool_grad(InferContext& c) {
+  const Shape& dy = c.operands[0].shape;
+  c.results = {
+      {DType::f32, {dy[0], dy[1], c.attrs.integer("height"), c.attrs.integer("width")}}};
+}
+
+/// Pixels [lo, hi) of an axis that window `o` covers, and where it starts (maybe before 0).
+struct Cover {
+  Expr start, lo, hi;
+};
+Cover cover(Expr o, int64_t stride, int64_t before, int64_t kernel, int64_t extent) {
+  Expr start = o * Expr(stride) - Expr(before);
+  return {start, max(start, Expr(0)), min(start + Expr(kernel), Expr(extent))};
+}
+
+/// Windows [lo, hi) of an axis that cover pixel `i`.
+struct Covered {
+  Expr lo, hi;
+};
+Covered covered(Expr i, int64_t stride, int64_t before, int64_t kernel, int64_t windows) {
+  // The smallest o with o stride - before + kernel > i; clamped before the division, which
+  // truncates, could see a negative number.
+  Expr first = max(i + Expr(before - kernel + stride), Expr(0)) / Expr(stride);
+  return {first, min((i + Expr(before)) / Expr(stride) + Expr(1), Expr(windows))};
+}
+
+/// Calls fn(h, w, body) for the pixels of the operand under the current window.
+template <class Fn> void for_window(PixelContext& c, const Cover& rows, const Cover& columns, Fn fn) {
+  c.body.loop(StmtKind::serial, c.local("r"), rows.lo, rows.hi, [&](Expr h, Body& b) {
+    b.loop(StmtKind::serial, c.local("s"), columns.lo, columns.hi,
+           [&](Expr w, Body& pixel) { fn(h, w, pixel); });
+  });
+}
+
+void max_pool_pixel(PixelContext& c) {
+  Window win = window_of(c.node.attrs);
+  const Shape& x = c.node.operands[0]->type.shape;
+  Cover rows = cover(c.h, win.stride_h, win.top, win.kernel_h, x[2]);
+  Cover columns = cover(c.w, win.stride_w, win.left, win.kernel_w, x[3]);
+  std::string best = c.local("best"), where = c.local("where");
+  bool index = c.needed(1);
+  c.body.alloc(best, DType::f32, x[1]);
+  if (index)
+    c.body.alloc(where, DType::i32, x[1]);
+  c.body.loop(StmtKind::lanes, c.local("c"), 0, x[1], [&](Expr ch, Body& l) {
+    l.store(best, {ch}, Expr(-std::numeric_limits<float>::max()));
+    if (index)
+      l.store(where, {ch}, Expr(0));
+  });
+  for_window(c, rows, columns, [&](Expr h, Expr w, Body& pixel) {
+    pixel.loop(StmtKind::lanes, c.local("c"), 0, x[1], [&](Expr ch, Body& l) {
+      // `<=` keeps the first of equals, and lets a NaN through.
+      Expr value = l.let(c.local("x"), c.load(0, c.n, h, w, ch));
+      Expr old = l.let(c.local("old"), load(best, DType::f32, {ch}));
+      if (index)
+        l.store(where, {ch},
+                select(value <= old, load(where, DType::i32, {ch}),
+                       (h - rows.start) * Expr(win.kernel_w) + (w - columns.start)));
+      l.store(best, {ch}, select(value <= old, old, value));
+    });
+  });
+  c.body.loop(StmtKind::lanes, c.local("c"), 0, x[1], [&](Expr ch, Body& l) {
+    c.store(l, 0, ch, load(best, DType::f32, {ch}));
+    if (index)
+      c.store(l, 1, ch, cast(DType::u8, load(where, DType::i32, {ch})));
+  });
+}
+
+/// Calls fn(oh, ow, accumulator, loop body) for each window over the current pixel and stores the
+/// sums of what fn returns.
+template <class Fn> void gather(PixelContext& c, Fn fn) {
+  Window win = window_of(c.node.attrs);
+  const Shape& dy = c.node.operands[0]->type.shape;
+  std::string acc = c.local("acc");
+  c.body.alloc(acc, DType::f32, dy[1]);
+  c.body.loop(StmtKind::lanes, c.local("c"), 0, dy[1],
+              [&](Expr ch, Body& l) { l.store(acc, {ch}, Expr(0.0)); });
+  Covered rows = covered(c.h, win.stride_h, win.top, win.kernel_h, dy[2]);
+  Covered columns = covered(c.w, win.stride_w, win.left, win.kernel_w, dy[3]);
+  c.body.loop(StmtKind::serial, c.local("oh"), rows.lo, rows.hi, [&](Expr oh, Body& b) {
+    b.loop(StmtKind::serial, c.local("ow"), columns.lo, columns.hi, [&](Expr ow, Body& window) {
+      window.loop(StmtKind::lanes, c.local("c"), 0, dy[1], [&](Expr ch, Body& l) {
+        l.store(acc, {ch}, load(acc, DType::f32, {ch}) + fn(win, oh, ow, ch));
+      });
+    });
+  });
+  c.body.loop(StmtKind::lanes, c.local("c"), 0, dy[1],
+              [&](Expr ch, Body& l) { c.store(l, 0, ch, load(acc, DType::f32, {ch})); });
+}
+
+void max_pool_grad_pixel(PixelContext& c) {
+  gather(c, [&](const Window& win, Expr oh, Expr ow, Expr ch) {
+    Expr r = c.h - (oh * Expr(win.stride_h) - Expr(win.top));
+    Expr s = c.w - (ow * Expr(win.stride_w) - Expr(win.left));
+    return select(cast(DType::i32, c.load(1, c.n, oh, ow, ch)) == r * Expr(win.kernel_w) + s,
+                  c.load(0, c.n, oh, ow, ch), Expr(0.0));
+  });
+}
+
+bool full_divisor(const Node& node) { return node.attrs.text("divisor") == "full"; }
+
+/// Pixels counted along an axis by the average: those in the image, or with its padding.
+Expr counted(const Cover& c, const Node& node, int64_t kernel, int64_t extent, int64_t after) {
+  return full_divisor(node) ? min(c.start + Expr(kernel), Expr(extent + after)) - c.start
+                            : c.hi - c.lo;
+}
+
+Expr average_weight(const Node& node, const Window& win, const Shape& x, Expr oh, Expr ow) {
+  Cover rows = cover(oh, win.stride_h, win.top, win.kernel_h, x[2]);
+  Cover columns = cover(ow, win.stride_w, win.left, win.kernel_w, x[3]);
+  return Expr(1.0) / cast(DType::f32, counted(rows, node, win.kernel_h, x[2], win.bottom) *
+                                          counted(columns, node, win.kernel_w, x[3], win.right));
+}
+
+void avg_pool_pixel(PixelContext& c) {
+  Window win = window_of(c.node.attrs);
+  const Shape& x = c.node.operands[0]->type.shape;
+  std::string sum = c.local("sum");
+  c.body.alloc(sum, DType::f32, x[1]);
+  c.body.loop(StmtKind::lanes, c.local("c"), 0, x[1],
+              [&](Expr ch, Body& l) { l.store(sum, {ch}, Expr(0.0)); });
+  for_window(c, cover(c.h, win.stride_h, win.top, win.kernel_h, x[2]),
+             cover(c.w, win.stride_w, win.left, win.kernel_w, x[3]),
+             [&](Expr h, Expr w, Body& pixel) {
+               pixel.loop(StmtKind::lanes, c.local("c"), 0, x[1], [&](Expr ch, Body& l) {
+                 l.store(sum, {ch}, load(sum, DType::f32, {ch}) + c.load(0, c.n, h, w, ch));
+               });
+             });
+  Expr weight = c.body.let(c.local("weight"), average_weight(c.node, win, x, c.h, c.w));
+  c.body.loop(StmtKind::lanes, c.local("c"), 0, x[1], [&](Expr ch, Body& l) {
+    c.store(l, 0, ch, load(sum, DType::f32, {ch}) * weight);
+  });
+}
+
+void avg_pool_grad_pixel(PixelContext& c) {
+  gather(c, [&](const Window& win, Expr oh, Expr ow, Expr ch) {
+    return c.load(0, c.n, oh, ow, ch) *
+           average_weight(c.node, win, c.node.result()->type.shape, oh, ow);
+  });
+}
+
+RowRange pool_rows(const Node& node, size_t, const Expr& h) {
+  Window win = window_of(node.attrs);
+  Cover rows = cover(h, win.stride_h, win.top, win.kernel_h, node.operands[0]->type.shape[2]);
+  return {rows.lo, rows.hi, win.kernel_h};
+}
+
+RowRange pool_grad_rows(const Node& node, size_t, const Expr& h) {
+  Window win = window_of(node.attrs);
+  Covered rows =
+      covered(h, win.stride_h, win.top, win.kernel_h, node.operands[0]->type.shape[2]);
+  return {rows.lo, rows.hi, (win.kernel_h + win.stride_h - 1) / win.stride_h};
+}
+
+/// Calls fn(window's element, pixel's element, index in the window) for every pixel of every
+/// window, and done(window's element, pixels counted) after each window.
+template <class Fn, class Done>
+void for_each_window(const Node& node, const Shape& x, const Shape& y, Fn fn, Done done) {
+  Window win = window_of(node.attrs);
+  bool full = node.attrs.has("divisor") && full_divisor(node);
+  for_each4(y, [&](int64_t n, int64_t ch, int64_t oh, int64_t ow) {
+    int64_t h0 = oh * win.stride_h - win.top, w0 = ow * win.stride_w - win.left;
+    int64_t pixels = 0;
+    for (int64_t r = 0; r < win.kernel_h; ++r)
+      for (int64_t s = 0; s < win.kernel_w; ++s) {
+        int64_t h = h0 + r, w = w0 + s;
+        bool inside = h >= 0 && h < x[2] && w >= 0 && w < x[3];
+        bool padded = h < x[2] + win.bottom && w < x[3] + win.right;
+        pixels += full ? padded : inside;
+        if (inside)
+          fn(at4(y, n, ch, oh, ow), at4(x, n, ch, h, w), r * win.kernel_w + s);
+      }
+    done(at4(y, n, ch, oh, ow), pixels);
+  });
+}
+
+void max_pool_reference(RefContext& c) {
+  const RefTensor& x = *c.operands[0];
+  auto &y = c.results[0].data, &index = c.results[1].data;
+  std::fill(y.begin(), y.end(), -std::numeric_limits<double>::infinity());
+  for_each_window(
+      c.node, x.type.shape, c.results[0].type.shape,
+      [&](size_t o, size_t i, int64_t at) {
+        if (x.data[i] > y[o])
+          y[o] = x.data[i], index[o] = static_cast<double>(at);
+      },
+      [](size_t, int64_t) {});
+}
+
+void max_pool_grad_reference(RefContext& c) {
+  const RefTensor &dy = *c.operands[0], &index = *c.operands[1];
+  for_each_window(
+      c.node, c.results[0].type.shape, dy.type.shape,
+      [&](size_t o, size_t i, int64_t at) {
+        if (index.data[o] == static_cast<double>(at))
+          c.results[0].data[i] += dy.data[o];
+      },
+      [](size_t, int64_t) {});
+}
+
+void avg_pool_reference(RefContext& c) {
+  const RefTensor& x = *c.operands[0];
+  auto& y = c.results[0].data;
+  for_each_window(
+      c.node, x.type.shape, c.results[0].type.shape,
+      [&](size_t o, size_t i, int64_t) { y[o] += x.data[i]; },
+      [&](size_t o, int64_t pixels) { y[o] /= static_cast<double>(pixels); });
+}
+
+void avg_pool_grad_reference(RefContext& c) {
+  const RefTensor& dy = *c.operands[0];
+  std::vector<size_t> under;
+  for_each_window(
+      c.node, c.results[0].type.shape, dy.type.shape,
+      [&](size_t, size_t i, int64_t) { under.push_back(i); },
+      [&](size_t o, int64_t pixels) {
+        for (size_t i : under)
+          c.results[0].data[i] += dy.data[o] / static_cast<double>(pixels);
+        under.clear();
+      });
+}
+
+std::vector<AttrDef> pool_attrs(std::vector<AttrDef> more) {
+  std::vector<AttrDef> attrs = {
+      kernel_attr(), stride_attr(), pad_attr(),
+      {.name = "rounding",
+       .kind = AttrKind::text,
+       .doc = "how the number of windows is rounded: `floor` (the paper, PyTorch) or `ceil` "
+              "(Caffe, cuda-convnet)",
+       .choices = {"floor", "ceil"}}};
+  attrs.insert(attrs.end(), more.begin(), more.end());
+  return attrs;
+}
+
+AttrDef divisor_attr() {
+  return {.name = "divisor",
+          .kind = AttrKind::text,
+          .fallback = Attribute{std::string("clipped")},
+          .doc = "what the sum is divided by: pixels of the window inside the image (`clipped`), or "
+                 "also those in its padding (`full`)",
+          .choices = {"clipped", "full"}};
+}
+
+std::vector<AttrDef> size_attrs(std::vector<AttrDef> attrs) {
+  attrs.push_back(
+      {.name = "height", .kind = AttrKind::integer, .doc = "height of the images", .min = 1});
+  attrs.push_back(
+      {.name = "width", .kind = AttrKind::integer, .doc = "width of the images", .min = 1});
+  return attrs;
+}
+
+Attributes with_size(const Node& node) {
+  Attributes attrs = node.attrs;
+  attrs.set("height", node.operands[0]->type.shape[2]);
+  attrs.set("width", node.operands[0]->type.shape[3]);
+  return attrs;
+}
+
+int64_t pool_flops(const Node& node) {
+  Window win = window_of(node.attrs);
+  return node.result()->type.elements() * win.kernel_h * win.kernel_w;
+}
+
+/// Pixels are windows of the operand; channels are independent.
+std::vector<Factor> pool_factors(const Node& node) {
+  std::vector<Factor> factors = map_factors(node);
+  factors[2].kind = factors[3].kind = FactorKind::window;
+  return factors;
+}
+
+} // namespace
+
+const OpDef max_pool2d{
+    .name = "max_pool2d",
+    .doc = "Largest pixel of each window; windows may overlap (AlexNet: 3x3 with stride 2).",
+    .operands = {{"x", "[n, c, h, w]"}},
+    .attrs = pool_attrs({}),
+    .results = {{"", "[n, c, oh, ow]"},
+                {"argmax", "row-major index of the maximum in its window; the first of equals"}},
+    .infer = infer_max_pool,
+    .vjp = [](VjpContext& c) -> std::vector<Value*> {
+      return {c.builder.value(max_pool2d_grad, c.node.name + ".grad",
+                              {c.cotangents[0], c.node.result(1)}, with_size(c.node))};
+    },
+    .flops = pool_flops,
+    .factors = pool_factors,
+    .lower = PixelLowering{max_pool_pixel, pool_rows},
+    .reference = max_pool_reference,
+    .layer = LayerDef{}};
+
+const OpDef max_pool2d_grad{
+    .name = "max_pool2d_grad",
+    .doc = "Sends each window's cotangent to its maximum; gathers, so the order is fixed.",
+    .operands = {{"dy", "cotangent of the result"}, {"argmax", "result of max_pool2d"}},
+    .attrs = size_attrs(pool_attrs({})),
+    .results = {{"", "[n, c, h, w]"}},
+    .infer = infer_pool_grad,
+    .flops = flops_per_element<4>,
+    .factors = pool_factors,
+    .lower = PixelLowering{max_pool_grad_pixel, pool_grad_rows},
+    .reference = max_pool_grad_reference};
+
+const OpDef avg_pool2d{
+    .name = "avg_pool2d",
+    .doc = "Mean of the pixels of each window.",
+    .operands = {{"x", "[n, c, h, w]"}},
+    .attrs = pool_attrs({divisor_attr()}),
+    .results = {{"", "[n, c, oh, ow]"}},
+    .infer = infer_pool,
+    .vjp = [](VjpContext& c) -> std::vector<Value*> {
+      return {c.builder.value(avg_pool2d_grad, c.node.name + ".grad", {c.cotangents[0]},
+                              with_size(c.node))};
+    },
+    .flops = pool_flops,
+    .factors = pool_factors,
+    .lower = PixelLowering{avg_pool_pixel, pool_rows},
+    .reference = avg_pool_reference,
+    .layer = LayerDef{}};
+
+const OpDef avg_pool2d_grad{
+    .name = "avg_pool2d_grad",
+    .doc = "Spreads each window's cotangent over its pixels.",
+    .operands = {{"dy", "cotangent of the result"}},
+    .attrs = size_attrs(pool_attrs({divisor_attr()})),
+    .results = {{"", "[n, c, h, w]"}},
+    .infer = infer_pool_grad,
+    .flops = flops_per_element<4>,
+    .factors = pool_factors,
+    .lower = PixelLowering{avg_pool_grad_pixel, pool_grad_rows},
+    .reference = avg_pool_grad_reference};
+
+} // namespace netc::ops

@@ -1,0 +1,178 @@
+#include "ir/plan.h"
+
+#include <nlohmann/json.hpp>
+
+#include <fstream>
+#include <sstream>
+
+namespace netc {
+
+using Json = nlohmann::ordered_json;
+
+NLOHMANN_JSON_SERIALIZE_ENUM(Resize, {{Resize::cover, "cover"}, {Resize::warp, "warp"}})
+NLOHMANN_JSON_SERIALIZE_ENUM(Crop, {{Crop::center, "center"}, {Crop::random, "random"}})
+NLOHMANN_JSON_SERIALIZE_ENUM(Mean, {{Mean::none, "none"},
+                                    {Mean::channel, "channel"},
+                                    {Mean::values, "values"}})
+NLOHMANN_JSON_SERIALIZE_ENUM(ScheduleSpec::Kind, {{ScheduleSpec::Kind::constant, "constant"},
+                                                  {ScheduleSpec::Kind::steps, "steps"},
+                                                  {ScheduleSpec::Kind::plateau, "plateau"}})
+
+namespace {
+
+/// Lists the fields of a struct once, for writing and for reading.
+template <class Io> void fields(Io& io, InputSpec& s) {
+  io("channels", s.channels), io("height", s.height), io("width", s.width);
+  io("stored_height", s.stored_height), io("stored_width", s.stored_width);
+  io("resize", s.resize), io("crop", s.crop), io("flip", s.flip), io("mean", s.mean);
+  io("mean_values", s.mean_values), io("scale", s.scale);
+}
+template <class Io> void fields(Io& io, OptimizerSpec& s) {
+  io("rate", s.rate), io("momentum", s.momentum), io("decay", s.decay);
+}
+template <class Io> void fields(Io& io, ParameterRule& s) {
+  io("match", s.match), io("rate", s.rate), io("decay", s.decay);
+}
+template <class Io> void fields(Io& io, ScheduleSpec& s) {
+  io("type", s.kind), io("factor", s.factor), io("at", s.at), io("drops", s.drops);
+  io("patience", s.patience);
+}
+template <class Io> void fields(Io& io, TrainSpec& s) {
+  io("batch", s.batch), io("epochs", s.epochs), io("seed", s.seed), io("optimizer", s.optimizer);
+  io("parameters", s.parameters), io("schedule", s.schedule);
+}
+template <class Io> void fields(Io& io, Recipe& s) {
+  io("name", s.name), io("input", s.input), io("train", s.train), io("classes", s.classes);
+}
+template <class Io> void fields(Io& io, PlanKernel& s) {
+  io("name", s.name), io("implementation", s.implementation), io("binary", s.binary);
+}
+template <class Io> void fields(Io& io, LayerRow& s) {
+  io("name", s.name), io("type", s.type), io("output", s.output), io("parameters", s.parameters);
+  io("macs_per_image", s.macs_per_image), io("activation_bytes", s.activation_bytes);
+}
+template <class Io> void fields(Io& io, Plan& s) {
+  io("format", s.format), io("network", s.network), io("network_hash", s.network_hash);
+  io("target", s.target), io("compiler", s.compiler), io("machine", s.machine);
+  io("exact", s.exact), io("threads", s.threads), io("batch", s.batch), io("recipe", s.recipe);
+  io("layers", s.layers), io("kernels", s.kernels);
+}
+
+struct Writer;
+struct Reader;
+template <class T>
+concept Record = requires(T& value, Writer& io) { fields(io, value); };
+
+struct Writer {
+  Json json = Json::object();
+  template <class T> static Json value(T& v) {
+    if constexpr (Record<T>) {
+      Writer inner;
+      fields(inner, v);
+      return inner.json;
+    } else {
+      return Json(v);
+    }
+  }
+  template <class T> void operator()(const char* key, T& v) { json[key] = value(v); }
+  template <Record T> void operator()(const char* key, std::vector<T>& list) {
+    json[key] = Json::array();
+    for (T& entry : list)
+      json[key].push_back(value(entry));
+  }
+};
+
+struct Reader {
+  const Json& json;
+  template <class T> static void value(const Json& from, T& v) {
+    if constexpr (Record<T>) {
+      Reader inner{from};
+      fields(inner, v);
+    } else {
+      v = from.get<T>();
+    }
+  }
+  template <class T> void operator()(const char* key, T& v) { value(json.at(key), v); }
+  template <Record T> void operator()(const char* key, std::vector<T>& list) {
+    list.clear();
+    for (const Json& entry : json.at(key))
+      value(entry, list.emplace_back());
+  }
+};
+
+template <class T> Json to_json_value(const T& record) {
+  T copy = record;
+  return Writer::value(copy);
+}
+
+std::string read_text(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in)
+    user_error(fmt::format("`{}` cannot be read", path.string()),
+               "a plan is a folder written by `netc compile`");
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+void write_text(const std::filesystem::path& path, const std::string& text) {
+  std::ofstream out(path, std::ios::binary);
+  out << text;
+  out.close();
+  if (!out)
+    throw RuntimeError(fmt::format("writing `{}` failed", path.string()), "is the disk full?");
+}
+
+} // namespace
+
+const Program* Plan::find_program(std::string_view name) const {
+  for (const Program& program : programs)
+    if (program.name == name)
+      return &program;
+  return nullptr;
+}
+
+std::string recipe_json(const Recipe& recipe) { return to_json_value(recipe).dump(2); }
+
+Recipe parse_recipe_json(const std::string& text) {
+  Recipe recipe;
+  Json json = Json::parse(text);
+  Reader::value(json, recipe);
+  return recipe;
+}
+
+void write_plan(const Plan& plan, const std::filesystem::path& folder) {
+  Json json = to_json_value(plan);
+  json["programs"] = Json::array();
+  for (const Program& program : plan.programs) {
+    json["programs"].push_back(program.name);
+    write_text(folder / (program.name + ".program.txt"), print(program));
+  }
+  write_text(folder / "state.txt", print(plan.state));
+  write_text(folder / "plan.json", json.dump(2) + "\n");
+}
+
+Plan read_plan(const std::filesystem::path& folder) {
+  std::filesystem::path header = folder / "plan.json";
+  std::string text = read_text(header);
+  try {
+    Json json = Json::parse(text);
+    Plan plan;
+    if (int format = json.at("format").get<int>(); format != plan.format)
+      user_error(fmt::format("`{}` has format {}, this netc reads {}", folder.string(), format,
+                             plan.format),
+                 "compile the network again");
+    Reader::value(json, plan);
+    for (const Json& name : json.at("programs")) {
+      std::string file = name.get<std::string>() + ".program.txt";
+      plan.programs.push_back(parse_program(read_text(folder / file), (folder / file).string()));
+    }
+    plan.state = parse_state(read_text(folder / "state.txt"), (folder / "state.txt").string());
+    return plan;
+  } catch (const Json::exception& error) {
+    user_error(fmt::format("`{}` is damaged: {}", header.string(), error.what()),
+               "compile the network again");
+  }
+}
+
+} // namespace netc

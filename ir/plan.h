@@ -1,0 +1,59 @@
+#pragma once
+// A compiled network: programs, kernels and the state they share. All the runtime needs.
+
+#include "ir/program.h"
+#include "ir/recipe.h"
+
+#include <filesystem>
+
+namespace netc {
+
+/// One distinct kernel; steps of several layers may share it.
+struct PlanKernel {
+  std::string name;   ///< As Step::kernel names it; stem of its files below `kernels/`.
+  std::string binary; ///< Content hash of source, options and compiler: the cache's key.
+  std::string implementation; ///< `generated`, or the contraction candidate.
+};
+
+/// A row of the layer table.
+struct LayerRow {
+  std::string name;
+  std::string type;
+  Shape output; ///< Without the batch.
+  int64_t parameters = 0;
+  int64_t macs_per_image = 0;
+  int64_t activation_bytes = 0; ///< For the whole batch.
+};
+
+/// A plan as its folder holds it; see write_plan.
+struct Plan {
+  int format = 1;
+  std::string network;
+  std::string network_hash; ///< Of the description's text.
+  std::string target;       ///< `cpu`.
+  std::string compiler;     ///< Version line of the toolchain that made the binaries.
+  std::string machine;      ///< Instruction set the binaries need, e.g. `avx512f`.
+  bool exact = false;
+  int threads = 1;
+  int64_t batch = 1;
+  Recipe recipe;
+  std::vector<LayerRow> layers;
+  std::vector<PlanKernel> kernels;
+  std::vector<StateInit> state;
+  std::vector<Program> programs; ///< `train` (if trainable) and `eval`.
+
+  const Program* find_program(std::string_view name) const;
+};
+
+/// Writes `plan.json`, `state.txt` and `<program>.program.txt` into an existing folder. Kernel
+/// files are written by who compiles them.
+void write_plan(const Plan& plan, const std::filesystem::path& folder);
+
+/// Reads what write_plan wrote. A folder that is no plan, or of another format, is a UserError.
+Plan read_plan(const std::filesystem::path& folder);
+
+/// The recipe as JSON text and back (used in plans).
+std::string recipe_json(const Recipe& recipe);
+Recipe parse_recipe_json(const std::string& text);
+
+} // namespace netc

@@ -1,0 +1,125 @@
+// Chains of maps and windows (ReLU -> LRN -> pool, LRN -> pool, pool's gradient -> LRN's gradient
+// -> ReLU's gradient ...) become one kernel, in which what lies between them stays in the cache.
+// Maps that a contraction's epilogue can take are left to it: there they cost nothing at all.
+
+#include "ir/lowering.h"
+#include "passes/fusion.h"
+#include "passes/passes.h"
+
+#include <algorithm>
+
+namespace netc {
+
+namespace {
+
+/// Bytes of intermediate rows one kernel may keep: they should stay in a core's L2 cache, and in
+/// the shared memory of a GPU's multiprocessor.
+constexpr int64_t largest_stage = 200 << 10;
+
+bool is_spatial(const Node& node) {
+  const auto* lowering = std::get_if<PixelLowering>(&node.op->lower);
+  return lowering && lowering->rows;
+}
+
+class WindowFuser {
+public:
+  WindowFuser(Graph& graph, PassContext& context) : graph_(graph), context_(context) {
+    for (const auto& [contraction, chain] : epilogue_chains(graph))
+      reserved_.insert(chain.begin(), chain.end());
+  }
+
+  int run() {
+    users_ = graph_.users();
+    for (size_t i = 0; i < graph_.nodes.size(); ++i)
+      positions_[graph_.nodes[i].get()] = i;
+    for (const Graph::Output& output : graph_.outputs)
+      outputs_.insert(output.value);
+    std::vector<std::vector<Node*>> groups;
+    for (auto it = graph_.nodes.rbegin(); it != graph_.nodes.rend(); ++it) {
+      Node* last = it->get();
+      if (grouped_.count(last) || !eligible(*last))
+        continue;
+      std::unordered_set<const Node*> members = {last};
+      last_ = positions_.at(last);
+      absorb_producers(*last, is_spatial(*last), members);
+      if (members.size() < 2 || !context_.may_rewrite())
+        continue;
+      grouped_.insert(members.begin(), members.end());
+      groups.push_back(in_order(members));
+    }
+    for (const std::vector<Node*>& group : groups)
+      fuse(graph_, group, "window");
+    sort_topologically(graph_);
+    return static_cast<int>(groups.size());
+  }
+
+private:
+  bool eligible(const Node& node) const {
+    const auto* pixel = std::get_if<PixelLowering>(&node.op->lower);
+    bool fusable = node.op->is_map() || (pixel && pixel->fusable);
+    return fusable && !node.operands.empty() && !reserved_.count(&node);
+  }
+
+  /// True when the producer can be computed inside the group. Who else reads its results must run
+  /// after the group (else there would be a cycle), and the group must compute each element once
+  /// (rows kept for a window are computed again where windows overlap).
+  bool can_move(const Node& producer, const std::unordered_set<const Node*>& members,
+                bool below_window) {
+    for (const auto& result : producer.results) {
+      if (below_window && outputs_.count(result.get()))
+        return false;
+      for (const Node* user : users_[result.get()])
+        if (!members.count(user) && (below_window || positions_.at(user) < last_))
+          return false;
+    }
+    return true;
+  }
+
+  /// One spatial window a group: what feeds it is kept as rows, and rows of rows would have to be
+  /// computed again and again.
+  bool fits(const Node& consumer, const Node& producer, bool below_window) const {
+    if (below_window && is_spatial(producer))
+      return false;
+    if (!is_spatial(consumer))
+      return producer.result()->type.shape == consumer.result()->type.shape;
+    kernel::PixelShape p = kernel::pixel_shape(producer.result()->type.shape);
+    const auto& window = std::get<PixelLowering>(consumer.op->lower);
+    int64_t rows = window.rows(consumer, 0, kernel::var("h")).max_count;
+    return rows * p.w * p.c * 4 <= largest_stage;
+  }
+
+  void absorb_producers(const Node& consumer, bool below_window,
+                        std::unordered_set<const Node*>& members) {
+    for (const Value* operand : consumer.operands) {
+      const Node& producer = *operand->node;
+      if (members.count(&producer) || grouped_.count(&producer) || !eligible(producer) || !can_move(producer, members, below_window) ||
+          !fits(consumer, producer, below_window))
+        continue;
+      members.insert(&producer);
+      absorb_producers(producer, below_window || is_spatial(producer), members);
+    }
+  }
+
+  std::vector<Node*> in_order(const std::unordered_set<const Node*>& members) const {
+    std::vector<Node*> list;
+    for (const auto& node : graph_.nodes)
+      if (members.count(node.get()))
+        list.push_back(node.get());
+    return list;
+  }
+
+  Graph& graph_;
+  PassContext& context_;
+  std::unordered_set<const Node*> reserved_;
+  std::unordered_set<const Value*> outputs_;
+  std::unordered_map<const Value*, std::vector<Node*>> users_;
+  std::unordered_map<const Node*, size_t> positions_;
+  std::unordered_set<const Node*> grouped_; ///< Members of the groups built so far.
+  size_t last_ = 0; ///< Position of the last member of the group being built.
+};
+
+} // namespace
+
+int fuse_windows(Graph& graph, PassContext& context) { return WindowFuser(graph, context).run(); }
+
+} // namespace netc

@@ -1,0 +1,154 @@
+#include "passes/fusion.h"
+
+#include "ir/ops.h"
+
+#include <algorithm>
+
+namespace netc {
+
+namespace {
+
+Value* add_argument(Graph& body, const Value& operand, int64_t index) {
+  GraphBuilder builder(body, operand.node->loc);
+  Value* argument = builder.value(ops::argument, operand.name, {},
+                                  {{"index", index},
+                                   {"shape", std::vector<int64_t>(operand.type.shape)},
+                                   {"dtype", std::string(to_string(operand.type.dtype))}});
+  argument->layout = operand.layout;
+  return argument;
+}
+
+/// The members' results that are read by others, those of the last member first.
+std::vector<Value*> outside_results(const Graph& graph, const std::vector<Node*>& members) {
+  std::unordered_set<const Node*> inside(members.begin(), members.end());
+  std::unordered_set<const Value*> read;
+  for (const auto& node : graph.nodes)
+    if (!inside.count(node.get()))
+      read.insert(node->operands.begin(), node->operands.end());
+  for (const Graph::Output& output : graph.outputs)
+    read.insert(output.value);
+  for (const Graph::Store& store : graph.stores)
+    read.insert(store.value);
+  std::vector<Value*> results;
+  for (auto it = members.rbegin(); it != members.rend(); ++it)
+    for (const auto& result : (*it)->results)
+      if (read.count(result.get()))
+        results.push_back(result.get());
+  return results;
+}
+
+} // namespace
+
+Node* fuse(Graph& graph, const std::vector<Node*>& members, const std::string& kind) {
+  auto body = std::make_unique<Graph>(members.back()->name);
+  std::unordered_map<const Value*, Value*> map;
+  std::vector<Value*> operands;
+  for (const Node* member : members)
+    for (Value* operand : member->operands) {
+      bool internal = std::any_of(members.begin(), members.end(),
+                                  [&](const Node* m) { return m == operand->node; });
+      if (internal || map.count(operand))
+        continue;
+      map[operand] = add_argument(*body, *operand, static_cast<int64_t>(operands.size()));
+      operands.push_back(operand);
+    }
+  for (const Node* member : members)
+    copy_node(*body, *member, map);
+  std::vector<Value*> results = outside_results(graph, members);
+  std::vector<TensorType> types;
+  for (size_t i = 0; i < results.size(); ++i) {
+    body->outputs.push_back({fmt::format("result{}", i), map.at(results[i])});
+    types.push_back(results[i]->type);
+  }
+  Node* fused = graph.add(ops::fused, members.back()->name + ".fused", operands, {{"kind", kind}},
+                          types, members.front()->loc, members.back());
+  fused->body = std::move(body);
+  for (size_t i = 0; i < results.size(); ++i) {
+    fused->results[i]->layout = results[i]->layout;
+    graph.replace_uses(results[i], fused->results[i].get());
+  }
+  graph.remove_if([&](const Node& node) {
+    return std::any_of(members.begin(), members.end(), [&](const Node* m) { return m == &node; });
+  });
+  return fused;
+}
+
+void sort_topologically(Graph& graph) {
+  // Whom a node must wait for: its operands and, if it replaces a parameter, the other readers.
+  std::unordered_map<const Node*, std::vector<const Node*>> waits;
+  auto users = graph.users();
+  for (const auto& node : graph.nodes)
+    for (const Value* operand : node->operands)
+      waits[node.get()].push_back(operand->node);
+  for (const Graph::Store& store : graph.stores)
+    for (const Node* reader : users[store.parameter])
+      if (reader != store.value->node)
+        waits[store.value->node].push_back(reader);
+  std::unordered_set<const Node*> placed;
+  std::vector<std::unique_ptr<Node>> order, pending = std::move(graph.nodes);
+  graph.nodes.clear();
+  std::stable_partition(pending.begin(), pending.end(),
+                        [](const auto& node) { return node->operands.empty(); });
+  while (!pending.empty()) {
+    size_t before = pending.size();
+    for (auto& node : pending) {
+      const auto& list = waits[node.get()];
+      if (std::all_of(list.begin(), list.end(), [&](const Node* n) { return placed.count(n); })) {
+        placed.insert(node.get());
+        order.push_back(std::move(node));
+        break; // starts over, so that the earliest node that can run runs
+      }
+    }
+    std::erase(pending, nullptr);
+    NETC_CHECK(pending.size() < before, "the graph has a cycle through `{}`",
+               pending.front()->name);
+  }
+  graph.nodes = std::move(order);
+}
+
+namespace {
+
+using Positions = std::unordered_map<const Node*, size_t>;
+
+/// The map that may follow `value` in an epilogue: it reads `value` element by element, and its
+/// other operands exist before the contraction starts.
+Node* next_map(const std::vector<Node*>& users, const Value& value, const Positions& positions,
+               size_t start, const std::unordered_set<const Node*>& taken) {
+  for (Node* user : users) {
+    if (!user->op->is_map() || user->result()->type != value.type || taken.count(user))
+      continue;
+    bool ready = std::all_of(user->operands.begin(), user->operands.end(), [&](const Value* o) {
+      return o == &value || o->node->operands.empty() || positions.at(o->node) < start;
+    });
+    if (ready)
+      return user;
+  }
+  return nullptr;
+}
+
+} // namespace
+
+std::unordered_map<const Node*, std::vector<Node*>> epilogue_chains(const Graph& graph) {
+  Positions positions;
+  for (size_t i = 0; i < graph.nodes.size(); ++i)
+    positions[graph.nodes[i].get()] = i;
+  auto users = graph.users();
+  std::unordered_map<const Node*, std::vector<Node*>> chains;
+  std::unordered_set<const Node*> taken;
+  for (const auto& node : graph.nodes) {
+    // Weight gradients have no place for one: their reduction ends in another order.
+    const auto* lowering = std::get_if<TemplateLowering>(&node->op->lower);
+    if (!lowering || lowering->name.find("weight_gradient") != std::string::npos)
+      continue;
+    const Value* value = node->result();
+    size_t start = positions.at(node.get());
+    while (Node* map = next_map(users[value], *value, positions, start, taken)) {
+      chains[node.get()].push_back(map);
+      taken.insert(map);
+      value = map->result();
+    }
+  }
+  return chains;
+}
+
+} // namespace netc

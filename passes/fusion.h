@@ -1,0 +1,24 @@
+#pragma once
+// What the fusing passes share: building fused nodes, and which maps belong to a contraction.
+
+#include "ir/op.h"
+#include "passes/pass.h"
+
+#include <unordered_set>
+
+namespace netc {
+
+/// Replaces `members` (in execution order) by one fused node whose body holds copies of them. Its
+/// operands are what the members read from outside, its results what is read of them from outside
+/// (first the results of the last member). The node takes the place of the last member.
+Node* fuse(Graph& graph, const std::vector<Node*>& members, const std::string& kind);
+
+/// Puts nodes in an order that respects data flow, changing as little as possible. Nodes without
+/// operands go first; a node that replaces a parameter in place goes after its readers.
+void sort_topologically(Graph& graph);
+
+/// For each contraction, the maps that can join its epilogue, in order: each reads the result of
+/// the one before at the same place, and nothing that is computed after the contraction.
+std::unordered_map<const Node*, std::vector<Node*>> epilogue_chains(const Graph& graph);
+
+} // namespace netc

@@ -1,0 +1,80 @@
+#include "passes/live_ranges.h"
+
+#include "ir/ops.h"
+
+#include <algorithm>
+
+namespace netc {
+
+bool in_arena(const Graph& graph, const Value& value) {
+  const OpDef* op = value.node->op;
+  if (op == &ops::parameter || op == &ops::feed)
+    return false;
+  for (const Graph::Output& output : graph.outputs)
+    if (output.value == &value)
+      return false;
+  for (const Graph::Store& store : graph.stores)
+    if (store.value == &value)
+      return false;
+  return true;
+}
+
+namespace {
+
+/// A fused node of maps alone reads each element just before it writes the same element.
+bool maps_only(const Graph& body) {
+  return std::all_of(body.nodes.begin(), body.nodes.end(), [](const auto& node) {
+    return node->op == &ops::argument || (node->op->is_map() && !node->operands.empty());
+  });
+}
+
+} // namespace
+
+int in_place_operand(const Node& node, int i) {
+  if (node.body && i == 0 && maps_only(*node.body))
+    for (size_t k = 0; k < node.operands.size(); ++k)
+      if (node.operands[k]->type == node.result(i)->type)
+        return static_cast<int>(k);
+  for (auto [operand, result] : node.op->in_place)
+    if (result == i)
+      return operand;
+  return -1;
+}
+
+std::unordered_map<const Value*, int> last_uses(const Graph& graph) {
+  std::unordered_map<const Value*, int> last;
+  for (size_t i = 0; i < graph.nodes.size(); ++i)
+    for (const Value* operand : graph.nodes[i]->operands)
+      last[operand] = static_cast<int>(i);
+  return last;
+}
+
+std::vector<int64_t> live_bytes(const Graph& graph, const PassContext& context) {
+  std::vector<int64_t> change(graph.nodes.size() + 1, 0);
+  auto last = last_uses(graph);
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Node& node = *graph.nodes[i];
+    for (const auto& result : node.results) {
+      if (!in_arena(graph, *result))
+        continue;
+      auto use = last.find(result.get());
+      size_t end = use == last.end() ? i : static_cast<size_t>(use->second);
+      change[i] += result->type.bytes();
+      change[end + 1] -= result->type.bytes();
+    }
+    int64_t workspace = context.workspace_bytes ? context.workspace_bytes(node) : 0;
+    change[i] += workspace;
+    change[i + 1] -= workspace;
+  }
+  for (size_t i = 1; i < change.size(); ++i)
+    change[i] += change[i - 1];
+  change.pop_back();
+  return change;
+}
+
+int64_t peak_live_bytes(const Graph& graph, const PassContext& context) {
+  std::vector<int64_t> live = live_bytes(graph, context);
+  return live.empty() ? 0 : *std::max_element(live.begin(), live.end());
+}
+
+} // namespace netc

@@ -1,0 +1,62 @@
+#pragma once
+// What a pass is, and the wrapper that runs, checks, times and prints all of them.
+
+#include "ir/graph.h"
+#include "ir/memory_plan.h"
+#include "ir/recipe.h"
+
+#include <functional>
+#include <iosfwd>
+#include <set>
+
+namespace netc {
+
+enum class Mode { train, infer };
+
+/// What passes know besides the graph. One context serves one graph.
+struct PassContext {
+  Mode mode = Mode::train;
+  OptimizerSpec optimizer;
+  /// Scratch bytes the kernel of a node needs; injected by the driver from codegen. Null: none.
+  std::function<int64_t(const Node&)> workspace_bytes;
+  MemoryPlan memory; ///< Filled by plan-memory.
+
+  /// Rewrites that may still happen (`--stop-after-rewrite`).
+  int64_t rewrites_left = INT64_MAX;
+  /// To be asked before each rewrite; false: leave the rest as it is.
+  bool may_rewrite() { return rewrites_left > 0 && rewrites_left-- > 0; }
+};
+
+/// A pass rewrites the graph in place and returns how many rewrites it made.
+struct Pass {
+  std::string name; ///< On the command line, in dumps, goldens and profiles.
+  int (*run)(Graph&, PassContext&);
+  std::string doc;
+  bool required = false; ///< Cannot be skipped: later stages rely on it.
+};
+
+/// The pipeline, in order.
+const std::vector<Pass>& pipeline();
+
+struct PipelineOptions {
+  std::set<std::string> print_after; ///< Pass names, or `all`.
+  std::string stop_after;
+  std::set<std::string> skip;
+  bool verify_each = false;
+  /// Called with the graph after each pass that ran (for drawings and dumps); may be null.
+  std::function<void(const Pass&, const Graph&)> after;
+};
+
+struct PassReport {
+  std::string name;
+  int rewrites;
+  double seconds;
+  size_t nodes; ///< In the graph after the pass.
+};
+
+/// Runs the pipeline on `graph`. `dump` receives what print_after asks for. Unknown pass names and
+/// skipping a required pass raise UserError.
+std::vector<PassReport> run_pipeline(Graph& graph, PassContext& context,
+                                     const PipelineOptions& options, std::ostream& dump);
+
+} // namespace netc

@@ -1,0 +1,112 @@
+#include "runtime/thread_team.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+namespace netc {
+
+namespace {
+
+/// Polls before a thread goes to sleep: kernels are short, and waking up takes microseconds. With
+/// more threads than cores the sleep lets the others run.
+constexpr int polls = 4000;
+
+inline void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+/// Returns once `value` is no longer `old`.
+void wait_for_change(const std::atomic<unsigned>& value, unsigned old) {
+  for (int i = 0; i < polls; ++i) {
+    if (value.load(std::memory_order_acquire) != old)
+      return;
+    relax();
+  }
+  value.wait(old, std::memory_order_acquire);
+}
+
+std::vector<int> usable_cores() {
+  std::vector<int> cores;
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0)
+    for (int core = 0; core < CPU_SETSIZE; ++core)
+      if (CPU_ISSET(core, &set))
+        cores.push_back(core);
+  return cores;
+}
+
+} // namespace
+
+ThreadTeam::ThreadTeam(int count, bool pin) : count_(count) {
+  // One thread may go where the system likes; more threads than cores, too.
+  if (pin && count > 1) {
+    cores_ = usable_cores();
+    if (static_cast<int>(cores_.size()) < count)
+      cores_.clear();
+  }
+  for (int i = 1; i < count; ++i)
+    threads_.emplace_back([this, i] { member(i); });
+}
+
+ThreadTeam::~ThreadTeam() {
+  stop_ = true;
+  generation_.fetch_add(1, std::memory_order_release);
+  generation_.notify_all();
+  for (std::thread& thread : threads_)
+    thread.join();
+}
+
+void ThreadTeam::pin_to(int index) const {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cores_[static_cast<size_t>(index)], &set);
+  pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+}
+
+void ThreadTeam::wait(const Thread& thread) { static_cast<ThreadTeam*>(thread.team)->barrier(); }
+
+void ThreadTeam::barrier() {
+  if (count_ == 1)
+    return;
+  unsigned phase = phase_.load(std::memory_order_relaxed);
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == count_) {
+    arrived_.store(0, std::memory_order_relaxed);
+    phase_.store(phase + 1, std::memory_order_release);
+    phase_.notify_all();
+  } else {
+    wait_for_change(phase_, phase);
+  }
+}
+
+void ThreadTeam::member(int index) {
+  if (!cores_.empty())
+    pin_to(index);
+  unsigned seen = 0;
+  for (;;) {
+    wait_for_change(generation_, seen);
+    seen = generation_.load(std::memory_order_acquire);
+    if (stop_)
+      return;
+    (*work_)(Thread{index, count_, this, &ThreadTeam::wait});
+    barrier();
+  }
+}
+
+void ThreadTeam::run(const std::function<void(const Thread&)>& work) {
+  cpu_set_t before;
+  bool pinned = !cores_.empty() &&
+                pthread_getaffinity_np(pthread_self(), sizeof before, &before) == 0;
+  if (pinned)
+    pin_to(0);
+  work_ = &work;
+  generation_.fetch_add(1, std::memory_order_release);
+  generation_.notify_all();
+  work(Thread{0, count_, this, &ThreadTeam::wait});
+  barrier();
+  if (pinned)
+    pthread_setaffinity_np(pthread_self(), sizeof before, &before);
+}
+
+} // namespace netc

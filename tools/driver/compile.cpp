@@ -1,0 +1,206 @@
+#include "tools/driver/compile.h"
+
+#include "codegen/printer.h"
+#include "ir/ops.h"
+#include "ir/support/hash.h"
+
+#include <fmt/ranges.h>
+
+#include <chrono>
+#include <fstream>
+#include <ostream>
+#include <sched.h>
+
+namespace netc {
+
+namespace fs = std::filesystem;
+
+int default_threads() {
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
+}
+
+NetworkSource load_network(const std::string& net, std::ostream& messages) {
+  NetworkSource source{load_network_text(net), {}};
+  Diagnostics diagnostics;
+  std::optional<Network> network =
+      parse_network(source.file.text, source.file.name, diagnostics);
+  diagnostics.throw_if_errors();
+  messages << diagnostics.render();
+  source.network = std::move(*network);
+  Graph probe = forward_graph(source.network, 1);
+  source.network.recipe.classes = class_count(probe);
+  return source;
+}
+
+Graph forward_graph(const Network& network, int64_t batch) {
+  Diagnostics diagnostics;
+  Graph graph = build_forward(network, batch, diagnostics);
+  diagnostics.throw_if_errors();
+  return graph;
+}
+
+namespace {
+
+LoweringOptions lowering_options(const CompileOptions& options) {
+  return {.exact = options.exact,
+          .threads = options.threads > 0 ? options.threads : default_threads(),
+          .choose = nullptr};
+}
+
+int64_t batch_of(const Network& network, const CompileOptions& options) {
+  return options.batch > 0 ? options.batch : network.recipe.train.batch;
+}
+
+bool has_loss(const Graph& graph) {
+  for (const Graph::Output& output : graph.outputs)
+    if (output.name == "loss")
+      return true;
+  return false;
+}
+
+} // namespace
+
+PassedGraph run_passes(const Network& network, Mode mode, const CompileOptions& options,
+                       std::ostream& dump) {
+  PassedGraph passed{forward_graph(network, batch_of(network, options)), {}, {}};
+  passed.context.mode = mode;
+  passed.context.optimizer = network.recipe.train.optimizer;
+  passed.context.rewrites_left = options.stop_after_rewrite;
+  LoweringOptions lowering = lowering_options(options);
+  passed.context.workspace_bytes = [lowering](const Node& node) -> int64_t {
+    if (std::holds_alternative<std::monostate>(node.op->lower) && !node.body)
+      return 0;
+    return lower(node, [](const Value&) { return true; }, lowering).workspace_bytes();
+  };
+  passed.reports = run_pipeline(passed.graph, passed.context, options.pipeline, dump);
+  return passed;
+}
+
+std::vector<LayerRow> layer_table(const Network& network, int64_t batch) {
+  Graph graph = forward_graph(network, batch);
+  std::vector<LayerRow> rows;
+  for (const LayerDescription& layer : network.layers) {
+    LayerRow row{layer.name, layer.op->name, {}, 0, 0, 0};
+    for (const auto& node : graph.nodes) {
+      if (node->loc.line != layer.loc.line || node->loc.column != layer.loc.column)
+        continue;
+      if (node->op == &ops::parameter)
+        row.parameters += node->result()->type.elements();
+      if (node->op->macs)
+        row.macs_per_image += node->op->macs(*node) / batch;
+      bool value = node->op != &ops::parameter && node->op != &ops::feed &&
+                   node->op != &ops::topk_accuracy;
+      if (value) {
+        const TensorType& type = node->result()->type;
+        row.output = type.shape.size() > 1 ? Shape(type.shape.begin() + 1, type.shape.end())
+                                           : type.shape;
+        row.activation_bytes = type.bytes();
+      }
+    }
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+namespace {
+
+void write_text(const fs::path& path, const std::string& text) {
+  std::ofstream out(path, std::ios::binary);
+  out << text;
+  out.close();
+  if (!out)
+    throw RuntimeError(fmt::format("writing `{}` failed", path.string()),
+                       "is there room on the disk, and may you write there?");
+}
+
+/// An empty folder for the plan; only a plan is replaced.
+void prepare_folder(const fs::path& folder) {
+  std::error_code error;
+  if (fs::exists(folder, error) && !fs::is_empty(folder, error) &&
+      !fs::exists(folder / "plan.json"))
+    user_error(fmt::format("`{}` exists and is no plan", folder.string()),
+               "`-o PATH` chooses another place");
+  fs::remove_all(folder / "kernels", error);
+  fs::create_directories(folder / "kernels", error);
+  if (error)
+    throw RuntimeError(fmt::format("`{}` cannot be made: {}", folder.string(), error.message()));
+}
+
+void write_kernels(const KernelSet& kernels, const std::vector<CompileJob>& jobs,
+                   const fs::path& folder) {
+  for (size_t i = 0; i < kernels.entries().size(); ++i) {
+    const KernelSet::Entry& entry = kernels.entries()[i];
+    std::string heading;
+    for (const std::string& user : entry.users)
+      heading += "// " + user + "\n";
+    write_text(folder / (entry.name + ".cpp"), heading + entry.cpu.text);
+    write_text(folder / (entry.name + ".cu"), heading + entry.cuda.text);
+    std::error_code error;
+    fs::copy_file(jobs[i].binary, folder / (entry.name + ".so"),
+                  fs::copy_options::overwrite_existing, error);
+    if (error)
+      throw RuntimeError(fmt::format("copying a kernel into `{}` failed: {}", folder.string(),
+                                     error.message()));
+  }
+  for (const auto& [name, text] : device_files()) {
+    fs::create_directories((folder / "include" / name).parent_path());
+    write_text(folder / "include" / name, text);
+  }
+}
+
+} // namespace
+
+Compiled compile_network(const NetworkSource& source, const CompileOptions& options,
+                         const fs::path& folder, std::ostream& dump) {
+  auto start = std::chrono::steady_clock::now();
+  const Network& network = source.network;
+  CpuToolchain toolchain(options.cache.empty() ? default_cache() : options.cache);
+  LoweringOptions lowering = lowering_options(options);
+  Compiled compiled;
+  compiled.folder = folder;
+  Plan& plan = compiled.plan;
+  plan.network = network.recipe.name;
+  plan.network_hash = content_hash(source.file.text);
+  plan.target = "cpu";
+  plan.compiler = toolchain.version();
+  plan.machine = toolchain.machine();
+  plan.exact = options.exact;
+  plan.threads = lowering.threads;
+  plan.batch = batch_of(network, options);
+  plan.recipe = network.recipe;
+  plan.recipe.train.batch = plan.batch;
+  plan.layers = layer_table(network, plan.batch);
+  prepare_folder(folder);
+
+  KernelSet kernels(options.exact);
+  bool train = options.train && has_loss(forward_graph(network, 1));
+  for (Mode mode : {Mode::train, Mode::infer}) {
+    if (mode == Mode::train && !train)
+      continue;
+    std::string name = mode == Mode::train ? "train" : "eval";
+    PassedGraph passed = run_passes(network, mode, options, dump);
+    Program program = build_program(passed.graph, passed.context.memory, name, lowering, kernels);
+    verify(program);
+    write_text(folder / (name + ".graph.txt"), print(passed.graph));
+    if (plan.state.empty())
+      plan.state = state_of(passed.graph);
+    if (compiled.reports.empty())
+      compiled.reports = std::move(passed.reports);
+    plan.programs.push_back(std::move(program));
+  }
+  std::vector<CompileJob> jobs;
+  for (const KernelSet::Entry& entry : kernels.entries())
+    jobs.push_back({entry.name, entry.cpu.text});
+  compiled.stats = toolchain.compile(jobs, default_threads());
+  write_kernels(kernels, jobs, folder / "kernels");
+  for (size_t i = 0; i < jobs.size(); ++i)
+    plan.kernels.push_back({kernels.entries()[i].name, jobs[i].key,
+                            kernels.entries()[i].implementation});
+  write_plan(plan, folder);
+  compiled.seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return compiled;
+}
+
+} // namespace netc

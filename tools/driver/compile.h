@@ -1,0 +1,66 @@
+#pragma once
+// From a description to a plan: frontend, passes, code generation and the system's compiler.
+
+#include "codegen/program_builder.h"
+#include "codegen/toolchain.h"
+#include "frontend/network.h"
+#include "ir/plan.h"
+#include "passes/pass.h"
+#include "tools/driver/models.h"
+
+#include <filesystem>
+#include <iosfwd>
+
+namespace netc {
+
+struct CompileOptions {
+  int64_t batch = 0;  ///< 0: the description's.
+  bool exact = false; ///< `--math exact`.
+  int threads = 0;    ///< 0: all cores.
+  bool train = true;  ///< Compile the training step, too, if the network has a loss.
+  std::filesystem::path cache; ///< Empty: default_cache().
+  PipelineOptions pipeline;
+  int64_t stop_after_rewrite = INT64_MAX;
+};
+
+/// A checked description with the text it came from.
+struct NetworkSource {
+  NetworkText file;
+  Network network;
+};
+
+/// Loads, parses and checks a network. Warnings go to `messages`, errors are a UserError.
+NetworkSource load_network(const std::string& net, std::ostream& messages);
+
+/// The forward graph for a batch; shape errors are a UserError.
+Graph forward_graph(const Network& network, int64_t batch);
+
+/// A graph after (part of) the pipeline, and what the passes did.
+struct PassedGraph {
+  Graph graph;
+  PassContext context;
+  std::vector<PassReport> reports;
+};
+PassedGraph run_passes(const Network& network, Mode mode, const CompileOptions& options,
+                       std::ostream& dump);
+
+/// A compiled network on disk.
+struct Compiled {
+  Plan plan;
+  std::filesystem::path folder;
+  CompileStats stats;
+  double seconds = 0; ///< The whole of it.
+  std::vector<PassReport> reports; ///< Of the training graph, or of the inference graph.
+};
+
+/// Compiles into `folder`, replacing a plan that is there (anything else there is a UserError).
+Compiled compile_network(const NetworkSource& source, const CompileOptions& options,
+                         const std::filesystem::path& folder, std::ostream& dump);
+
+/// The layer table of a network.
+std::vector<LayerRow> layer_table(const Network& network, int64_t batch);
+
+/// Threads to compile for when the user does not say: the cores this process may use.
+int default_threads();
+
+} // namespace netc

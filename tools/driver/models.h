@@ -1,0 +1,20 @@
+#pragma once
+// Network descriptions by file or by the name of a bundled model.
+
+#include <string>
+#include <vector>
+
+namespace netc {
+
+struct NetworkText {
+  std::string name; ///< As messages name it: the file as given, or `alexnet.yaml`.
+  std::string text;
+};
+
+/// Names of the bundled models, sorted, with `.yaml`.
+std::vector<std::string> bundled_models();
+
+/// Reads `net`: a file, else a bundled model with or without `.yaml`. UserError when it is neither.
+NetworkText load_network_text(const std::string& net);
+
+} // namespace netc
