@@ -2,6 +2,7 @@
 #include "runtime/data/files.h"
 #include "runtime/data/kinds.h"
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 
@@ -14,20 +15,25 @@ namespace {
 constexpr int32_t max_label = 1'000'000; // Beyond any class count; catches a wrong column.
 constexpr int max_errors = 20;           // One mistake repeated on every line is said enough.
 
-/// `FILE.tsv[,IMAGES_DIR]`; a comma inside the file's own name is allowed.
+/// `FILE.tsv[,IMAGES_DIR]`, taken apart.
 struct ListPath {
   std::string file;
   std::string images;
 };
 
+/// Splits at the comma that follows the name of an existing file, so that both names may hold
+/// commas; at the first one when there is no such file.
 ListPath parse_path(const std::string& path) {
   std::error_code code;
-  const size_t comma = path.rfind(',');
-  if (comma == path.npos || fs::exists(path, code)) {
-    const fs::path parent = fs::path(path).parent_path();
-    return {path, parent.empty() ? "." : parent.string()};
-  }
-  return {path.substr(0, comma), path.substr(comma + 1)};
+  size_t end = path.size();
+  while (end != path.npos && !fs::is_regular_file(path.substr(0, end), code))
+    end = end == 0 ? path.npos : path.rfind(',', end - 1);
+  if (end == path.npos)
+    end = std::min(path.find(','), path.size());
+  if (end < path.size())
+    return {path.substr(0, end), path.substr(end + 1)};
+  const fs::path parent = fs::path(path).parent_path();
+  return {path, parent.empty() ? "." : parent.string()};
 }
 
 /// Reads the rows of a list, reporting every bad one with its place.

@@ -36,5 +36,13 @@ INSTANTIATE_TEST_SUITE_P(Frontend, BadFile, testing::ValuesIn(bad_files()), [](c
   return name;
 });
 
+TEST(BadFiles, EveryGoldenTextHasItsFile) {
+  for (const auto& entry :
+       std::filesystem::directory_iterator(test::source_root() / "tests/frontend/errors"))
+    EXPECT_TRUE(
+        std::filesystem::exists(std::filesystem::path(entry.path()).replace_extension("yaml")))
+        << entry.path();
+}
+
 } // namespace
 } // namespace netc

@@ -215,6 +215,14 @@ TEST(BuildForward, EveryLegalNameSurvivesTheTextForm) {
   EXPECT_EQ(print(parse_graph(print(graph))), print(graph));
 }
 
+TEST(BuildForward, TheExampleOfTheReadme) {
+  const std::string readme = test::read_text(test::source_root() / "models/README.md");
+  const std::string fence = "```yaml\n";
+  const size_t begin = readme.find(fence) + fence.size();
+  Graph graph = build(readme.substr(begin, readme.find("```", begin) - begin));
+  EXPECT_EQ(class_count(graph), 10);
+}
+
 TEST(BuildForward, BranchesMeetAgain) {
   Graph graph = build(header + R"(layers:
   - {name: a, type: conv2d, filters: 4, kernel: 3, pad: 1}

@@ -41,12 +41,27 @@ struct Linear {
   int exact_blocks = 0; ///< As in Conv2d.
 };
 
-constexpr long ceil_div(long a, long b) { return (a + b - 1) / b; }
-constexpr long round_up(long a, long b) { return ceil_div(a, b) * b; }
-constexpr long max_of(long a, long b) { return a < b ? b : a; }
-constexpr long min_of(long a, long b) { return a < b ? a : b; }
+constexpr long ceil_div(long a, long b) {
+  return (a + b - 1) / b;
+}
+constexpr long round_up(long a, long b) {
+  return ceil_div(a, b) * b;
+}
+constexpr long max_of(long a, long b) {
+  return a < b ? b : a;
+}
+constexpr long min_of(long a, long b) {
+  return a < b ? a : b;
+}
 /// First index of share `i` of `n` things cut in `count` balanced shares.
-constexpr long share(long n, long i, long count) { return n * i / count; }
+constexpr long share(long n, long i, long count) {
+  return n * i / count;
+}
+
+/// Live partial sums of the tree of an exact reduction.
+constexpr int tree_levels(int exact_blocks) {
+  return exact_blocks > 1 ? 1 + tree_levels(exact_blocks / 2) : 1;
+}
 
 // ---- Blocking. `vl` is the number of floats in a vector: 4, 8 or 16.
 
@@ -93,7 +108,9 @@ struct Axis {
 };
 
 /// Offset of kernel tap `r` on the axis of the forward pass.
-constexpr int forward_offset(int r, int dilation, int pad) { return r * dilation - pad; }
+constexpr int forward_offset(int r, int dilation, int pad) {
+  return r * dilation - pad;
+}
 
 /// The input coordinates congruent to `residue` after padding; for them the same taps count.
 constexpr Axis gradient_axis(int size, int kernel, int stride, int dilation, int pad, int residue) {
@@ -143,8 +160,8 @@ constexpr Gather gather(const Conv2d& c, GatherPass pass, int phase) {
     g.in_height = c.in_height, g.in_width = c.in_width, g.in_channels = c.in_channels;
     g.out_height = c.out_height(), g.out_width = c.out_width(), g.out_channels = c.out_channels;
   } else {
-    g.h = gradient_axis(c.in_height, c.kernel_height, c.stride_height, c.dilation_height,
-                        c.pad_top, phase / c.stride_width);
+    g.h = gradient_axis(c.in_height, c.kernel_height, c.stride_height, c.dilation_height, c.pad_top,
+                        phase / c.stride_width);
     g.w = gradient_axis(c.in_width, c.kernel_width, c.stride_width, c.dilation_width, c.pad_left,
                         phase % c.stride_width);
     g.in_height = c.out_height(), g.in_width = c.out_width(), g.in_channels = c.out_channels;
@@ -153,18 +170,18 @@ constexpr Gather gather(const Conv2d& c, GatherPass pass, int phase) {
   g.group_in = g.in_channels / c.groups;
   g.group_out = g.out_channels / c.groups;
   const bool empty = g.h.count == 0 || g.w.count == 0;
-  g.direct = empty || g.h.taps * g.w.taps == 0 ||
-             (g.h.low >= 0 && g.w.low >= 0 &&
-              (g.h.count - 1) * g.h.in_step + g.h.high < g.in_height &&
-              (g.w.count - 1) * g.w.in_step + g.w.high < g.in_width);
+  g.direct =
+      empty || g.h.taps * g.w.taps == 0 ||
+      (g.h.low >= 0 && g.w.low >= 0 && (g.h.count - 1) * g.h.in_step + g.h.high < g.in_height &&
+       (g.w.count - 1) * g.w.in_step + g.w.high < g.in_width);
   g.pixel_stride = g.direct ? g.in_channels : g.group_in;
   const int width = (g.w.count - 1) * g.w.in_step + g.w.high - g.w.low + 1;
   g.row_stride = (g.direct ? g.in_width : width) * g.pixel_stride;
   if (empty)
     return g;
   int units = 1;
-  while (units < g.h.count && long(g.in_rows(ceil_div(g.h.count, units))) * width * g.group_in >
-                                  l2_floats)
+  while (
+      units<g.h.count&& long(g.in_rows(ceil_div(g.h.count, units))) * width * g.group_in> l2_floats)
     ++units;
   // A small batch of large images is cut further, for the threads.
   while (long(units) * c.batch < 16 && units < g.h.count &&
@@ -200,10 +217,10 @@ struct WeightGradient {
   bool direct;       ///< As in Gather.
   int width;         ///< Of the padded copy, in pixels.
   int rows, units;
-  long copy_floats;  ///< Padded copy of a unit.
-  long dy_floats;    ///< Packed output gradients of a unit.
-  long sums_floats;  ///< Packed weight gradient.
-  int levels;        ///< Live partial sums of the tree.
+  long copy_floats; ///< Padded copy of a unit.
+  long dy_floats;   ///< Packed output gradients of a unit.
+  long sums_floats; ///< Packed weight gradient.
+  int levels;       ///< Live partial sums of the tree.
 };
 
 constexpr WeightGradient weight_gradient(const Conv2d& c, int vl) {
@@ -225,9 +242,7 @@ constexpr WeightGradient weight_gradient(const Conv2d& c, int vl) {
                              c.batch * ceil_div(c.out_height(), p.rows)));
   p.sums_floats =
       long(c.groups) * p.panels * p.panel * c.group_in() * c.kernel_height * c.kernel_width;
-  p.levels = 1;
-  for (int b = c.exact_blocks; b > 1; b /= 2)
-    ++p.levels;
+  p.levels = tree_levels(c.exact_blocks);
   return p;
 }
 
@@ -244,8 +259,14 @@ constexpr long linear_forward_lanes(const Linear& l, int vl) {
 constexpr RegisterTile linear_gradient_tile(const Linear& l, int vl) {
   return register_tile(l.in_features, vl);
 }
-constexpr int linear_block = 128; ///< Output features packed together by the data gradient.
-constexpr int linear_strip = 512; ///< Input features packed together by the data gradient.
+constexpr int linear_depth = 96;     ///< Output features summed by the data gradient at a time.
+constexpr int linear_row_block = 48; ///< Rows of dw computed from one copy of dy.
+/// Panels of lanes that the data gradient packs together: long enough to read rows of the weights
+/// as streams.
+constexpr long linear_strip(const Linear& l, int vl) {
+  const long panel = linear_gradient_tile(l, vl).vectors * long(vl);
+  return min_of(ceil_div(512, panel), ceil_div(l.in_features, panel));
+}
 
 // ---- Workspace, in bytes, 64-byte aligned, for any vector length.
 
@@ -273,21 +294,23 @@ constexpr long conv2d_weight_gradient_workspace(const Conv2d& c, int /*threads*/
   });
 }
 constexpr long linear_forward_workspace(const Linear& l, int /*threads*/) {
-  return workspace_bytes([&](int vl) {
-    return linear_forward_lanes(l, vl) * (long(l.in_features) + l.out_features);
-  });
+  return workspace_bytes(
+      [&](int vl) { return linear_forward_lanes(l, vl) * (long(l.in_features) + l.out_features); });
 }
-constexpr long linear_forward_dot_workspace(const Linear&, int /*threads*/) { return 0; }
+constexpr long linear_forward_dot_workspace(const Linear&, int /*threads*/) {
+  return 0;
+}
 constexpr long linear_data_gradient_workspace(const Linear& l, int threads) {
   return workspace_bytes([&](int vl) {
-    const long panel = linear_gradient_tile(l, vl).vectors * long(vl);
-    const long depth = l.exact_blocks > 0 ? l.out_features : linear_block;
-    return threads * depth * round_up(linear_strip, panel);
+    const long lanes = linear_strip(l, vl) * linear_gradient_tile(l, vl).vectors * vl;
+    const long sums = tree_levels(l.exact_blocks) * l.batch * lanes;
+    return round_up(long(l.batch) * l.out_features, 16) + threads * (linear_depth * lanes + sums);
   });
 }
-constexpr long linear_weight_gradient_workspace(const Linear& l, int /*threads*/) {
+constexpr long linear_weight_gradient_workspace(const Linear& l, int threads) {
   return workspace_bytes([&](int vl) {
-    return l.batch * round_up(l.in_features, linear_gradient_tile(l, vl).vectors * long(vl));
+    const long lanes = round_up(l.in_features, linear_gradient_tile(l, vl).vectors * long(vl));
+    return l.batch * (lanes + threads * linear_row_block);
   });
 }
 

@@ -195,8 +195,8 @@ template <int rows> struct TilePixels {
   TilePixels(const Gather& g, const GatherUnit& unit, int first) {
     int i = first / g.w.count, j = first % g.w.count;
     for (int r = 0; r < rows; ++r) {
-      in[r] = unit.in + long(i) * g.h.in_step * g.row_stride +
-              long(j) * g.w.in_step * g.pixel_stride;
+      in[r] =
+          unit.in + long(i) * g.h.in_step * g.row_stride + long(j) * g.w.in_step * g.pixel_stride;
       const int y = g.h.first + (unit.row + i) * g.h.step, x = g.w.first + j * g.w.step;
       pixel[r] = (long(unit.image) * g.out_height + y) * g.out_width + x;
       if (++j == g.w.count)
@@ -215,7 +215,7 @@ inline void gather_tile(const Gather& g, const GatherUnit& unit, const Reduction
   const TilePixels<rows> pixels(g, unit, first);
   const int count = min_of(P::panel, (unit.group + 1) * P::out - channel);
   const auto row = [&](int r) { return unit.out + pixels.pixel[r] * g.out_channels + channel; };
-  const auto add = [&](Sums& sums, int b) __attribute__((always_inline)) {
+  const auto add = [&](Sums & sums, int b) __attribute__((always_inline)) {
     sums.inner(pixels.in, order.runs + order.first_run[b], order.runs + order.first_run[b + 1],
                weights + long(order.first_row[b]) * P::panel);
   };

@@ -151,8 +151,8 @@ inline void gradient_block(const float* x, const float* dy, long first, long las
       const float* in = round.inputs(x, u, unit);
       for (long item = item_begin; item < item_end; ++item) {
         const int panel = item / (W::runs * W::tiles);
-        gradient_tile<c>(in, round.dy_panel(u, unit, panel), item, unit.rows,
-                         begin + u > first, sums);
+        gradient_tile<c>(in, round.dy_panel(u, unit, panel), item, unit.rows, begin + u > first,
+                         sums);
       }
     }
     thread.barrier();

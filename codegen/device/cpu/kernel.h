@@ -7,29 +7,57 @@
 namespace netc {
 
 /// First of the `items` that belong to a thread; its share ends where the next thread's begins.
-inline long first_item(long items, int index, int count) { return items * index / count; }
+inline long first_item(long items, int index, int count) {
+  return items * index / count;
+}
 
-inline float sqrt(float x) { return __builtin_sqrtf(x); }
-inline float exp(float x) { return __builtin_expf(x); }
-inline float log(float x) { return __builtin_logf(x); }
-inline float tanh(float x) { return __builtin_tanhf(x); }
-inline float abs(float x) { return __builtin_fabsf(x); }
-inline float floor(float x) { return __builtin_floorf(x); }
-inline float pow(float x, float y) { return __builtin_powf(x, y); }
-inline float min(float a, float b) { return b < a ? b : a; }
-inline float max(float a, float b) { return a < b ? b : a; }
-inline int min(int a, int b) { return b < a ? b : a; }
-inline int max(int a, int b) { return a < b ? b : a; }
-inline int shift_right(int x, int by) { return static_cast<int>(static_cast<unsigned>(x) >> by); }
+inline float sqrt(float x) {
+  return __builtin_sqrtf(x);
+}
+inline float exp(float x) {
+  return __builtin_expf(x);
+}
+inline float log(float x) {
+  return __builtin_logf(x);
+}
+inline float tanh(float x) {
+  return __builtin_tanhf(x);
+}
+inline float abs(float x) {
+  return __builtin_fabsf(x);
+}
+inline float floor(float x) {
+  return __builtin_floorf(x);
+}
+inline float pow(float x, float y) {
+  return __builtin_powf(x, y);
+}
+inline float min(float a, float b) {
+  return b < a ? b : a;
+}
+inline float max(float a, float b) {
+  return a < b ? b : a;
+}
+inline int min(int a, int b) {
+  return b < a ? b : a;
+}
+inline int max(int a, int b) {
+  return a < b ? b : a;
+}
+inline int shift_right(int x, int by) {
+  return static_cast<int>(static_cast<unsigned>(x) >> by);
+}
 
 /// Word `lane` of Philox under a key and a counter, see ir/support/philox.h.
 inline int philox(int key0, int key1, int counter0, int counter1, int lane) {
-  const Philox4 words = philox4x32_10(static_cast<unsigned>(key0), static_cast<unsigned>(key1),
-                                      static_cast<unsigned>(counter0),
-                                      static_cast<unsigned>(counter1), 0, 0);
+  const Philox4 words =
+      philox4x32_10(static_cast<unsigned>(key0), static_cast<unsigned>(key1),
+                    static_cast<unsigned>(counter0), static_cast<unsigned>(counter1), 0, 0);
   return static_cast<int>(words.word[lane]);
 }
-inline float uniform(int word) { return uniform_unit(static_cast<unsigned>(word)); }
+inline float uniform(int word) {
+  return uniform_unit(static_cast<unsigned>(word));
+}
 
 struct Add {
   static constexpr float identity = 0;

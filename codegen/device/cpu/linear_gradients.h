@@ -13,55 +13,94 @@ template <Linear l> struct LinearGradientPlan {
   static constexpr RegisterTile tile = linear_gradient_tile(l, vector_length);
   static constexpr int panel = tile.vectors * vector_length;
   static constexpr int panels = ceil_div(l.in_features, panel);
-  static constexpr int strip = ceil_div(linear_strip, panel); ///< Panels packed together.
+  static constexpr int strip = linear_strip(l, vector_length);
 };
 
-/// Packs `rows` rows of a panel of a matrix with l.in_features columns as [row][panel], with
-/// zeros for columns that do not exist.
-template <Linear l> inline void pack_columns(const float* from, int rows, int panel, float* to) {
+/// Packs `rows` rows of `panels` panels of a matrix with l.in_features columns as
+/// [panel][row][column], `step` floats from panel to panel, with zeros for columns that do not
+/// exist.
+template <Linear l>
+inline void pack_columns(const float* from, int rows, int panel, int panels, long step, float* to) {
   constexpr int width = LinearGradientPlan<l>::panel;
-  const int count = min_of(width, l.in_features - panel * width);
-  from += panel * width;
-  for (int r = 0; r < rows; ++r, from += l.in_features, to += width) {
-    if (count == width)
-      copy_floats(to, from, width);
-    else
-      for (int i = 0; i < width; ++i)
-        to[i] = i < count ? from[i] : 0;
+  for (int r = 0; r < rows; ++r, from += l.in_features)
+    for (int p = 0; p < panels; ++p) {
+      const float* source = from + (panel + p) * width;
+      const int count = min_of(width, l.in_features - (panel + p) * width);
+      float* target = to + p * step + r * width;
+      if (count == width)
+        copy_floats(target, source, width);
+      else
+        for (int i = 0; i < width; ++i)
+          target[i] = i < count ? source[i] : 0;
+    }
+}
+
+/// sums[sample][strip] (+)= the products over the output features [begin, end). `dy` is packed as
+/// [sample][end - begin] and the weights as [panel][end - begin][lane].
+template <Linear l>
+inline void linear_data_block(const float* dy, const float* packed, int panels, int depth, bool add,
+                              float* sums) {
+  using P = LinearGradientPlan<l>;
+  const Run run{0, depth};
+  for (int p = 0; p < panels; ++p)
+    for (int n = 0; n < l.batch; n += P::tile.rows)
+      with_rows<P::tile.rows>(min_of(P::tile.rows, l.batch - n), [&](auto rows) {
+        const float* a[rows.value];
+        for (int r = 0; r < rows.value; ++r)
+          a[r] = dy + (n + r) * depth;
+        const auto at = [&](int r) { return sums + ((n + r) * P::strip + p) * P::panel; };
+        Tile<rows.value, P::tile.vectors> tile;
+        if (add)
+          tile.load_rows(at, P::panel);
+        else
+          tile.clear();
+        tile.inner(a, &run, &run + 1, packed + long(p) * depth * P::panel);
+        tile.store_rows(at, P::panel);
+      });
+}
+
+/// sums = dy w for some panels. Exact: in blocks, combined as a tree of `sums` arrays.
+template <Linear l>
+inline void linear_data_strip(const float* packed_dy, const float* w, int first, int panels,
+                              float* packed_w, float* sums) {
+  using P = LinearGradientPlan<l>;
+  constexpr int leaves = max_of(1, l.exact_blocks);
+  constexpr long level_size = long(l.batch) * P::strip * P::panel;
+  int level = 0;
+  for (int leaf = 0; leaf < leaves; ++leaf, ++level) {
+    const int leaf_begin = share(l.out_features, leaf, leaves);
+    const int leaf_end = share(l.out_features, leaf + 1, leaves);
+    float* leaf_sums = sums + level * level_size;
+    if (leaf_begin == leaf_end)
+      zero_floats(leaf_sums, level_size);
+    for (int begin = leaf_begin; begin < leaf_end; begin += linear_depth) {
+      const int depth = min_of(linear_depth, leaf_end - begin);
+      pack_columns<l>(w + long(begin) * l.in_features, depth, first, panels, long(depth) * P::panel,
+                      packed_w);
+      linear_data_block<l>(packed_dy + long(begin) * l.batch, packed_w, panels, depth,
+                           begin > leaf_begin, leaf_sums);
+    }
+    for (int bits = leaf; bits & 1; bits >>= 1, --level) {
+      float* left = sums + (level - 1) * level_size;
+      for (long i = 0; i < level_size; ++i)
+        left[i] = left[i] + left[i + level_size];
+    }
   }
 }
 
-/// dx of some samples and one panel (+)= the products over the output features of a block, whose
-/// weights are packed.
-template <Linear l, int rows>
-inline void linear_data_tile(const float* dy, const float* packed, long n, int panel, int begin,
-                             int end, float* dx) {
-  using P = LinearGradientPlan<l>;
-  using Sums = Tile<rows, P::tile.vectors>;
-  const float* a[rows];
-  for (int r = 0; r < rows; ++r)
-    a[r] = dy + (n + r) * l.out_features;
-  const int count = min_of(P::panel, l.in_features - panel * P::panel);
-  const auto row = [&](int r) { return dx + (n + r) * l.in_features + panel * P::panel; };
-  if constexpr (l.exact_blocks > 0) {
-    const Sums sum = tree_sum<Sums>(l.exact_blocks, [&](int leaf) {
-      const Run run{int(share(l.out_features, leaf, l.exact_blocks)),
-                    int(share(l.out_features, leaf + 1, l.exact_blocks))};
-      Sums s;
-      s.clear();
-      s.inner(a, &run, &run + 1, packed + long(run.begin) * P::panel);
-      return s;
-    });
-    sum.store_rows(row, count);
-  } else {
-    const Run run{begin, end};
-    Sums sum;
-    if (begin == 0)
-      sum.clear();
-    else
-      sum.load_rows(row, count);
-    sum.inner(a, &run, &run + 1, packed);
-    sum.store_rows(row, count);
+/// Packs dy as [block of output features][sample][feature of the block]: rows of dy itself may be
+/// a power of two apart, which caches do not hold well.
+template <Linear l>
+inline void pack_output_gradients(const float* dy, float* packed, const Thread& thread) {
+  constexpr int leaves = max_of(1, l.exact_blocks);
+  for (int leaf = 0; leaf < leaves; ++leaf) {
+    const int leaf_end = share(l.out_features, leaf + 1, leaves);
+    for (int begin = share(l.out_features, leaf, leaves); begin < leaf_end; begin += linear_depth) {
+      const int depth = min_of(linear_depth, leaf_end - begin);
+      for (int n = thread.index; n < l.batch; n += thread.count)
+        copy_floats(packed + long(begin) * l.batch + long(n) * depth,
+                    dy + long(n) * l.out_features + begin, depth);
+    }
   }
 }
 
@@ -70,46 +109,50 @@ template <Linear l, class Epilogue = NoEpilogue>
 inline void linear_data_gradient(const float* dy, const float* w, float* dx, float* workspace,
                                  const Epilogue& epilogue, const Thread& thread) {
   using P = LinearGradientPlan<l>;
-  constexpr int depth = l.exact_blocks > 0 ? l.out_features : linear_block;
-  constexpr int blocks = ceil_div(l.out_features, depth);
-  float* packed = workspace + thread.index * long(depth) * P::strip * P::panel;
+  constexpr long lanes = P::strip * P::panel, packed_w_size = linear_depth * lanes;
+  constexpr long own_size = packed_w_size + tree_levels(l.exact_blocks) * l.batch * lanes;
+  float* packed_w =
+      workspace + round_up(long(l.batch) * l.out_features, 16) + thread.index * own_size;
+  float* sums = packed_w + packed_w_size;
+  pack_output_gradients<l>(dy, workspace, thread);
+  thread.barrier();
   const int last = share(P::panels, thread.index + 1, thread.count);
   for (int first = share(P::panels, thread.index, thread.count); first < last; first += P::strip) {
     const int panels = min_of(P::strip, last - first);
-    for (int block = 0; block < blocks; ++block) {
-      const int begin = share(l.out_features, block, blocks);
-      const int end = share(l.out_features, block + 1, blocks);
-      for (int p = 0; p < panels; ++p) {
-        float* b = packed + long(p) * depth * P::panel;
-        pack_columns<l>(w + long(begin) * l.in_features, end - begin, first + p, b);
-        for (int n = 0; n < l.batch; n += P::tile.rows)
-          with_rows<P::tile.rows>(min_of(P::tile.rows, l.batch - n), [&](auto rows) {
-            linear_data_tile<l, rows.value>(dy, b, n, first + p, begin, end, dx);
-          });
-      }
-    }
+    linear_data_strip<l>(workspace, w, first, panels, packed_w, sums);
     const int i0 = first * P::panel, count = min_of(panels * P::panel, l.in_features - i0);
-    for (long n = 0; n < l.batch; ++n)
-      epilogue(dx + n * l.in_features + i0, n, i0, count);
+    for (long n = 0; n < l.batch; ++n) {
+      float* row = dx + n * l.in_features + i0;
+      copy_floats(row, sums + n * lanes, count);
+      epilogue(row, n, i0, count);
+    }
   }
 }
 
-/// dw of some output features and one panel, over the whole batch.
+/// Rows [o, o + rows) of dw for one panel, over the whole batch. `dy` is
+/// [sample][linear_row_block].
 template <Linear l, int rows>
 inline void linear_weight_tile(const float* dy, const float* packed, long o, int panel, float* dw) {
   using P = LinearGradientPlan<l>;
   using Sums = Tile<rows, P::tile.vectors>;
-  constexpr int leaves = max_of(1, l.exact_blocks);
-  const Sums sum = tree_sum<Sums>(leaves, [&](int leaf) {
-    const int begin = share(l.batch, leaf, leaves), end = share(l.batch, leaf + 1, leaves);
+  const auto sum_block = [&](int begin, int end) __attribute__((always_inline)) {
     Sums s;
     s.clear();
-    s.outer(dy + long(begin) * l.out_features + o, 1, 0, end - begin, l.out_features,
+    s.outer(dy + begin * linear_row_block, 1, 0, end - begin, linear_row_block,
             packed + begin * P::panel);
     return s;
-  });
-  sum.store_rows([&](int r) { return dw + (o + r) * l.in_features + panel * P::panel; },
-                 min_of(P::panel, l.in_features - panel * P::panel));
+  };
+  const auto row = [&](int r) { return dw + (o + r) * l.in_features + panel * P::panel; };
+  const int count = min_of(P::panel, l.in_features - panel * P::panel);
+  if constexpr (l.exact_blocks > 0) {
+    const Sums sum = tree_sum<Sums>(l.exact_blocks, [&](int leaf) {
+      return sum_block(share(l.batch, leaf, l.exact_blocks),
+                       share(l.batch, leaf + 1, l.exact_blocks));
+    });
+    sum.store_rows(row, count);
+  } else {
+    sum_block(0, l.batch).store_rows(row, count);
+  }
 }
 
 /// dw = dy^T x. Workspace: linear_weight_gradient_workspace(l, thread.count) bytes.
@@ -119,19 +162,25 @@ inline void linear_weight_gradient(const float* x, const float* dy, float* dw, f
   using P = LinearGradientPlan<l>;
   constexpr long panel_floats = long(l.batch) * P::panel;
   for (int p = thread.index; p < P::panels; p += thread.count)
-    pack_columns<l>(x, l.batch, p, workspace + p * panel_floats);
+    pack_columns<l>(x, l.batch, p, 1, 0, workspace + p * panel_floats);
   thread.barrier();
-  constexpr int rows_together = 48; // Of dw, over one strip: pages that stay mapped.
+  float* own_dy =
+      workspace + P::panels * panel_floats + thread.index * long(l.batch) * linear_row_block;
   const int strip = max_of(1, l2_floats / panel_floats);
   const int first = share(l.out_features, thread.index, thread.count);
   const int last = share(l.out_features, thread.index + 1, thread.count);
   for (int p0 = 0; p0 < P::panels; p0 += strip)
-    for (int o0 = first; o0 < last; o0 += rows_together)
+    for (int o0 = first; o0 < last; o0 += linear_row_block) {
+      const int count = min_of(linear_row_block, last - o0);
+      for (long n = 0; n < l.batch; ++n)
+        copy_floats(own_dy + n * linear_row_block, dy + n * l.out_features + o0, count);
       for (int p = p0; p < min_of(P::panels, p0 + strip); ++p)
-        for (int o = o0, end = min_of(last, o0 + rows_together); o < end; o += P::tile.rows)
-          with_rows<P::tile.rows>(min_of(P::tile.rows, end - o), [&](auto rows) {
-            linear_weight_tile<l, rows.value>(dy, workspace + p * panel_floats, o, p, dw);
+        for (int o = 0; o < count; o += P::tile.rows)
+          with_rows<P::tile.rows>(min_of(P::tile.rows, count - o), [&](auto rows) {
+            linear_weight_tile<l, rows.value>(own_dy + o, workspace + p * panel_floats, o0 + o, p,
+                                              dw);
           });
+    }
 }
 
 } // namespace netc

@@ -23,9 +23,8 @@ template <int rows, int vectors> struct Tile {
 
   [[gnu::always_inline]] void clear() {
     unroll<rows>([&](auto r) __attribute__((always_inline)) {
-      unroll<vectors>([&](auto v) __attribute__((always_inline)) {
-        sum[r.value][v.value] = Vector{};
-      });
+      unroll<vectors>([&](auto v)
+                          __attribute__((always_inline)) { sum[r.value][v.value] = Vector{}; });
     });
   }
 
@@ -48,7 +47,8 @@ template <int rows, int vectors> struct Tile {
                                     const float* b) {
     for (; run != end; ++run)
       for (long k = run->begin; k < run->end; ++k, b += width)
-        multiply_add([&](int r) __attribute__((always_inline)) { return a[r][k]; }, b);
+        multiply_add(
+            [&](int r) __attribute__((always_inline)) { return a[r][k]; }, b);
   }
 
   /// sum[r] += a[i * outer_step + j * inner_step + r] * b[i * inner_count + j], over i then j.
@@ -57,7 +57,8 @@ template <int rows, int vectors> struct Tile {
     for (int i = 0; i < outer_count; ++i, a += outer_step) {
       const float* p = a;
       for (int j = 0; j < inner_count; ++j, p += inner_step, b += width)
-        multiply_add([&](int r) __attribute__((always_inline)) { return p[r]; }, b);
+        multiply_add(
+            [&](int r) __attribute__((always_inline)) { return p[r]; }, b);
     }
   }
 

@@ -15,18 +15,19 @@ typedef float Vector __attribute__((vector_size(vector_length * sizeof(float))))
 typedef float UnalignedVector
     __attribute__((vector_size(vector_length * sizeof(float)), aligned(4)));
 
-inline Vector load(const float* p) { return *reinterpret_cast<const UnalignedVector*>(p); }
-inline void store(float* p, Vector v) { *reinterpret_cast<UnalignedVector*>(p) = v; }
+inline Vector load(const float* p) {
+  return *reinterpret_cast<const UnalignedVector*>(p);
+}
+inline void store(float* p, Vector v) {
+  *reinterpret_cast<UnalignedVector*>(p) = v;
+}
 
 /// A number as a type, for `unroll` and `with_rows`.
-template <int n> struct Constant {
-  static constexpr int value = n;
-};
+template <int n> struct Constant { static constexpr int value = n; };
 
 /// Calls f(Constant<0>) .. f(Constant<n - 1>): a loop that cannot stay one, so that arrays
 /// indexed by it live in registers.
-template <int n, int i = 0, class F>
-[[gnu::always_inline]] inline void unroll(const F& f) {
+template <int n, int i = 0, class F> [[gnu::always_inline]] inline void unroll(const F& f) {
   if constexpr (i < n) {
     f(Constant<i>{});
     unroll<n, i + 1>(f);
@@ -44,6 +45,8 @@ template <int most, class F> [[gnu::always_inline]] inline void with_rows(int ro
 inline void copy_floats(float* to, const float* from, long count) {
   __builtin_memcpy(to, from, count * sizeof(float));
 }
-inline void zero_floats(float* to, long count) { __builtin_memset(to, 0, count * sizeof(float)); }
+inline void zero_floats(float* to, long count) {
+  __builtin_memset(to, 0, count * sizeof(float));
+}
 
 } // namespace netc

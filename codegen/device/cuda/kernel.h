@@ -2,19 +2,34 @@
 // What generated CUDA kernels are made of besides loops. Generated text reaches blocks, threads,
 // shared memory and barriers through these names only, so that a checking host shim can stand in
 // for them. Compiled by NVRTC with -default-device; includes nothing of the toolkit.
+//
+// Any grid and any block of up to 1024 threads gives the right result; blocks of `usual_lanes` are
+// what the templates are laid out for.
 
 #include "ir/support/philox.h"
 
 namespace netc {
 
+constexpr int usual_lanes = 256;
+
 /// This block of the grid, and their number.
-inline long block() { return blockIdx.x; }
-inline long blocks() { return gridDim.x; }
+inline long block() {
+  return blockIdx.x;
+}
+inline long blocks() {
+  return gridDim.x;
+}
 /// This thread of the block, and their number.
-inline int lane() { return static_cast<int>(threadIdx.x); }
-inline int lanes() { return static_cast<int>(blockDim.x); }
+inline int lane() {
+  return static_cast<int>(threadIdx.x);
+}
+inline int lanes() {
+  return static_cast<int>(blockDim.x);
+}
 /// All threads of the block have arrived; what each wrote to shared memory is visible to all.
-inline void barrier() { __syncthreads(); }
+inline void barrier() {
+  __syncthreads();
+}
 
 /// The array at `offset` bytes of the block's dynamic shared memory.
 template <class T> T* shared_array(int offset) {
@@ -22,27 +37,59 @@ template <class T> T* shared_array(int offset) {
   return reinterpret_cast<T*>(shared_bytes + offset);
 }
 
-inline float sqrt(float x) { return ::sqrtf(x); }
-inline float exp(float x) { return ::expf(x); }
-inline float log(float x) { return ::logf(x); }
-inline float tanh(float x) { return ::tanhf(x); }
-inline float abs(float x) { return ::fabsf(x); }
-inline float floor(float x) { return ::floorf(x); }
-inline float pow(float x, float y) { return ::powf(x, y); }
-inline float min(float a, float b) { return b < a ? b : a; }
-inline float max(float a, float b) { return a < b ? b : a; }
-inline int min(int a, int b) { return b < a ? b : a; }
-inline int max(int a, int b) { return a < b ? b : a; }
-inline int shift_right(int x, int by) { return static_cast<int>(static_cast<unsigned>(x) >> by); }
+/// The block's one object of type T in static shared memory; not initialised.
+template <class T> T& shared_object() {
+  static __shared__ __align__(16) T object;
+  return object;
+}
+
+inline float sqrt(float x) {
+  return ::sqrtf(x);
+}
+inline float exp(float x) {
+  return ::expf(x);
+}
+inline float log(float x) {
+  return ::logf(x);
+}
+inline float tanh(float x) {
+  return ::tanhf(x);
+}
+inline float abs(float x) {
+  return ::fabsf(x);
+}
+inline float floor(float x) {
+  return ::floorf(x);
+}
+inline float pow(float x, float y) {
+  return ::powf(x, y);
+}
+inline float min(float a, float b) {
+  return b < a ? b : a;
+}
+inline float max(float a, float b) {
+  return a < b ? b : a;
+}
+inline int min(int a, int b) {
+  return b < a ? b : a;
+}
+inline int max(int a, int b) {
+  return a < b ? b : a;
+}
+inline int shift_right(int x, int by) {
+  return static_cast<int>(static_cast<unsigned>(x) >> by);
+}
 
 /// Word `lane` of Philox under a key and a counter, see ir/support/philox.h.
 inline int philox(int key0, int key1, int counter0, int counter1, int lane) {
-  const Philox4 words = philox4x32_10(static_cast<unsigned>(key0), static_cast<unsigned>(key1),
-                                      static_cast<unsigned>(counter0),
-                                      static_cast<unsigned>(counter1), 0, 0);
+  const Philox4 words =
+      philox4x32_10(static_cast<unsigned>(key0), static_cast<unsigned>(key1),
+                    static_cast<unsigned>(counter0), static_cast<unsigned>(counter1), 0, 0);
   return static_cast<int>(words.word[lane]);
 }
-inline float uniform(int word) { return uniform_unit(static_cast<unsigned>(word)); }
+inline float uniform(int word) {
+  return uniform_unit(static_cast<unsigned>(word));
+}
 
 struct Add {
   static constexpr float identity = 0;
@@ -72,24 +119,31 @@ template <class Op, bool exact, class Element> float reduce(int lo, int hi, Elem
   return sums[0];
 }
 
+/// One result of each thread of a block, for reduce_lanes.
+struct LaneSums {
+  float of_lane[1024];
+};
+
 /// The same by all threads of the block together, which all get the result. Fast mode: each thread
-/// folds every lanes()-th element, then the threads' results are folded in order.
+/// folds every lanes()-th element, then the threads' results are folded in order. Ends with a
+/// barrier: the elements may be overwritten at once.
 template <class Op, bool exact, class Element> float reduce_lanes(int lo, int hi, Element element) {
+  float sum;
   if constexpr (exact) {
-    return reduce<Op, true>(lo, hi, element);
+    sum = reduce<Op, true>(lo, hi, element);
   } else {
-    __shared__ float sums[1024];
-    float sum = Op::identity;
+    LaneSums& sums = shared_object<LaneSums>();
+    sum = Op::identity;
     for (int i = lo + lane(); i < hi; i += lanes())
       sum = Op::combine(sum, element(i));
-    sums[lane()] = sum;
+    sums.of_lane[lane()] = sum;
     barrier();
     sum = Op::identity;
     for (int i = 0; i < lanes(); ++i)
-      sum = Op::combine(sum, sums[i]);
-    barrier();
-    return sum;
+      sum = Op::combine(sum, sums.of_lane[i]);
   }
+  barrier();
+  return sum;
 }
 
 } // namespace netc

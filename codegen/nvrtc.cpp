@@ -1,0 +1,134 @@
+#include "codegen/nvrtc.h"
+
+#include "codegen/toolchain.h"
+#include "ir/support/error.h"
+
+#include <dlfcn.h>
+
+#include <utility>
+#include <vector>
+
+namespace netc {
+
+namespace {
+
+/// The results of NVRTC calls (nvrtc.h) that netc tells apart.
+enum NvrtcResult { nvrtc_success = 0, nvrtc_compilation_failed = 6 };
+
+/// nvrtcProgram.
+using Program = void*;
+
+/// Closes what dlopen opened.
+struct CloseLibrary {
+  void operator()(void* handle) const { dlclose(handle); }
+};
+
+using Handle = std::unique_ptr<void, CloseLibrary>;
+
+Handle open_library() {
+#ifndef NETC_NO_CUDA
+  for (const char* name : {"libnvrtc.so.13", "/usr/local/cuda/lib64/libnvrtc.so.13", "libnvrtc.so",
+                           "/usr/local/cuda/lib64/libnvrtc.so", "libnvrtc.so.12"})
+    if (void* handle = dlopen(name, RTLD_NOW | RTLD_LOCAL))
+      return Handle(handle);
+#endif
+  return {};
+}
+
+} // namespace
+
+/// The library's functions, as nvrtc.h declares them; the types are declared here because the build
+/// does not need the toolkit.
+struct NvrtcToolchain::Library {
+  Handle handle;
+  int (*version)(int* major, int* minor);
+  const char* (*error_string)(int result);
+  int (*create)(Program*, const char* source, const char* name, int headers,
+                const char* const* texts, const char* const* names);
+  int (*destroy)(Program*);
+  int (*compile)(Program, int count, const char* const* options);
+  int (*log_size)(Program, size_t*);
+  int (*log)(Program, char*);
+  int (*cubin_size)(Program, size_t*);
+  int (*cubin)(Program, char*);
+  int (*ptx_size)(Program, size_t*);
+  int (*ptx)(Program, char*);
+
+  /// Finds all functions; false when one is missing.
+  bool bind() {
+    return bind(version, "nvrtcVersion") && bind(error_string, "nvrtcGetErrorString") &&
+           bind(create, "nvrtcCreateProgram") && bind(destroy, "nvrtcDestroyProgram") &&
+           bind(compile, "nvrtcCompileProgram") && bind(log_size, "nvrtcGetProgramLogSize") &&
+           bind(log, "nvrtcGetProgramLog") && bind(cubin_size, "nvrtcGetCUBINSize") &&
+           bind(cubin, "nvrtcGetCUBIN") && bind(ptx_size, "nvrtcGetPTXSize") &&
+           bind(ptx, "nvrtcGetPTX");
+  }
+
+  void check(int result, const char* what) const {
+    if (result != nvrtc_success)
+      throw RuntimeError(fmt::format("{} failed: {} ({})", what, error_string(result), result),
+                         "is the CUDA Toolkit complete (libnvrtc-builtins beside libnvrtc)?");
+  }
+
+  /// What a pair of functions like nvrtcGetCUBINSize and nvrtcGetCUBIN gives.
+  std::string bytes(Program program, int (*size_of)(Program, size_t*), int (*get)(Program, char*),
+                    const char* what) const {
+    size_t size = 0;
+    check(size_of(program, &size), what);
+    std::string text(size, '\0');
+    check(get(program, text.data()), what);
+    return text;
+  }
+
+private:
+  template <class Function> bool bind(Function*& function, const char* name) {
+    function = reinterpret_cast<Function*>(dlsym(handle.get(), name));
+    return function != nullptr;
+  }
+};
+
+NvrtcToolchain::NvrtcToolchain() {
+  auto library = std::make_unique<Library>();
+  library->handle = open_library();
+  int major = 0, minor = 0;
+  if (!library->handle || !library->bind() || library->version(&major, &minor) != nvrtc_success)
+    return;
+  version_ = fmt::format("NVRTC {}.{}", major, minor);
+  library_ = std::move(library);
+}
+
+NvrtcToolchain::~NvrtcToolchain() = default;
+
+std::string NvrtcToolchain::compile(const std::string& source, const std::string& arch,
+                                    std::string& log) const {
+  if (!available())
+    throw RuntimeError("NVRTC is not on this machine, or netc was built without CUDA",
+                       "install the CUDA Toolkit (12.8 or newer), or `--target cpu`");
+  const Library& nvrtc = *library_;
+  std::vector<const char*> texts, names;
+  for (const auto& [name, text] : device_files()) {
+    names.push_back(name.c_str());
+    texts.push_back(text.c_str());
+  }
+  Program program = nullptr;
+  nvrtc.check(nvrtc.create(&program, source.c_str(), "kernel.cu", static_cast<int>(names.size()),
+                           texts.data(), names.data()),
+              "nvrtcCreateProgram");
+  auto destroy = [&](Program* p) { nvrtc.destroy(p); };
+  std::unique_ptr<Program, decltype(destroy)> owner(&program, destroy);
+
+  std::string target = "-arch=" + arch;
+  const char* options[] = {"-std=c++20", "-default-device", target.c_str()};
+  int result = nvrtc.compile(program, static_cast<int>(std::size(options)), options);
+  log = nvrtc.bytes(program, nvrtc.log_size, nvrtc.log, "nvrtcGetProgramLog");
+  log.erase(log.find_last_not_of(std::string("\0\n", 2)) + 1);
+  if (result == nvrtc_compilation_failed)
+    internal_error(__FILE__, __LINE__,
+                   fmt::format("a CUDA kernel does not compile for {}\n{}", arch, log));
+  nvrtc.check(result, "nvrtcCompileProgram");
+  if (arch.rfind("compute_", 0) == 0)
+    return nvrtc.bytes(program, nvrtc.ptx_size, nvrtc.ptx, "nvrtcGetPTX");
+  return nvrtc.bytes(program, nvrtc.cubin_size, nvrtc.cubin, "nvrtcGetCUBIN");
+}
+
+} // namespace netc

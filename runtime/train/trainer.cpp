@@ -1,0 +1,273 @@
+#include "runtime/train/trainer.h"
+
+#include "ir/support/error.h"
+#include "runtime/train/curves.h"
+#include "runtime/train/feeds.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+namespace netc {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+double median(std::vector<double> values) {
+  if (values.empty())
+    return 0;
+  auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+std::string join_lines(const std::vector<std::string>& lines) {
+  std::string text;
+  for (const std::string& line : lines)
+    text += (text.empty() ? "" : "\n") + line;
+  return text;
+}
+
+std::string validation_line(double epoch, const Evaluation& e) {
+  std::string top5 = e.top5 ? fmt::format(", top-5 {:.2f} %", 100 * *e.top5) : "";
+  return fmt::format("epoch {:.4g}: validation loss {:.4f}, top-1 {:.2f} %{} ({} images)", epoch,
+                     e.loss, 100 * e.top1, top5, e.images);
+}
+
+class Trainer {
+public:
+  Trainer(Session& session, const Dataset& dataset, const RunDirectory& run,
+          const TrainOptions& options)
+      : session_(session), dataset_(dataset), run_(run), options_(options),
+        batch_(session.plan().batch), count_(dataset.size(Split::train)),
+        rate_(recipe().train.optimizer.rate, recipe().train.schedule),
+        progress_(ProgressOptions::for_stderr(options.quiet)) {
+    double epochs = options.epochs > 0 ? options.epochs : recipe().train.epochs;
+    last_step_ = options.steps > 0
+                     ? options.steps
+                     : static_cast<int64_t>(std::ceil(epochs * static_cast<double>(count_) /
+                                                          static_cast<double>(batch_) -
+                                                      1e-9));
+    int64_t per_epoch = std::max<int64_t>(1, count_ / batch_);
+    log_every_ = options.log_every > 0 ? options.log_every : std::max<int64_t>(1, per_epoch / 50);
+  }
+
+  TrainResult run() {
+    start_or_resume();
+    MetricsWriter metrics = MetricsWriter::resume(run_.file("metrics.csv"), step_);
+    metrics_ = &metrics;
+    loop();
+    metrics_ = nullptr;
+    write_curves(run_.file("metrics.csv"), run_.file("curves.svg"), recipe().name);
+    progress_.finish();
+    result_.steps = step_;
+    double step_seconds = median(step_seconds_);
+    result_.images_per_second =
+        step_seconds > 0 ? static_cast<double>(batch_) / step_seconds : 0;
+    return result_;
+  }
+
+private:
+  const Recipe& recipe() const { return session_.plan().recipe; }
+  double epoch_of(int64_t step) const {
+    return static_cast<double>(step) * static_cast<double>(batch_) / static_cast<double>(count_);
+  }
+  bool ends_epoch(int64_t step) const {
+    return step * batch_ / count_ > (step - 1) * batch_ / count_;
+  }
+
+  void start_or_resume();
+  void loop();
+  double run_step(const Batch& batch);
+  void after_step(double loss);
+  void log(double loss);
+  void validate();
+  void checkpoint();
+  void warn(const std::string& text) { progress_.line("warning: " + text); }
+
+  Session& session_;
+  const Dataset& dataset_;
+  const RunDirectory& run_;
+  TrainOptions options_;
+  int64_t batch_, count_;
+  LearningRate rate_;
+  Progress progress_;
+  InterruptGuard interrupt_;
+  MetricsWriter* metrics_ = nullptr;
+  int64_t step_ = 0, last_step_ = 0, log_every_ = 1;
+  int64_t saved_step_ = -1;
+  double loss_sum_ = 0, top1_sum_ = 0; ///< Since the last row of metrics.
+  int64_t summed_ = 0, valid_ = 0;
+  double interval_seconds_ = 0;
+  std::vector<double> step_seconds_;
+  TrainResult result_;
+};
+
+void Trainer::start_or_resume() {
+  Diagnostics warnings;
+  std::optional<Checkpoint> checkpoint = open_newest_checkpoint(run_.path(), warnings);
+  for (const Diagnostic& d : warnings.all())
+    warn(d.message);
+  if (!checkpoint) {
+    session_.initialize(options_.seed);
+    set_input_mean(session_, dataset_);
+    return;
+  }
+  load_state(session_, *checkpoint);
+  step_ = saved_step_ = checkpoint->state.step;
+  options_.seed = checkpoint->state.seed;
+  rate_.restore(checkpoint->state.schedule);
+  progress_.line(fmt::format("continues from step {}", step_));
+}
+
+void Trainer::loop() {
+  Loader loader(dataset_, {.split = Split::train,
+                           .batch = batch_,
+                           .seed = options_.seed,
+                           .first_step = step_,
+                           .workers = options_.workers,
+                           .depth = 4,
+                           .warn = [this](std::string text) { warn(text); }});
+  double waited = 0, trained = 0;
+  for (bool first = true; step_ < last_step_ && !rate_.finished(); first = false) {
+    Clock::time_point start = Clock::now();
+    double waited_before = loader.waited_seconds();
+    const Batch* batch = loader.next();
+    double loss = run_step(*batch);
+    double seconds = seconds_since(start);
+    interval_seconds_ += seconds;
+    if (!first) {
+      step_seconds_.push_back(seconds);
+      trained += seconds;
+      waited += loader.waited_seconds() - waited_before;
+    }
+    valid_ += batch->valid;
+    after_step(loss);
+    if (interrupt_.requested()) {
+      result_.interrupted = true;
+      break;
+    }
+  }
+  result_.finished_early = rate_.finished();
+  result_.data_wait_fraction = trained > 0 ? waited / trained : 0;
+  if (!result_.interrupted && options_.validate_at_end && !ends_epoch(step_))
+    validate();
+  if (saved_step_ != step_)
+    checkpoint();
+}
+
+double Trainer::run_step(const Batch& batch) {
+  fill_feeds(session_, "train", batch,
+             {options_.seed, step_, rate_.rate(epoch_of(step_))});
+  session_.run("train");
+  double loss = session_.buffer_of<float>("train", "loss")[0];
+  if (!std::isfinite(loss))
+    user_error(fmt::format("the loss is {} at step {}", loss, step_ + 1),
+               "a lower learning rate (`train: optimizer: rate`) or smaller initial weights "
+               "(`init:`) usually help; the checkpoints before this step stand");
+  return loss;
+}
+
+void Trainer::after_step(double loss) {
+  double rate = rate_.rate(epoch_of(step_));
+  ++step_;
+  loss_sum_ += loss;
+  std::span<float> top1 = session_.buffer_of<float>("train", "top1");
+  top1_sum_ += top1.empty() ? 0 : top1[0];
+  ++summed_;
+  progress_.update({.step = step_,
+                    .total_steps = last_step_,
+                    .epoch = epoch_of(step_),
+                    .epochs = epoch_of(last_step_),
+                    .loss = loss,
+                    .images = batch_});
+  if (step_ % log_every_ == 0 || step_ == last_step_)
+    log(rate);
+  bool epoch_end = ends_epoch(step_);
+  if (epoch_end)
+    validate();
+  bool due = options_.checkpoint_every > 0 ? step_ % options_.checkpoint_every == 0 : epoch_end;
+  if (due)
+    checkpoint();
+}
+
+void Trainer::log(double rate) {
+  MetricsRow row;
+  row.step = step_;
+  row.epoch = epoch_of(step_);
+  row.rate = rate;
+  row.train_loss = loss_sum_ / static_cast<double>(summed_);
+  row.train_top1 = top1_sum_ / static_cast<double>(std::max<int64_t>(valid_, 1));
+  row.images_per_second =
+      static_cast<double>(summed_ * batch_) / std::max(interval_seconds_, 1e-9);
+  metrics_->append(row);
+  result_.train_loss = row.train_loss;
+  loss_sum_ = top1_sum_ = interval_seconds_ = 0;
+  summed_ = valid_ = 0;
+}
+
+void Trainer::validate() {
+  if (dataset_.size(Split::validation) == 0)
+    return;
+  EvaluateOptions options;
+  options.workers = options_.workers;
+  options.warn = [this](std::string text) { warn(text); };
+  options.progress = [this](int64_t done, int64_t batches) {
+    progress_.activity(fmt::format("validating {}/{}", done, batches));
+  };
+  Evaluation e = evaluate(session_, dataset_, options);
+  MetricsRow row;
+  row.step = step_;
+  row.epoch = epoch_of(step_);
+  row.val_loss = e.loss;
+  row.val_top1 = e.top1;
+  row.val_top5 = e.top5;
+  metrics_->append(row);
+  progress_.line(validation_line(row.epoch, e));
+  if (rate_.observe(1 - e.top1) == LearningRate::Outcome::dropped)
+    progress_.line(fmt::format("the validation error has stopped falling: the learning rate drops "
+                               "to {:.4g}",
+                               rate_.rate(row.epoch)));
+  result_.validation = e;
+  write_curves(run_.file("metrics.csv"), run_.file("curves.svg"), recipe().name);
+}
+
+void Trainer::checkpoint() {
+  progress_.activity("writing a checkpoint");
+  TrainingState state;
+  state.network = session_.plan().network;
+  state.network_hash = session_.plan().network_hash;
+  state.step = step_;
+  state.seed = options_.seed;
+  state.schedule = rate_.state();
+  state.more["classes"] = join_lines(dataset_.class_names());
+  std::vector<NamedTensor> tensors;
+  for (const StateInit& s : session_.plan().state)
+    tensors.push_back({s.name, s.type, session_.state(s.name).data()});
+  save_checkpoint(run_.path(), state, tensors);
+  prune_checkpoints(run_.path());
+  saved_step_ = step_;
+}
+
+} // namespace
+
+TrainResult train(Session& session, const Dataset& dataset, const RunDirectory& run,
+                  const TrainOptions& options) {
+  return Trainer(session, dataset, run, options).run();
+}
+
+void load_state(Session& session, const Checkpoint& checkpoint) {
+  for (const StateInit& state : session.plan().state) {
+    const auto* entry = checkpoint.file.find(state.name);
+    if (!entry && state.name.ends_with(".momentum"))
+      continue;
+    checkpoint.file.read(state.name, state.type, session.state(state.name).data());
+  }
+}
+
+} // namespace netc

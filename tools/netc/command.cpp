@@ -1,0 +1,105 @@
+#include "tools/netc/command.h"
+
+#include <fmt/ranges.h>
+
+#include <iostream>
+#include <sstream>
+#include <unistd.h>
+
+namespace netc::cli {
+
+void CommonFlags::add_net(CLI::App& app) {
+  app.add_option("NET", net, "network file, or the name of a bundled model")->required();
+}
+
+void CommonFlags::add_data(CLI::App& app, bool required) {
+  CLI::Option* option =
+      app.add_option("--data", data,
+                     "images: imagefolder:DIR, imagelist:FILE.tsv[,DIR], cifar10:DIR, mnist:DIR, "
+                     "shapes[:DIR]");
+  option->required(required);
+  app.add_option("--workers", workers, "threads that decode images (default: one per core)")
+      ->check(CLI::Range(0, 256));
+}
+
+void CommonFlags::add_compile(CLI::App& app) {
+  app.add_option("--batch", batch, "images in a step (default: the network's)")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20));
+  app.add_option("--threads", threads, "threads that compute (default: all cores)")
+      ->check(CLI::Range(1, 1024));
+  app.add_option("--math", math,
+                 "fast, or exact: the same bits on any number of threads and devices")
+      ->check(CLI::IsMember({"fast", "exact"}));
+  app.add_option("--device", device, "logical device")->check(CLI::IsMember({"cpu", "cpu:0"}));
+  app.add_option("--cache", cache, "folder of compiled kernels");
+}
+
+void CommonFlags::add_output(CLI::App& app) {
+  app.add_flag("--json", json, "print one JSON object");
+  app.add_flag("--quiet", quiet, "no progress and no remarks");
+}
+
+CompileOptions CommonFlags::compile_options() const {
+  CompileOptions options;
+  options.batch = batch;
+  options.threads = threads;
+  options.exact = math == "exact";
+  options.cache = cache;
+  return options;
+}
+
+void print_json(const nlohmann::ordered_json& json) { std::cout << json.dump(2) << "\n"; }
+
+std::string text_table(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<size_t> widths;
+  for (const auto& row : rows)
+    for (size_t i = 0; i < row.size(); ++i) {
+      widths.resize(std::max(widths.size(), i + 1));
+      widths[i] = std::max(widths[i], row[i].size());
+    }
+  std::string out;
+  for (const auto& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i)
+      line += i == 0 ? fmt::format("{:<{}}", row[i], widths[i])
+                     : fmt::format("  {:>{}}", row[i], widths[i]);
+    out += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
+  }
+  return out;
+}
+
+std::string grouped(int64_t number) {
+  std::string digits = std::to_string(number);
+  for (int at = static_cast<int>(digits.size()) - 3; at > (number < 0 ? 1 : 0); at -= 3)
+    digits.insert(static_cast<size_t>(at), ",");
+  return digits;
+}
+
+std::string megabytes(int64_t bytes) {
+  return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
+}
+
+NetworkSource load(const CommonFlags& flags) {
+  std::ostringstream messages;
+  NetworkSource source = load_network(flags.net, messages);
+  if (!flags.quiet)
+    std::cerr << messages.str();
+  return source;
+}
+
+TemporaryPlan::TemporaryPlan(const NetworkSource& source, const CompileOptions& options) {
+  std::string pattern =
+      (std::filesystem::temp_directory_path() / "netc-plan-XXXXXX").string();
+  if (!mkdtemp(pattern.data()))
+    throw RuntimeError(fmt::format("no folder can be made in `{}`",
+                                   std::filesystem::temp_directory_path().string()));
+  folder_ = pattern;
+  compiled_ = compile_network(source, options, folder_, std::cerr);
+}
+
+TemporaryPlan::~TemporaryPlan() {
+  std::error_code ignored;
+  std::filesystem::remove_all(folder_, ignored);
+}
+
+} // namespace netc::cli

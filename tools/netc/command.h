@@ -1,0 +1,74 @@
+#pragma once
+// What the commands of `netc` share: flags that mean the same everywhere, and output.
+
+#include "tools/driver/compile.h"
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <functional>
+#include <string>
+
+namespace netc::cli {
+
+/// Flags of all commands that compile. Each command registers those it has.
+struct CommonFlags {
+  std::string net;
+  std::string data;
+  int64_t batch = 0;
+  int threads = 0;
+  int workers = 0;
+  uint64_t seed = 1;
+  std::string math = "fast";
+  std::string device = "cpu:0";
+  std::string cache;
+  bool json = false;
+  bool quiet = false;
+
+  void add_net(CLI::App& app);
+  void add_data(CLI::App& app, bool required);
+  void add_compile(CLI::App& app); ///< batch, threads, math, device, cache.
+  void add_output(CLI::App& app);  ///< json, quiet.
+
+  CompileOptions compile_options() const;
+};
+
+/// Adds a command to `app`; `run` is what it does once its flags are read.
+using Register = void (*)(CLI::App& app, std::function<void()>& run);
+void add_compile(CLI::App& app, std::function<void()>& run);
+void add_train(CLI::App& app, std::function<void()>& run);
+void add_eval(CLI::App& app, std::function<void()>& run);
+void add_predict(CLI::App& app, std::function<void()>& run);
+void add_viz(CLI::App& app, std::function<void()>& run);
+void add_bench(CLI::App& app, std::function<void()>& run);
+void add_data(CLI::App& app, std::function<void()>& run);
+void add_lists(CLI::App& app, std::function<void()>& run); ///< ops, passes, models, schema.
+void add_doctor(CLI::App& app, std::function<void()>& run); ///< devices, doctor.
+
+/// Prints one JSON object on stdout.
+void print_json(const nlohmann::ordered_json& json);
+
+/// Rows of text in columns: the first column left, the others right.
+std::string text_table(const std::vector<std::vector<std::string>>& rows);
+
+/// `60,965,224`.
+std::string grouped(int64_t number);
+/// `243.9 MB`.
+std::string megabytes(int64_t bytes);
+
+/// Loads a network, with warnings on stderr unless quiet.
+NetworkSource load(const CommonFlags& flags);
+
+/// A short-lived plan of a network in a temporary folder, for eval, predict and bench.
+class TemporaryPlan {
+public:
+  TemporaryPlan(const NetworkSource& source, const CompileOptions& options);
+  ~TemporaryPlan();
+  const Compiled& compiled() const { return compiled_; }
+
+private:
+  std::filesystem::path folder_;
+  Compiled compiled_;
+};
+
+} // namespace netc::cli

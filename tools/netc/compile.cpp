@@ -1,0 +1,150 @@
+// `netc compile NET`: writes a plan and prints the layer table.
+
+#include "tools/netc/command.h"
+
+#include <fmt/ranges.h>
+
+#include <iostream>
+
+namespace netc::cli {
+
+namespace {
+
+struct Flags : CommonFlags {
+  std::string output;
+  std::string mode = "train";
+  std::vector<std::string> print_after, skip;
+  std::string stop_after;
+  int64_t stop_after_rewrite = INT64_MAX;
+  bool time_passes = false;
+  bool verify_each = false;
+};
+
+void print_layers(const Plan& plan) {
+  std::vector<std::vector<std::string>> rows = {
+      {"layer", "type", "output", "parameters", "multiply-adds", "activation"}};
+  int64_t parameters = 0, macs = 0, bytes = 0;
+  for (const LayerRow& layer : plan.layers) {
+    rows.push_back({layer.name, layer.type, shape_string(layer.output),
+                    layer.parameters ? grouped(layer.parameters) : "",
+                    layer.macs_per_image ? grouped(layer.macs_per_image) : "",
+                    megabytes(layer.activation_bytes)});
+    parameters += layer.parameters, macs += layer.macs_per_image;
+    bytes += layer.activation_bytes;
+  }
+  rows.push_back({"total", "", "", grouped(parameters), grouped(macs), megabytes(bytes)});
+  fmt::print("{}\nper image: parameters and multiply-adds; activation: for the batch of {}, each "
+             "layer's result once, before fusion\n",
+             text_table(rows), plan.batch);
+}
+
+void print_memory(const Plan& plan) {
+  int64_t state = 0;
+  for (const StateInit& s : plan.state)
+    state += s.type.bytes();
+  for (const Program& program : plan.programs)
+    fmt::print("{}: {} kernel launches, arena {} (lower bound {}, {:.1f} % above)\n", program.name,
+               program.steps.size(), megabytes(program.arena_bytes),
+               megabytes(program.lower_bound_bytes),
+               100.0 * static_cast<double>(program.arena_bytes - program.lower_bound_bytes) /
+                   static_cast<double>(std::max<int64_t>(program.lower_bound_bytes, 1)));
+  fmt::print("state (weights and momenta): {}\n", megabytes(state));
+}
+
+nlohmann::ordered_json to_json(const Compiled& compiled) {
+  const Plan& plan = compiled.plan;
+  nlohmann::ordered_json json, layers = nlohmann::ordered_json::array();
+  int64_t parameters = 0, macs = 0;
+  for (const LayerRow& layer : plan.layers) {
+    parameters += layer.parameters, macs += layer.macs_per_image;
+    layers.push_back({{"name", layer.name},
+                      {"type", layer.type},
+                      {"output_shape", layer.output},
+                      {"parameters", layer.parameters},
+                      {"macs_per_image", layer.macs_per_image},
+                      {"activation_bytes", layer.activation_bytes}});
+  }
+  const Program& first = plan.programs.front();
+  json["network"] = plan.network;
+  json["plan"] = compiled.folder.string();
+  json["batch"] = plan.batch;
+  json["parameters"] = parameters;
+  json["macs_per_image"] = macs;
+  json["planned_peak_bytes"] = first.arena_bytes;
+  json["peak_lower_bound_bytes"] = first.lower_bound_bytes;
+  json["kernels"] = plan.kernels.size();
+  json["compile_seconds"] = compiled.seconds;
+  json["cache_hits"] = compiled.stats.hits;
+  json["layers"] = layers;
+  return json;
+}
+
+void print_passes(const std::vector<PassReport>& reports) {
+  std::vector<std::vector<std::string>> rows = {{"pass", "rewrites", "ms", "nodes"}};
+  for (const PassReport& r : reports)
+    rows.push_back({r.name, std::to_string(r.rewrites), fmt::format("{:.2f}", r.seconds * 1e3),
+                    std::to_string(r.nodes)});
+  std::cerr << text_table(rows);
+}
+
+CompileOptions options_of(const Flags& flags) {
+  CompileOptions options = flags.compile_options();
+  options.train = flags.mode == "train";
+  options.pipeline.print_after.insert(flags.print_after.begin(), flags.print_after.end());
+  options.pipeline.skip.insert(flags.skip.begin(), flags.skip.end());
+  options.pipeline.stop_after = flags.stop_after;
+  options.pipeline.verify_each = flags.verify_each;
+  options.stop_after_rewrite = flags.stop_after_rewrite;
+  return options;
+}
+
+/// With --stop-after there is no plan: the graph as it then stands is the result.
+void print_stopped(const Flags& flags, const NetworkSource& source) {
+  Mode mode = flags.mode == "train" ? Mode::train : Mode::infer;
+  PassedGraph passed = run_passes(source.network, mode, options_of(flags), std::cerr);
+  if (flags.time_passes)
+    print_passes(passed.reports);
+  fmt::print("{}", print(passed.graph));
+}
+
+void run(const Flags& flags) {
+  NetworkSource source = load(flags);
+  if (!flags.stop_after.empty())
+    return print_stopped(flags, source);
+  std::filesystem::path folder =
+      flags.output.empty() ? source.network.recipe.name + ".plan" : flags.output;
+  Compiled compiled = compile_network(source, options_of(flags), folder, std::cerr);
+  if (flags.time_passes)
+    print_passes(compiled.reports);
+  if (flags.json)
+    return print_json(to_json(compiled));
+  print_layers(compiled.plan);
+  print_memory(compiled.plan);
+  fmt::print("wrote {}/: {} kernels, each in C++ and CUDA ({} from the cache, {} compiled by {} in "
+             "{:.1f} s)\n",
+             folder.string(), compiled.plan.kernels.size(), compiled.stats.hits,
+             compiled.stats.misses, compiled.plan.compiler, compiled.stats.seconds);
+}
+
+} // namespace
+
+void add_compile(CLI::App& app, std::function<void()>& command) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* sub = app.add_subcommand("compile", "compile a network to a plan");
+  flags->add_net(*sub);
+  flags->add_compile(*sub);
+  flags->add_output(*sub);
+  sub->add_option("-o,--output", flags->output, "folder of the plan (default: NAME.plan)");
+  sub->add_option("--mode", flags->mode, "train (with inference), or infer alone")
+      ->check(CLI::IsMember({"train", "infer"}));
+  sub->add_option("--print-after", flags->print_after, "print the graph after a pass, or `all`");
+  sub->add_option("--stop-after", flags->stop_after, "stop after a pass and print the graph");
+  sub->add_option("--skip", flags->skip, "leave a pass out");
+  sub->add_option("--stop-after-rewrite", flags->stop_after_rewrite,
+                  "allow only the first N rewrites (to find the one that breaks something)");
+  sub->add_flag("--time-passes", flags->time_passes, "print what each pass did and how long");
+  sub->add_flag("--verify-each", flags->verify_each, "check the graph after each pass");
+  sub->callback([flags, &command] { command = [flags] { run(*flags); }; });
+}
+
+} // namespace netc::cli
