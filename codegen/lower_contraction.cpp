@@ -3,6 +3,7 @@
 #include "codegen/candidates.h"
 #include "codegen/group.h"
 #include "codegen/lowering.h"
+#include "codegen/tuning.h"
 
 #include "ir/ops.h"
 
@@ -127,17 +128,20 @@ std::vector<kernel::Stmt> lower_epilogue(const Group& group) {
   return body.take();
 }
 
+ContractionShape contraction_shape(const Node& contraction, bool exact) {
+  const auto& family = std::get<TemplateLowering>(contraction.op->lower).name;
+  if (family.rfind("conv2d", 0) == 0)
+    return conv2d_shape(contraction, exact);
+  return linear_shape(contraction, exact);
+}
+
 LoweredNode lower_contraction(const Node& node, const Group& group,
                               const LoweringOptions& options) {
   const Node& contraction = *group.members[0];
   const auto& family = std::get<TemplateLowering>(contraction.op->lower).name;
   std::string chosen = options.choose && !options.exact ? options.choose(contraction) : "";
   Contraction c;
-  bool conv = family.rfind("conv2d", 0) == 0;
-  if (conv)
-    c.shape = conv2d_shape(contraction, options.exact);
-  else
-    c.shape = linear_shape(contraction, options.exact);
+  c.shape = contraction_shape(contraction, options.exact);
   const Candidate& candidate = find_candidate(family, chosen, c.shape);
   c.function = candidate.function;
   c.header = candidate.header;

@@ -60,6 +60,7 @@ public:
                "loader of batch {}, depth {}, first step {}", options_.batch, options_.depth,
                options_.first_step);
     NETC_CHECK(size_ > 0 || options_.split == Split::validation, "no training images");
+    NETC_CHECK(size_ <= INT32_MAX, "{} images, sample ids have 31 bits", size_);
     slots_.resize(static_cast<size_t>(options_.depth));
     const auto batch = static_cast<size_t>(options_.batch);
     for (Slot& slot : slots_) {

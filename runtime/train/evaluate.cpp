@@ -35,9 +35,12 @@ Evaluation evaluate(Session& session, const Dataset& dataset, const EvaluateOpti
   int64_t total = dataset.size(options.split), batch = session.plan().batch;
   int64_t batches = (total + batch - 1) / batch;
   for (int64_t i = 0; i < batches; ++i) {
-    const Batch* images = loader.next();
-    if (!images || (options.interrupted && options.interrupted()))
+    if (options.interrupted && options.interrupted()) {
+      sum.interrupted = true;
       break;
+    }
+    const Batch* images = loader.next();
+    NETC_CHECK(images, "the split ends after {} of {} batches", i, batches);
     fill_feeds(session, eval_program, *images, {});
     session.run(eval_program);
     sum.images += images->valid;

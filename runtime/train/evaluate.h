@@ -15,6 +15,7 @@ struct Evaluation {
   double loss = 0;
   double top1 = 0;
   std::optional<double> top5; ///< Nothing with fewer than 5 classes.
+  bool interrupted = false;   ///< Broken off: the figures are of the images seen.
 };
 
 struct EvaluateOptions {

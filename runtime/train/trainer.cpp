@@ -3,16 +3,22 @@
 #include "ir/support/error.h"
 #include "runtime/train/curves.h"
 #include "runtime/train/feeds.h"
+#include "runtime/train/numbers.h"
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <sstream>
 
 namespace netc {
 
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+// Further strings of a checkpoint, so that a resumed run writes the same rows of metrics.
+constexpr const char* interval_key = "interval"; ///< Sums since the last row.
+constexpr const char* owes_validation_key = "owes_validation";
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -82,6 +88,7 @@ private:
   }
 
   void start_or_resume();
+  void restore(const TrainingState& state);
   void loop();
   double run_step(const Batch& batch);
   void after_step(double loss);
@@ -101,6 +108,7 @@ private:
   MetricsWriter* metrics_ = nullptr;
   int64_t step_ = 0, last_step_ = 0, log_every_ = 1;
   int64_t saved_step_ = -1;
+  bool owes_validation_ = false; ///< The validation at this step was broken off.
   double loss_sum_ = 0, top1_sum_ = 0; ///< Since the last row of metrics.
   int64_t summed_ = 0, valid_ = 0;
   double interval_seconds_ = 0;
@@ -119,13 +127,32 @@ void Trainer::start_or_resume() {
     return;
   }
   load_state(session_, *checkpoint);
-  step_ = saved_step_ = checkpoint->state.step;
-  options_.seed = checkpoint->state.seed;
-  rate_.restore(checkpoint->state.schedule);
+  restore(checkpoint->state);
   progress_.line(fmt::format("continues from step {}", step_));
 }
 
+void Trainer::restore(const TrainingState& state) {
+  step_ = saved_step_ = state.step;
+  options_.seed = state.seed;
+  rate_.restore(state.schedule);
+  owes_validation_ = state.more.count(owes_validation_key) > 0;
+  auto interval = state.more.find(interval_key);
+  if (interval == state.more.end())
+    return;
+  std::istringstream in(interval->second);
+  std::string loss, top1;
+  in >> loss >> top1 >> summed_ >> valid_;
+  if (!in || !parse_double(loss) || !parse_double(top1))
+    user_error(fmt::format("the checkpoint of step {} is damaged: `{}` is `{}`", step_,
+                           interval_key, interval->second));
+  loss_sum_ = *parse_double(loss), top1_sum_ = *parse_double(top1);
+}
+
 void Trainer::loop() {
+  if (owes_validation_) {
+    validate();
+    saved_step_ = -1;
+  }
   Loader loader(dataset_, {.split = Split::train,
                            .batch = batch_,
                            .seed = options_.seed,
@@ -134,7 +161,8 @@ void Trainer::loop() {
                            .depth = 4,
                            .warn = [this](std::string text) { warn(text); }});
   double waited = 0, trained = 0;
-  for (bool first = true; step_ < last_step_ && !rate_.finished(); first = false) {
+  bool more = !interrupt_.requested();
+  for (bool first = true; more && step_ < last_step_ && !rate_.finished(); first = false) {
     Clock::time_point start = Clock::now();
     double waited_before = loader.waited_seconds();
     const Batch* batch = loader.next();
@@ -148,15 +176,11 @@ void Trainer::loop() {
     }
     valid_ += batch->valid;
     after_step(loss);
-    if (interrupt_.requested()) {
-      result_.interrupted = true;
-      break;
-    }
+    more = !interrupt_.requested();
   }
+  result_.signal = interrupt_.signal();
   result_.finished_early = rate_.finished();
   result_.data_wait_fraction = trained > 0 ? waited / trained : 0;
-  if (!result_.interrupted && options_.validate_at_end && !ends_epoch(step_))
-    validate();
   if (saved_step_ != step_)
     checkpoint();
 }
@@ -183,13 +207,13 @@ void Trainer::after_step(double loss) {
   progress_.update({.step = step_,
                     .total_steps = last_step_,
                     .epoch = epoch_of(step_),
-                    .epochs = epoch_of(last_step_),
+                    .epochs = std::floor(epoch_of(last_step_)),
                     .loss = loss,
                     .images = batch_});
   if (step_ % log_every_ == 0 || step_ == last_step_)
     log(rate);
   bool epoch_end = ends_epoch(step_);
-  if (epoch_end)
+  if (epoch_end || (options_.validate_at_end && step_ == last_step_))
     validate();
   bool due = options_.checkpoint_every > 0 ? step_ % options_.checkpoint_every == 0 : epoch_end;
   if (due)
@@ -220,7 +244,11 @@ void Trainer::validate() {
   options.progress = [this](int64_t done, int64_t batches) {
     progress_.activity(fmt::format("validating {}/{}", done, batches));
   };
+  options.interrupted = [this] { return interrupt_.requested(); };
   Evaluation e = evaluate(session_, dataset_, options);
+  owes_validation_ = e.interrupted;
+  if (e.interrupted)
+    return;
   MetricsRow row;
   row.step = step_;
   row.epoch = epoch_of(step_);
@@ -246,6 +274,11 @@ void Trainer::checkpoint() {
   state.seed = options_.seed;
   state.schedule = rate_.state();
   state.more["classes"] = join_lines(dataset_.class_names());
+  if (owes_validation_)
+    state.more[owes_validation_key] = "1";
+  if (summed_ > 0)
+    state.more[interval_key] = fmt::format("{} {} {} {}", number_text(loss_sum_),
+                                           number_text(top1_sum_), summed_, valid_);
   std::vector<NamedTensor> tensors;
   for (const StateInit& s : session_.plan().state)
     tensors.push_back({s.name, s.type, session_.state(s.name).data()});

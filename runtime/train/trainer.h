@@ -31,7 +31,7 @@ struct TrainResult {
   double data_wait_fraction = 0; ///< Share of the training time spent waiting for images.
   std::optional<double> train_loss; ///< Mean over the last logged interval.
   std::optional<Evaluation> validation; ///< The last one.
-  bool interrupted = false;
+  int signal = 0; ///< The signal (Ctrl-C: SIGINT) that stopped the run, or 0.
   bool finished_early = false; ///< The schedule ended at a plateau.
 };
 

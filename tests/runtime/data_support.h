@@ -2,8 +2,11 @@
 // What the tests of runtime/data share: scratch folders, hand-made PNG and gzip files, messages.
 
 #include "ir/support/error.h"
-#include "runtime/data/image.h"
+#include "runtime/data/dataset.h"
 
+#include <gtest/gtest.h>
+
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cmath>
@@ -160,6 +163,24 @@ inline std::string user_error_of(const std::function<void()>& act) {
     return error.what();
   }
   return "no error";
+}
+
+/// Stored formats of hand-made and of CIFAR-10 images.
+inline const StoredFormat tiny = {.channels = 1, .height = 2, .width = 2, .resize = Resize::cover};
+inline const StoredFormat cifar = {
+    .channels = 3, .height = 32, .width = 32, .resize = Resize::cover};
+
+/// The stored image, which must be readable.
+inline Bytes loaded(const Dataset& dataset, Split split, int64_t index) {
+  Bytes out(static_cast<size_t>(dataset.format().bytes()));
+  std::string why;
+  EXPECT_TRUE(dataset.load(split, index, out.data(), &why)) << why;
+  return out;
+}
+
+/// What opening `spec` fails with.
+inline std::string opening_error(const std::string& spec, const StoredFormat& format = tiny) {
+  return user_error_of([&] { open_dataset(spec, format); });
 }
 
 } // namespace netc::test

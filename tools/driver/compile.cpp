@@ -1,8 +1,10 @@
 #include "tools/driver/compile.h"
 
 #include "codegen/printer.h"
+#include "codegen/tuning.h"
 #include "ir/ops.h"
 #include "ir/support/hash.h"
+#include "tools/driver/measure.h"
 
 #include <fmt/ranges.h>
 
@@ -10,6 +12,7 @@
 #include <fstream>
 #include <ostream>
 #include <sched.h>
+#include <sstream>
 
 namespace netc {
 
@@ -40,13 +43,13 @@ Graph forward_graph(const Network& network, int64_t batch) {
   return graph;
 }
 
-namespace {
-
 LoweringOptions lowering_options(const CompileOptions& options) {
   return {.exact = options.exact,
           .threads = options.threads > 0 ? options.threads : default_threads(),
           .choose = nullptr};
 }
+
+namespace {
 
 int64_t batch_of(const Network& network, const CompileOptions& options) {
   return options.batch > 0 ? options.batch : network.recipe.train.batch;
@@ -62,18 +65,18 @@ bool has_loss(const Graph& graph) {
 } // namespace
 
 PassedGraph run_passes(const Network& network, Mode mode, const CompileOptions& options,
-                       std::ostream& dump) {
+                       const LoweringOptions& lowering, std::ostream& dump) {
   PassedGraph passed{forward_graph(network, batch_of(network, options)), {}, {}};
   passed.context.mode = mode;
   passed.context.optimizer = network.recipe.train.optimizer;
   passed.context.rewrites_left = options.stop_after_rewrite;
-  LoweringOptions lowering = lowering_options(options);
-  passed.context.workspace_bytes = [lowering](const Node& node) -> int64_t {
+  passed.context.workspace_bytes = [&lowering](const Node& node) -> int64_t {
     if (std::holds_alternative<std::monostate>(node.op->lower) && !node.body)
       return 0;
     return lower(node, [](const Value&) { return true; }, lowering).workspace_bytes();
   };
   passed.reports = run_pipeline(passed.graph, passed.context, options.pipeline, dump);
+  passed.context.workspace_bytes = nullptr; // it borrows `lowering`
   return passed;
 }
 
@@ -149,6 +152,38 @@ void write_kernels(const KernelSet& kernels, const std::vector<CompileJob>& jobs
   }
 }
 
+/// The table the user names, or the one an earlier compilation left in the plan.
+TuningTable load_tuning(const CompileOptions& options, const fs::path& folder) {
+  fs::path file = options.tuning.empty() ? folder / "tuning.json" : options.tuning;
+  std::ifstream in(file, std::ios::binary);
+  if (!in && !options.tuning.empty())
+    user_error(fmt::format("the tuning table `{}` cannot be read", file.string()));
+  if (!in)
+    return {};
+  std::ostringstream text;
+  text << in.rdbuf();
+  return TuningTable::parse(text.str(), file.string());
+}
+
+/// The plan but for its programs, kernels and state.
+Plan plan_header(const NetworkSource& source, const CpuToolchain& toolchain,
+                 const CompileOptions& options, int threads) {
+  const Network& network = source.network;
+  Plan plan;
+  plan.network = network.recipe.name;
+  plan.network_hash = content_hash(source.file.text);
+  plan.target = "cpu";
+  plan.compiler = toolchain.version();
+  plan.machine = toolchain.machine();
+  plan.exact = options.exact;
+  plan.threads = threads;
+  plan.batch = batch_of(network, options);
+  plan.recipe = network.recipe;
+  plan.recipe.train.batch = plan.batch;
+  plan.layers = layer_table(network, plan.batch);
+  return plan;
+}
+
 } // namespace
 
 Compiled compile_network(const NetworkSource& source, const CompileOptions& options,
@@ -157,20 +192,16 @@ Compiled compile_network(const NetworkSource& source, const CompileOptions& opti
   const Network& network = source.network;
   CpuToolchain toolchain(options.cache.empty() ? default_cache() : options.cache);
   LoweringOptions lowering = lowering_options(options);
+  Tuner tuner(load_tuning(options, folder),
+              {.machine = toolchain.machine(),
+               .threads = lowering.threads,
+               .frozen = options.frozen,
+               .measure = options.tune ? cpu_measure(toolchain, lowering.threads) : nullptr});
+  lowering.choose = [&](const Node& contraction) { return tuner.choose(contraction); };
   Compiled compiled;
   compiled.folder = folder;
   Plan& plan = compiled.plan;
-  plan.network = network.recipe.name;
-  plan.network_hash = content_hash(source.file.text);
-  plan.target = "cpu";
-  plan.compiler = toolchain.version();
-  plan.machine = toolchain.machine();
-  plan.exact = options.exact;
-  plan.threads = lowering.threads;
-  plan.batch = batch_of(network, options);
-  plan.recipe = network.recipe;
-  plan.recipe.train.batch = plan.batch;
-  plan.layers = layer_table(network, plan.batch);
+  plan = plan_header(source, toolchain, options, lowering.threads);
   prepare_folder(folder);
 
   KernelSet kernels(options.exact);
@@ -179,7 +210,7 @@ Compiled compile_network(const NetworkSource& source, const CompileOptions& opti
     if (mode == Mode::train && !train)
       continue;
     std::string name = mode == Mode::train ? "train" : "eval";
-    PassedGraph passed = run_passes(network, mode, options, dump);
+    PassedGraph passed = run_passes(network, mode, options, lowering, dump);
     Program program = build_program(passed.graph, passed.context.memory, name, lowering, kernels);
     verify(program);
     write_text(folder / (name + ".graph.txt"), print(passed.graph));
@@ -197,6 +228,8 @@ Compiled compile_network(const NetworkSource& source, const CompileOptions& opti
   for (size_t i = 0; i < jobs.size(); ++i)
     plan.kernels.push_back({kernels.entries()[i].name, jobs[i].key,
                             kernels.entries()[i].implementation});
+  if (!tuner.table().empty())
+    write_text(folder / "tuning.json", tuner.table().str());
   write_plan(plan, folder);
   compiled.seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -19,6 +19,9 @@ struct CompileOptions {
   int threads = 0;    ///< 0: all cores.
   bool train = true;  ///< Compile the training step, too, if the network has a loss.
   std::filesystem::path cache; ///< Empty: default_cache().
+  bool tune = false;   ///< Measure the contractions that the tuning table lacks.
+  bool frozen = false; ///< Fail on such a contraction instead of using the default rule.
+  std::filesystem::path tuning; ///< Table to use; empty: the plan's own, if it has one.
   PipelineOptions pipeline;
   int64_t stop_after_rewrite = INT64_MAX;
 };
@@ -35,6 +38,9 @@ NetworkSource load_network(const std::string& net, std::ostream& messages);
 /// The forward graph for a batch; shape errors are a UserError.
 Graph forward_graph(const Network& network, int64_t batch);
 
+/// How nodes are lowered under these options, candidates chosen by the default rule.
+LoweringOptions lowering_options(const CompileOptions& options);
+
 /// A graph after (part of) the pipeline, and what the passes did.
 struct PassedGraph {
   Graph graph;
@@ -42,7 +48,7 @@ struct PassedGraph {
   std::vector<PassReport> reports;
 };
 PassedGraph run_passes(const Network& network, Mode mode, const CompileOptions& options,
-                       std::ostream& dump);
+                       const LoweringOptions& lowering, std::ostream& dump);
 
 /// A compiled network on disk.
 struct Compiled {

@@ -9,13 +9,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
 
 namespace netc {
 
 namespace {
 
-/// 12 independent sums hide the latency of the multiply-add on every current core. The result is
-/// stored, so that the loop stays.
+/// 12 independent sums hide the latency of the multiply-add on every current core. They start apart
+/// and all reach the result, so that the compiler can neither merge nor drop them.
 constexpr const char* source = R"(
 #include "codegen/device/cpu/vector.h"
 #include "ir/kernel_abi.h"
@@ -24,6 +25,8 @@ extern "C" void kernel(void* const* buffers, const netc::Thread& thread) {
   netc::Vector sums[12] = {};
   netc::Vector a = {}, b = {};
   a += 0.999f, b += 1e-3f;
+  for (int k = 0; k < 12; ++k)
+    sums[k] += static_cast<float*>(buffers[1])[k];
   for (long i = 0; i < 2000000; ++i)
     for (int k = 0; k < 12; ++k)
       sums[k] = sums[k] * a + b;
@@ -31,7 +34,7 @@ extern "C" void kernel(void* const* buffers, const netc::Thread& thread) {
   for (int k = 0; k < 12; ++k)
     for (unsigned l = 0; l < sizeof(netc::Vector) / 4; ++l)
       total += sums[k][l];
-  static_cast<float*>(buffers[0])[thread.index] = total + sizeof(netc::Vector);
+  static_cast<float*>(buffers[0])[thread.index] = total;
 }
 )";
 
@@ -46,7 +49,9 @@ double fma_peak_gflops(int threads) {
     throw RuntimeError(fmt::format("the probe cannot be loaded: {}", dlerror()));
   auto kernel = reinterpret_cast<KernelFunction>(dlsym(library, "kernel"));
   std::vector<float> results(static_cast<size_t>(threads));
-  void* buffers[] = {results.data()};
+  std::vector<float> starts(12);
+  std::iota(starts.begin(), starts.end(), 1.0f);
+  void* buffers[] = {results.data(), starts.data()};
   ThreadTeam team(threads);
   double best = 1e9;
   for (int i = 0; i < 3; ++i) {

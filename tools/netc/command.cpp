@@ -79,6 +79,14 @@ std::string megabytes(int64_t bytes) {
   return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
 }
 
+void check_classes(const Dataset& dataset, const NetworkSource& source) {
+  const Recipe& recipe = source.network.recipe;
+  if (dataset.classes() > recipe.classes)
+    user_error(fmt::format("the data has {} classes, the network `{}` tells {} apart",
+                           dataset.classes(), recipe.name, recipe.classes),
+               "change `features` of its last layer, or use other data");
+}
+
 NetworkSource load(const CommonFlags& flags) {
   std::ostringstream messages;
   NetworkSource source = load_network(flags.net, messages);
@@ -93,13 +101,14 @@ TemporaryPlan::TemporaryPlan(const NetworkSource& source, const CompileOptions& 
   if (!mkdtemp(pattern.data()))
     throw RuntimeError(fmt::format("no folder can be made in `{}`",
                                    std::filesystem::temp_directory_path().string()));
-  folder_ = pattern;
-  compiled_ = compile_network(source, options, folder_, std::cerr);
+  folder_.path = pattern;
+  compiled_ = compile_network(source, options, folder_.path, std::cerr);
 }
 
-TemporaryPlan::~TemporaryPlan() {
+TemporaryPlan::Folder::~Folder() {
   std::error_code ignored;
-  std::filesystem::remove_all(folder_, ignored);
+  if (!path.empty())
+    std::filesystem::remove_all(path, ignored);
 }
 
 } // namespace netc::cli

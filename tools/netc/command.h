@@ -1,6 +1,7 @@
 #pragma once
 // What the commands of `netc` share: flags that mean the same everywhere, and output.
 
+#include "runtime/data/dataset.h"
 #include "tools/driver/compile.h"
 
 #include <CLI/CLI.hpp>
@@ -56,6 +57,9 @@ std::string grouped(int64_t number);
 /// `243.9 MB`.
 std::string megabytes(int64_t bytes);
 
+/// UserError unless the labels of the data fit the network's outputs.
+void check_classes(const Dataset& dataset, const NetworkSource& source);
+
 /// Loads a network, with warnings on stderr unless quiet.
 NetworkSource load(const CommonFlags& flags);
 
@@ -63,11 +67,13 @@ NetworkSource load(const CommonFlags& flags);
 class TemporaryPlan {
 public:
   TemporaryPlan(const NetworkSource& source, const CompileOptions& options);
-  ~TemporaryPlan();
   const Compiled& compiled() const { return compiled_; }
 
 private:
-  std::filesystem::path folder_;
+  struct Folder { ///< Goes when compiling fails, too.
+    std::filesystem::path path;
+    ~Folder();
+  } folder_;
   Compiled compiled_;
 };
 

@@ -18,6 +18,9 @@ struct Flags : CommonFlags {
   int64_t stop_after_rewrite = INT64_MAX;
   bool time_passes = false;
   bool verify_each = false;
+  bool tune = false;
+  bool frozen = false;
+  std::string tuning;
 };
 
 void print_layers(const Plan& plan) {
@@ -95,13 +98,17 @@ CompileOptions options_of(const Flags& flags) {
   options.pipeline.stop_after = flags.stop_after;
   options.pipeline.verify_each = flags.verify_each;
   options.stop_after_rewrite = flags.stop_after_rewrite;
+  options.tune = flags.tune;
+  options.frozen = flags.frozen;
+  options.tuning = flags.tuning;
   return options;
 }
 
 /// With --stop-after there is no plan: the graph as it then stands is the result.
 void print_stopped(const Flags& flags, const NetworkSource& source) {
   Mode mode = flags.mode == "train" ? Mode::train : Mode::infer;
-  PassedGraph passed = run_passes(source.network, mode, options_of(flags), std::cerr);
+  PassedGraph passed = run_passes(source.network, mode, options_of(flags),
+                                  lowering_options(options_of(flags)), std::cerr);
   if (flags.time_passes)
     print_passes(passed.reports);
   fmt::print("{}", print(passed.graph));
@@ -137,6 +144,12 @@ void add_compile(CLI::App& app, std::function<void()>& command) {
   sub->add_option("-o,--output", flags->output, "folder of the plan (default: NAME.plan)");
   sub->add_option("--mode", flags->mode, "train (with inference), or infer alone")
       ->check(CLI::IsMember({"train", "infer"}));
+  CLI::Option* tune = sub->add_flag("--tune", flags->tune,
+                                    "measure the candidates of each contraction once and write "
+                                    "the choice to tuning.json in the plan");
+  sub->add_flag("--frozen", flags->frozen, "fail on a contraction that is not in the table")
+      ->excludes(tune);
+  sub->add_option("--tuning", flags->tuning, "tuning table (default: the plan's own)");
   sub->add_option("--print-after", flags->print_after, "print the graph after a pass, or `all`");
   sub->add_option("--stop-after", flags->stop_after, "stop after a pass and print the graph");
   sub->add_option("--skip", flags->skip, "leave a pass out");

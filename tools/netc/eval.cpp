@@ -69,9 +69,7 @@ void run_eval(const Flags& flags) {
   const Recipe& recipe = source.network.recipe;
   Checkpoint checkpoint = find_weights(flags.weights, recipe.name);
   std::unique_ptr<Dataset> dataset = open_dataset(flags.data, stored_format(recipe.input));
-  if (dataset->classes() > recipe.classes)
-    user_error(fmt::format("the data has {} classes, the network `{}` tells {} apart",
-                           dataset->classes(), recipe.name, recipe.classes));
+  check_classes(*dataset, source);
   TemporaryPlan plan(source, inference_options(flags));
   Session session(plan.compiled().plan, plan.compiled().folder, flags.threads);
   load_state(session, checkpoint);

@@ -1,9 +1,11 @@
-// `netc train NET --data SPEC`.
+// `netc train NET --data SPEC`. Exits with 128 + the signal's number when Ctrl-C or SIGTERM stopped
+// it: the checkpoint is written, but what a script does next must not take the run for done.
 
 #include "ir/support/hash.h"
 #include "runtime/train/trainer.h"
 #include "tools/netc/command.h"
 
+#include <cstdlib>
 #include <iostream>
 
 namespace netc::cli {
@@ -17,18 +19,63 @@ struct Flags : CommonFlags {
   std::string run;
   bool resume = false;
   bool validate = false;
-  bool seed_given = false;
+  std::set<std::string> given; ///< Long names of the flags on the command line.
 };
 
-/// Labels must fit the network's outputs; fewer classes are only worth a remark.
-void check_classes(const Dataset& dataset, const NetworkSource& source, bool quiet) {
-  int64_t outputs = source.network.recipe.classes;
-  if (dataset.classes() > outputs)
-    user_error(fmt::format("the data has {} classes, the network `{}` tells {} apart",
-                           dataset.classes(), source.network.recipe.name, outputs),
-               "change `features` of its last layer, or use other data");
-  if (quiet)
+constexpr const char* config_name = "config.json";
+
+/// What the run was asked to do, kept in its folder: `--resume` needs no other flag.
+std::string config_text(const Flags& flags) {
+  nlohmann::ordered_json json = {{"net", flags.net},
+                                 {"data", flags.data},
+                                 {"epochs", flags.epochs},
+                                 {"steps", flags.steps},
+                                 {"seed", flags.seed},
+                                 {"checkpoint_every", flags.checkpoint_every},
+                                 {"validate", flags.validate},
+                                 {"batch", flags.batch},
+                                 {"threads", flags.threads},
+                                 {"math", flags.math}};
+  return json.dump(2) + "\n";
+}
+
+/// Flags of a resumed run: what the command line does not say is as the run began. What would give
+/// other numbers than the run had so far is refused.
+void merge_config(Flags& flags, const RunDirectory& run) {
+  if (!run.has(config_name))
     return;
+  auto fixed = [&](const char* name, auto& flag, const auto& stored) {
+    if (flags.given.count(name) && flag != stored)
+      user_error(fmt::format("`{}` was started with `--{} {}`, not {}", run.path().string(), name,
+                             stored, flag),
+                 fmt::format("leave out `--{}`, or start a new run", name));
+    flag = stored;
+  };
+  auto free = [&](const char* name, auto& flag, const auto& stored) {
+    if (!flags.given.count(name))
+      flag = stored;
+  };
+  try {
+    auto json = nlohmann::json::parse(run.read(config_name));
+    fixed("seed", flags.seed, json.at("seed").get<uint64_t>());
+    fixed("math", flags.math, json.at("math").get<std::string>());
+    free("data", flags.data, json.at("data").get<std::string>());
+    if (!flags.given.count("steps"))
+      free("epochs", flags.epochs, json.at("epochs").get<double>());
+    if (!flags.given.count("epochs"))
+      free("steps", flags.steps, json.at("steps").get<int64_t>());
+    free("checkpoint-every", flags.checkpoint_every, json.at("checkpoint_every").get<int64_t>());
+    free("validate", flags.validate, json.at("validate").get<bool>());
+    free("batch", flags.batch, json.at("batch").get<int64_t>());
+    free("threads", flags.threads, json.at("threads").get<int>());
+  } catch (const nlohmann::json::exception& error) {
+    user_error(fmt::format("`{}` is damaged: {}", run.file(config_name).string(), error.what()));
+  }
+}
+
+/// Fewer classes than outputs are only worth a remark.
+void print_notes(const Dataset& dataset, const NetworkSource& source) {
+  int64_t outputs = source.network.recipe.classes;
   for (const std::string& note : dataset.notes())
     std::cerr << "note: " << note << "\n";
   if (dataset.classes() < outputs)
@@ -67,7 +114,7 @@ RunDirectory open_run(const Flags& flags, const std::string& network) {
     if (auto latest = latest_run("runs", network))
       return RunDirectory::resume(*latest);
     user_error(fmt::format("there is no run of `{}` below `runs/` to resume", network),
-               "`--run DIR` names one elsewhere");
+               "`--run DIR` names one elsewhere; without `--resume` a new run starts");
   }
   return flags.run.empty() ? RunDirectory::create("runs", network)
                            : RunDirectory::create_at(flags.run);
@@ -84,20 +131,27 @@ Plan plan_of_run(const Flags& flags, const NetworkSource& source, const RunDirec
                  "restore the text (the run keeps it as network.yaml), or start a new run");
     if (flags.batch > 0 && flags.batch != plan.batch)
       user_error(fmt::format("`{}` was started with batch {}, not {}", run.path().string(),
-                             plan.batch, flags.batch));
+                             plan.batch, flags.batch),
+                 "leave out `--batch`, or start a new run");
+    if (flags.threads > plan.threads)
+      user_error(fmt::format("`{}` was started with {} threads, not {}", run.path().string(),
+                             plan.threads, flags.threads),
+                 "leave out `--threads`, or start a new run");
+    if (flags.threads > 0 && flags.threads < plan.threads && !plan.exact && !flags.quiet)
+      std::cerr << fmt::format("note: the run was started with {} threads; with {} the last bits "
+                               "of the results may differ (not with `--math exact`)\n",
+                               plan.threads, flags.threads);
     return plan;
   }
   if (!flags.quiet)
     std::cerr << "compiling " << source.file.name << " ...\n";
-  Compiled compiled = compile_network(source, flags.compile_options(), folder, std::cerr);
-  run.write("network.yaml", source.file.text);
-  return compiled.plan;
+  return compile_network(source, flags.compile_options(), folder, std::cerr).plan;
 }
 
 void report(const TrainResult& result, const RunDirectory& run, const Flags& flags) {
   if (flags.json)
     return print_json(to_json(result, run));
-  if (result.interrupted)
+  if (result.signal)
     fmt::print("stopped at step {}; continue with: {}\n", result.steps,
                run.resume_command(flags.net));
   else
@@ -114,26 +168,43 @@ void report(const TrainResult& result, const RunDirectory& run, const Flags& fla
   fmt::print("run folder: {}/ (checkpoints, metrics.csv, curves.svg)\n", run.path().string());
 }
 
-void run(const Flags& flags) {
+/// The exit code.
+int run(Flags flags) {
   NetworkSource source = load(flags);
   const Recipe& recipe = source.network.recipe;
   if (recipe.classes == 0)
     user_error(fmt::format("the network `{}` has no loss to train on", recipe.name),
                "end its layers with `{name: loss, type: softmax_cross_entropy}`");
+  if (!flags.given.count("seed"))
+    flags.seed = recipe.train.seed;
+  std::optional<RunDirectory> folder;
+  if (flags.resume) {
+    folder = open_run(flags, recipe.name);
+    merge_config(flags, *folder);
+  }
+  if (flags.data.empty())
+    user_error("`--data` is missing", "for instance `--data mnist:DIR` or `--data shapes`; "
+                                      "`netc train --help` lists the kinds");
   std::unique_ptr<Dataset> dataset = open_dataset(flags.data, stored_format(recipe.input));
-  check_classes(*dataset, source, flags.quiet);
-  RunDirectory folder = open_run(flags, recipe.name);
-  Plan plan = plan_of_run(flags, source, folder);
-  Session session(plan, folder.file("plan"), flags.threads);
+  check_classes(*dataset, source);
+  if (!flags.quiet)
+    print_notes(*dataset, source);
+  if (!folder)
+    folder = open_run(flags, recipe.name);
+  Plan plan = plan_of_run(flags, source, *folder);
+  folder->write(config_name, config_text(flags));
+  Session session(plan, folder->file("plan"), flags.threads);
   TrainOptions options{.epochs = flags.epochs,
                        .steps = flags.steps,
-                       .seed = flags.seed_given ? flags.seed : recipe.train.seed,
+                       .seed = flags.seed,
                        .checkpoint_every = flags.checkpoint_every,
                        .validate_at_end = flags.validate,
                        .workers = flags.workers,
                        .log_every = 0,
                        .quiet = flags.quiet};
-  report(train(session, *dataset, folder, options), folder, flags);
+  TrainResult result = train(session, *dataset, *folder, options);
+  report(result, *folder, flags);
+  return result.signal ? 128 + result.signal : 0;
 }
 
 } // namespace
@@ -142,7 +213,7 @@ void add_train(CLI::App& app, std::function<void()>& command) {
   auto flags = std::make_shared<Flags>();
   CLI::App* sub = app.add_subcommand("train", "train a network");
   flags->add_net(*sub);
-  flags->add_data(*sub, true);
+  flags->add_data(*sub, false); // checked in run(): a resumed run knows its data
   flags->add_compile(*sub);
   flags->add_output(*sub);
   CLI::Option* epochs =
@@ -151,16 +222,22 @@ void add_train(CLI::App& app, std::function<void()>& command) {
   sub->add_option("--steps", flags->steps, "updates, instead of epochs")
       ->check(CLI::PositiveNumber)
       ->excludes(epochs);
-  CLI::Option* seed = sub->add_option("--seed", flags->seed, "of weights, order, augmentation");
+  sub->add_option("--seed", flags->seed, "of weights, order, augmentation");
   sub->add_option("--checkpoint-every", flags->checkpoint_every,
                   "steps between checkpoints (default: an epoch)")
       ->check(CLI::PositiveNumber);
   sub->add_option("--run", flags->run, "run folder (default: runs/NET-N)");
-  sub->add_flag("--resume", flags->resume, "continue --run, or the latest run of the network");
+  sub->add_flag("--resume", flags->resume,
+                "continue --run, or the latest run of the network, with the flags it began with");
   sub->add_flag("--validate", flags->validate, "with --steps: validate at the end");
-  sub->callback([flags, seed, &command] {
-    flags->seed_given = seed->count() > 0;
-    command = [flags] { run(*flags); };
+  sub->callback([flags, sub, &command] {
+    for (const CLI::Option* option : sub->get_options())
+      if (option->count() > 0 && !option->get_lnames().empty())
+        flags->given.insert(option->get_lnames().front());
+    command = [flags] {
+      if (int code = run(*flags))
+        std::exit(code);
+    };
   });
 }
 

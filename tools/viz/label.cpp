@@ -14,7 +14,7 @@ constexpr std::string_view ink = "#1f2933", muted = "#66727f";
 std::string grouped(int64_t number) {
   std::string text = std::to_string(number);
   for (size_t at = text.size(); at > 3;)
-    text.insert(at -= 3, ",");
+    text.insert(at -= 3, 1, ',');
   return text;
 }
 
@@ -22,12 +22,12 @@ std::string grouped(int64_t number) {
 std::string with_unit(double number) {
   const char* unit = "";
   for (const char* next : {"k", "M", "G", "T", "P"}) {
-    if (number < 999.5)
+    if (number < 999.95)
       break;
     number /= 1000;
     unit = next;
   }
-  return fmt::format("{:.{}f} {}", number, *unit && number < 99.95 ? 1 : 0, unit);
+  return *unit ? fmt::format("{:.1f} {}", number, unit) : fmt::format("{:.0f}", number);
 }
 
 std::string times(const std::vector<int64_t>& extents, std::string_view sign) {
@@ -59,7 +59,7 @@ std::string attribute_text(const std::string& name, const Attribute& attribute) 
   if (const bool* flag = std::get_if<bool>(&attribute))
     return *flag ? spoken : "";
   if (const auto* text = std::get_if<std::string>(&attribute))
-    return *text;
+    return fmt::format("{} {}", spoken, *text);
   if (const auto* real = std::get_if<double>(&attribute))
     return fmt::format("{} {:.6g}", spoken, *real);
   const auto* list = std::get_if<std::vector<int64_t>>(&attribute);
@@ -100,56 +100,123 @@ std::vector<std::string> set_in_lines(const std::vector<std::string>& words, siz
 }
 
 std::string font(std::string_view colour, int size, const std::string& text) {
-  return fmt::format("<FONT COLOR=\"{}\" POINT-SIZE=\"{}\">{}</FONT>", colour, size, text);
+  // Graphviz refuses an empty element.
+  return text.empty()
+             ? ""
+             : fmt::format("<FONT COLOR=\"{}\" POINT-SIZE=\"{}\">{}</FONT>", colour, size, text);
 }
 
-/// A line of a node: one cell, or one at each margin.
-std::string row(const std::string& left, const std::string& right = {}) {
-  if (right.empty())
-    return fmt::format("<TR><TD COLSPAN=\"2\" ALIGN=\"LEFT\">{}</TD></TR>", left);
-  return fmt::format("<TR><TD ALIGN=\"LEFT\">{}</TD><TD ALIGN=\"RIGHT\">{}</TD></TR>", left, right);
+std::string bold(std::string_view text) {
+  return text.empty() ? "" : fmt::format("<B>{}</B>", html(text));
 }
 
-std::string table(int width, const std::string& rows) {
-  return fmt::format("<<TABLE BORDER=\"0\" CELLBORDER=\"0\" CELLSPACING=\"0\" CELLPADDING=\"1\" "
-                     "WIDTH=\"{}\">{}</TABLE>>",
-                     width, rows);
-}
+/// The rows of a node, `width` points wide at least.
+class Rows {
+public:
+  explicit Rows(int width) : width_(width) {}
 
-std::string bold(std::string_view text) { return fmt::format("<B>{}</B>", html(text)); }
+  void add(const std::string& text) {
+    if (!text.empty())
+      rows_ += fmt::format("<TR><TD COLSPAN=\"2\" ALIGN=\"LEFT\" WIDTH=\"{}\">{}</TD></TR>", width_,
+                           text);
+  }
+  /// Texts at the left and the right margin.
+  void add(const std::string& left, const std::string& right) {
+    if (right.empty())
+      return add(left);
+    rows_ += fmt::format("<TR><TD ALIGN=\"LEFT\" WIDTH=\"{0}\">{1}</TD><TD ALIGN=\"RIGHT\" "
+                         "WIDTH=\"{0}\">{2}</TD></TR>",
+                         width_ / 2, left, right);
+  }
+  /// All of them as a label.
+  std::string label() const {
+    return fmt::format("<<TABLE BORDER=\"0\" CELLBORDER=\"0\" CELLSPACING=\"0\" "
+                       "CELLPADDING=\"1\">{}</TABLE>>",
+                       rows_);
+  }
+
+private:
+  int width_;
+  std::string rows_;
+};
 
 /// Feeds, parameters, constants: the name and what it is.
 std::string entrance_label(const Node& node) {
-  const Value* value = node.results.empty() ? nullptr : node.result();
-  std::string text = value ? type_text(value->type) : "";
+  std::string text = node.results.empty() ? "" : type_text(node.result()->type);
   if (node.attrs.has("value"))
     text = fmt::format("{:.6g}", node.attrs.real("value"));
-  return "<" + font(ink, 10, bold(node.name)) + font(muted, 9, "  " + text) + ">";
+  return fmt::format("<{} {}>", font(ink, 10, bold(node.name)), font(muted, 9, text));
 }
 
 /// An update says what is particular to its parameter.
 std::string update_label(const Node& node) {
-  std::string rows = row(font(ink, 10, bold(node.name)));
+  Rows rows(200);
+  rows.add(font(ink, 11, bold(node.name)));
   for (const std::string& line : set_in_lines(attribute_words(node), 48))
-    rows += row(font(muted, 9, html(line)));
-  return table(130, rows);
+    rows.add(font(muted, 10, html(line)));
+  return rows.label();
 }
 
-std::string output_row(const DrawnNode& drawn) {
-  std::string names;
-  for (const std::string& name : drawn.outputs)
-    names += (names.empty() ? "" : ", ") + (name == drawn.node->name ? "" : " " + name);
-  return drawn.outputs.empty() ? "" : row(font(muted, 10, "▸ output" + html(names)));
+/// Nothing for single numbers: losses, accuracies.
+std::string shape_text(const Node& node) {
+  const bool single = node.results.empty() || node.result()->type.elements() == 1;
+  return single ? "" : font(ink, 11, type_text(node.result()->type));
 }
 
-struct Column {
-  std::string_view sign, text;
-};
+std::string macs_text(const Node& node, int64_t batch) {
+  const int64_t macs = multiply_adds(node);
+  return macs == 0 ? ""
+                   : font(muted, 11,
+                          fmt::format("{} MACs", with_unit(static_cast<double>(macs) /
+                                                           static_cast<double>(batch))));
+}
 
-std::string colour_cell(std::string_view colour, std::string_view text) {
-  return fmt::format("<TD BGCOLOR=\"{}\" STYLE=\"ROUNDED\" WIDTH=\"18\" HEIGHT=\"12\"></TD><TD "
-                     "ALIGN=\"LEFT\">{}   </TD>",
-                     colour, font(muted, 11, std::string(text)));
+/// What the forward node beside it says already is left out.
+std::string backward_label(const Node& node, int64_t batch) {
+  Rows rows(176);
+  rows.add(bold(node.name));
+  rows.add(font(muted, 11, html(node.op->name)));
+  rows.add(shape_text(node), macs_text(node, batch));
+  return rows.label();
+}
+
+/// `word a, b, c`, or nothing.
+std::string listed(std::string_view word, const std::vector<std::string>& names) {
+  std::string list;
+  for (const std::string& name : names)
+    list += fmt::format("{}{}", list.empty() ? "" : ", ", name);
+  return names.empty() ? "" : font(muted, 10, html(fmt::format("{} {}", word, list)));
+}
+
+std::string forward_label(const DrawnNode& drawn, int64_t batch) {
+  const Node& node = *drawn.node;
+  Rows rows(190);
+  rows.add(bold(node.name), font(muted, 11, html(node.op->name)));
+  for (const std::string& line : set_in_lines(attribute_words(node), 40))
+    rows.add(font(ink, 11, html(line)));
+  rows.add(shape_text(node));
+  int64_t parameters = 0;
+  for (const Value* parameter : drawn.parameters)
+    parameters += parameter->type.elements();
+  std::string count = parameters ? fmt::format("{} parameters", grouped(parameters)) : "";
+  rows.add(font(muted, 11, count), macs_text(node, batch));
+  std::vector<std::string> reads;
+  for (const Value* value : drawn.reads)
+    reads.push_back(value->name);
+  rows.add(listed("reads", reads));
+  rows.add(listed("▸ output", drawn.outputs));
+  return rows.label();
+}
+
+/// A sample and what it means.
+std::string legend_entry(std::string_view cell, std::string_view text) {
+  return fmt::format("<TD {}WIDTH=\"18\" HEIGHT=\"12\"></TD><TD ALIGN=\"LEFT\">{}</TD>", cell,
+                     font(muted, 11, fmt::format("{}  ", text)));
+}
+
+std::string legend_line(std::string_view colour, std::string_view text) {
+  return fmt::format("<TD>{}</TD><TD ALIGN=\"LEFT\">{}</TD>", font(colour, 14, "⟶"),
+                     font(muted, 11, fmt::format("{}  ", text)));
 }
 
 /// What the colours mean: only those that occur.
@@ -157,18 +224,28 @@ std::string legend(const Drawing& drawing) {
   static constexpr std::pair<Part, std::string_view> parts[] = {
       {Part::forward, "forward"}, {Part::backward, "backward"}, {Part::update, "update"}};
   std::string cells;
-  for (const auto& [part, name] : parts)
-    if (std::any_of(drawing.nodes.begin(), drawing.nodes.end(),
-                    [p = part](const DrawnNode& n) { return n.part == p && !n.entrance; })) {
-      cells += colour_cell(palette(part).fill, name);
-      if (part != Part::update)
-        cells += colour_cell(palette(part).strong, fmt::format("{}, contraction", name));
-    }
+  bool training = false;
+  for (const auto& [part, name] : parts) {
+    bool occurs = std::any_of(drawing.nodes.begin(), drawing.nodes.end(),
+                              [p = part](auto& n) { return n.part == p && !n.entrance; });
+    training = training || (occurs && part == Part::backward);
+    auto filled = [](const std::string& colour) {
+      return fmt::format("BGCOLOR=\"{}\" STYLE=\"ROUNDED\" ", colour);
+    };
+    if (occurs)
+      cells += legend_entry(filled(palette(part).fill), name);
+    if (occurs && part != Part::update)
+      cells += legend_entry(filled(palette(part).strong), "its contractions");
+  }
   if (!drawing.groups.empty())
-    cells += "<TD BORDER=\"1\" COLOR=\"#8a94a0\" STYLE=\"ROUNDED,DASHED\" WIDTH=\"18\" "
-             "HEIGHT=\"12\"></TD><TD ALIGN=\"LEFT\">" +
-             font(muted, 11, "fused: one kernel") + "</TD>";
-  return fmt::format("<TABLE BORDER=\"0\" CELLSPACING=\"4\" CELLPADDING=\"1\"><TR>{}</TR></TABLE>",
+    cells += legend_entry("BORDER=\"1\" COLOR=\"#8a94a0\" STYLE=\"ROUNDED,DASHED\" ",
+                          "fused: one kernel");
+  cells += legend_line(edge_colours.forward, "data");
+  if (training)
+    cells += legend_line(edge_colours.backward, "gradient") +
+             legend_line(edge_colours.kept, "kept for backward");
+  return fmt::format("<TABLE ALIGN=\"LEFT\" BORDER=\"0\" CELLSPACING=\"4\" "
+                     "CELLPADDING=\"1\"><TR>{}</TR></TABLE>",
                      cells);
 }
 
@@ -222,49 +299,29 @@ std::string dot_string(std::string_view text) {
 }
 
 std::string node_label(const DrawnNode& drawn, int64_t batch) {
-  const Node& node = *drawn.node;
   if (drawn.entrance)
-    return entrance_label(node);
+    return entrance_label(*drawn.node);
   if (drawn.part == Part::update)
-    return update_label(node);
-  std::string rows = row(bold(node.name), font(muted, 11, html(node.op->name)));
-  if (drawn.part == Part::forward) // gradients stand beside the layer that says it
-    for (const std::string& line : set_in_lines(attribute_words(node), 40))
-      rows += row(font(ink, 11, html(line)));
-  int64_t parameters = 0;
-  for (const Value* parameter : drawn.parameters)
-    parameters += parameter->type.elements();
-  std::string counts;
-  if (int64_t macs = multiply_adds(node))
-    counts = with_unit(static_cast<double>(macs) / static_cast<double>(batch)) + "MAC";
-  std::string shape = node.results.empty() ? "" : type_text(node.result()->type);
-  rows += row(font(ink, 11, shape), drawn.part == Part::forward ? "" : font(muted, 11, counts));
-  if (drawn.part == Part::forward && (parameters || !counts.empty()))
-    rows += row(font(muted, 11, parameters ? grouped(parameters) + " param." : ""),
-                font(muted, 11, counts));
-  std::string reads;
-  for (const Value* value : drawn.reads)
-    reads += (reads.empty() ? "reads " : ", ") + value->name;
-  if (!reads.empty() && drawn.part == Part::forward)
-    rows += row(font(muted, 10, html(reads)));
-  return table(drawn.part == Part::forward ? 190 : 150, rows + output_row(drawn));
+    return update_label(*drawn.node);
+  return drawn.part == Part::backward ? backward_label(*drawn.node, batch)
+                                      : forward_label(drawn, batch);
 }
 
 std::string group_label(const DrawnGroup& group, Part part) {
   std::string kind = group.node->attrs.has("kind") ? group.node->attrs.text("kind") : "fused";
-  return "<" + font(palette(part).border, 11, "<B>" + html(kind) + "</B>") + ">";
+  return fmt::format("<{}>", font(palette(part).border, 11, bold(kind)));
 }
 
 std::string title_label(const Graph& graph, const Drawing& drawing, const VizOptions& options) {
-  std::string facts = fmt::format(
-      "{} parameters  ·  {}multiply-adds an image  ·  batch {}", grouped(drawing.parameters),
-      with_unit(static_cast<double>(drawing.forward_macs) / static_cast<double>(drawing.batch)),
-      drawing.batch);
-  std::string rows = row(font(ink, 26, bold(graph.name))) + row(font(ink, 13, facts));
-  if (!options.stage.empty())
-    rows += row(font(muted, 12, html(options.stage)));
-  rows += fmt::format("<TR><TD ALIGN=\"LEFT\">{}</TD></TR>", legend(drawing));
-  return table(0, rows);
+  const double macs =
+      static_cast<double>(drawing.forward_macs) / static_cast<double>(drawing.batch);
+  Rows rows(0);
+  rows.add(font(ink, 28, bold(graph.name)));
+  rows.add(font(ink, 14, fmt::format("{} parameters  ·  {} multiply-adds (MACs) an image  ·  batch {}",
+                                     grouped(drawing.parameters), with_unit(macs), drawing.batch)));
+  rows.add(font(muted, 12, html(options.stage)));
+  rows.add(legend(drawing));
+  return rows.label();
 }
 
 } // namespace netc

@@ -15,6 +15,15 @@ struct Palette {
 };
 const Palette& palette(Part part);
 
+/// Of the lines: what flows forward, cotangents, what forward keeps for backward.
+struct EdgeColours {
+  std::string_view forward = "#47627d";
+  std::string_view backward = "#cf9252";
+  std::string_view kept = "#b9c0c8";
+  std::string_view update = "#8fbf8f";
+};
+inline constexpr EdgeColours edge_colours;
+
 /// Text for an HTML-like label; bytes that XML does not allow become `?`.
 std::string html(std::string_view text);
 /// `"text"` for an attribute that Graphviz shows as it is.

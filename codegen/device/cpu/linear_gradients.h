@@ -35,28 +35,45 @@ inline void pack_columns(const float* from, int rows, int panel, int panels, lon
     }
 }
 
-/// sums[sample][strip] (+)= the products over the output features [begin, end). `dy` is packed as
-/// [sample][end - begin] and the weights as [panel][end - begin][lane].
+/// Rows of the weights that are needed soon, `floats` of each.
+struct Ahead {
+  const float* from;
+  int rows, floats;
+
+  /// Asks for one of `count` shares, so that memory works while the sums are computed.
+  template <Linear l> void prefetch(int index, int count) const {
+    constexpr int line = 16;
+    for (int r = share(rows, index, count); r < share(rows, index + 1, count); ++r)
+      for (int i = 0; i < floats; i += line)
+        __builtin_prefetch(from + long(r) * l.in_features + i, 0, 2);
+  }
+};
+
+/// sums[sample][strip] (+)= the products over `depth` output features. `dy` is packed as
+/// [sample][depth] and the weights as [panel][depth][lane].
 template <Linear l>
 inline void linear_data_block(const float* dy, const float* packed, int panels, int depth, bool add,
-                              float* sums) {
+                              const Ahead& ahead, float* sums) {
   using P = LinearGradientPlan<l>;
+  constexpr int tiles = ceil_div(l.batch, P::tile.rows);
   const Run run{0, depth};
-  for (int p = 0; p < panels; ++p)
-    for (int n = 0; n < l.batch; n += P::tile.rows)
-      with_rows<P::tile.rows>(min_of(P::tile.rows, l.batch - n), [&](auto rows) {
-        const float* a[rows.value];
-        for (int r = 0; r < rows.value; ++r)
-          a[r] = dy + (n + r) * depth;
-        const auto at = [&](int r) { return sums + ((n + r) * P::strip + p) * P::panel; };
-        Tile<rows.value, P::tile.vectors> tile;
-        if (add)
-          tile.load_rows(at, P::panel);
-        else
-          tile.clear();
-        tile.inner(a, &run, &run + 1, packed + long(p) * depth * P::panel);
-        tile.store_rows(at, P::panel);
-      });
+  for (int t = 0; t < panels * tiles; ++t) {
+    ahead.prefetch<l>(t, panels * tiles);
+    const int p = t / tiles, n = t % tiles * P::tile.rows;
+    with_rows<P::tile.rows>(min_of(P::tile.rows, l.batch - n), [&](auto rows) {
+      const float* a[rows.value];
+      for (int r = 0; r < rows.value; ++r)
+        a[r] = dy + (n + r) * depth;
+      const auto at = [&](int r) { return sums + ((n + r) * P::strip + p) * P::panel; };
+      Tile<rows.value, P::tile.vectors> tile;
+      if (add)
+        tile.load_rows(at, P::panel);
+      else
+        tile.clear();
+      tile.inner(a, &run, &run + 1, packed + long(p) * depth * P::panel);
+      tile.store_rows(at, P::panel);
+    });
+  }
 }
 
 /// sums = dy w for some panels. Exact: in blocks, combined as a tree of `sums` arrays.
@@ -77,8 +94,11 @@ inline void linear_data_strip(const float* packed_dy, const float* w, int first,
       const int depth = min_of(linear_depth, leaf_end - begin);
       pack_columns<l>(w + long(begin) * l.in_features, depth, first, panels, long(depth) * P::panel,
                       packed_w);
+      const int next = min_of(linear_depth, l.out_features - begin - depth);
+      const int columns = min_of(panels * P::panel, l.in_features - first * P::panel);
+      const Ahead ahead{w + long(begin + depth) * l.in_features + first * P::panel, next, columns};
       linear_data_block<l>(packed_dy + long(begin) * l.batch, packed_w, panels, depth,
-                           begin > leaf_begin, leaf_sums);
+                           begin > leaf_begin, ahead, leaf_sums);
     }
     for (int bits = leaf; bits & 1; bits >>= 1, --level) {
       float* left = sums + (level - 1) * level_size;

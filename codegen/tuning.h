@@ -1,0 +1,83 @@
+#pragma once
+// Which candidate runs which contraction: measured once, written down, obeyed.
+
+#include "codegen/candidates.h"
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+
+namespace netc {
+
+/// What measuring a candidate gave.
+struct Trial {
+  std::string function;
+  double ms = 0;             ///< Best of several runs.
+  double relative_error = 0; ///< Against the reference, relative L2 over sampled outputs.
+};
+
+/// The decision for one contraction.
+struct TuningEntry {
+  std::string chosen;
+  std::vector<Trial> trials;
+};
+
+/// `tuning.json`: decisions by contraction and machine, sorted, readable.
+class TuningTable {
+public:
+  /// Parses the file's text; malformed text is a UserError naming the file.
+  static TuningTable parse(const std::string& text, const std::string& file_name);
+  std::string str() const;
+
+  const TuningEntry* find(const std::string& key) const;
+  void set(const std::string& key, TuningEntry entry) { entries_[key] = std::move(entry); }
+  bool empty() const { return entries_.empty(); }
+
+private:
+  std::map<std::string, TuningEntry> entries_;
+};
+
+/// The contraction with all that its speed depends on: `linear_forward 64x9216->4096 | avx512f, 2
+/// threads`.
+std::string tuning_key(const std::string& family, const ContractionShape& shape,
+                       const std::string& machine, int threads);
+
+/// A candidate that errs more is out: f32 sums of up to 10,000 terms stay below it.
+inline constexpr double largest_tuning_error = 1e-5;
+
+/// Runs one candidate of a contraction on random data and compares sampled outputs; injected by the
+/// driver, which knows compilers and devices.
+using MeasureCandidate = std::function<Trial(const Node& contraction, const Candidate& candidate)>;
+
+/// Chooses candidates: from the table; else by measuring, if there is a hook (the table learns);
+/// else by the default rule. Contractions with one candidate are never measured.
+class Tuner {
+public:
+  struct Options {
+    std::string machine;
+    int threads = 1;
+    bool frozen = false;      ///< A contraction that the table lacks is a UserError.
+    MeasureCandidate measure; ///< Null: do not measure.
+  };
+  Tuner(TuningTable table, Options options)
+      : table_(std::move(table)), options_(std::move(options)) {}
+
+  /// Name of the candidate for a contraction node.
+  std::string choose(const Node& contraction);
+  const TuningTable& table() const { return table_; }
+
+private:
+  TuningEntry measure(const Node& contraction, const std::vector<const Candidate*>& list) const;
+  TuningTable table_;
+  Options options_;
+};
+
+/// The shape a contraction node has for its templates.
+ContractionShape contraction_shape(const Node& contraction, bool exact);
+
+/// One element of a contraction's result in double precision, by its flat row-major index in the
+/// kernel's own layout (images NHWC). `a` and `b` are the operands in theirs.
+double contraction_element(const Node& contraction, const float* a, const float* b, int64_t index);
+
+} // namespace netc

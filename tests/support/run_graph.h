@@ -1,0 +1,54 @@
+#pragma once
+// Runs a graph as the user's program would: passes, kernels, the system's compiler, a plan on disk,
+// a session. What the harness of the operators and the tests of whole networks stand on.
+
+#include "passes/pass.h"
+#include "tests/support/interpret.h"
+
+#include <filesystem>
+
+namespace netc::test {
+
+struct RunOptions {
+  bool exact = false; ///< `--math exact`.
+  bool fuse = false;  ///< Run the fusing passes, too.
+  /// Every buffer gets a place of its own with a guard band behind it; else the planned places.
+  bool guards = true;
+  int threads = 2; ///< The plan's.
+};
+
+/// A graph compiled to a plan in a folder of its own, which goes with the object.
+class CompiledGraph {
+public:
+  /// `graph` has been through the passes, `context` is theirs.
+  CompiledGraph(Graph graph, PassContext context, const RunOptions& options);
+  ~CompiledGraph();
+  CompiledGraph(CompiledGraph&&) = default;
+
+  /// Loads the plan and runs it once, on at most `threads` threads (0: the plan's). Takes feeds and
+  /// parameters by name and gives the outputs in logical order, and the parameters that are stored
+  /// under their names. All memory but the inputs is NaN before the run, and a write behind a
+  /// buffer fails the test.
+  Tensors run(const Tensors& inputs, int threads = 0) const;
+
+  const Graph& graph() const { return graph_; } ///< After the passes.
+
+private:
+  Graph graph_;
+  RunOptions options_;
+  std::filesystem::path folder_;
+};
+
+/// Compiles `graph` as it stands: layouts, fusing when asked for, order, memory.
+CompiledGraph compile_graph(const Graph& graph, const RunOptions& options);
+
+/// Compiles a forward graph with the output `loss` through the whole pipeline as a training step;
+/// skips the fusing passes unless `options.fuse`.
+CompiledGraph compile_training(const Graph& forward, const OptimizerSpec& optimizer,
+                               const RunOptions& options);
+
+/// What each node of a graph that has been through the passes becomes: name, operators, kernel.
+/// Checks that kernels verify and that their text parses back.
+void expect_sound_kernels(const Graph& graph, bool exact);
+
+} // namespace netc::test

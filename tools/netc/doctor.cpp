@@ -1,0 +1,81 @@
+// `netc devices` and `netc doctor`: what this machine can do.
+
+#include "codegen/nvrtc.h"
+#include "tools/viz/render.h"
+#include "tools/netc/command.h"
+
+#include <fstream>
+#include <unistd.h>
+
+namespace netc::cli {
+
+namespace {
+
+std::string processor_name() {
+  std::ifstream in("/proc/cpuinfo");
+  for (std::string line; std::getline(in, line);)
+    if (line.rfind("model name", 0) == 0)
+      return line.substr(line.find(':') + 2);
+  return "unknown processor";
+}
+
+void list_devices() {
+  fmt::print("cpu:0  {}, {} core{}\n", processor_name(), default_threads(),
+             default_threads() == 1 ? "" : "s");
+}
+
+/// One line of the report; problems are what keeps netc from training.
+void line(bool good, const std::string& what, const std::string& detail) {
+  fmt::print("{} {:<18}{}\n", good ? "ok     " : "MISSING", what, detail);
+}
+
+bool check_compiler() {
+  try {
+    CpuToolchain toolchain(default_cache());
+    line(true, "C++ compiler", fmt::format("{}, {}", toolchain.version(), toolchain.machine()));
+    std::vector<CompileJob> jobs = {
+        {"probe", fmt::format("#include \"codegen/device/cpu/kernel.h\"\nextern \"C\" void kernel("
+                              "void* const*, const netc::Thread&) {{}} // {}\n",
+                              getpid())}};
+    CompileStats stats = toolchain.compile(jobs, 1);
+    line(true, "kernel compiled", fmt::format("in {:.2f} s, cache {}", stats.seconds,
+                                              default_cache().string()));
+    std::filesystem::remove(jobs[0].binary);
+    return true;
+  } catch (const std::exception& error) {
+    line(false, "C++ compiler", error.what());
+    return false;
+  }
+}
+
+void check_memory() {
+  int64_t bytes = int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGE_SIZE);
+  line(bytes > int64_t{3} << 30, "memory", megabytes(bytes));
+}
+
+void doctor() {
+  line(true, "processor", fmt::format("{}, {} cores", processor_name(), default_threads()));
+  check_memory();
+  bool compiler = check_compiler();
+  NvrtcToolchain nvrtc;
+  line(nvrtc.available(), "NVRTC",
+       nvrtc.available() ? nvrtc.version() : "not found: CUDA text is written, not compiled");
+  line(graphviz_available(), "Graphviz",
+       graphviz_available() ? "built in" : "not built in: `netc viz` writes .dot only");
+  if (!compiler)
+    throw RuntimeError("netc cannot compile networks here",
+                       "install a C++ compiler (Debian: `apt-get install g++`)");
+}
+
+} // namespace
+
+void add_doctor(CLI::App& app, std::function<void()>& command) {
+  app.add_subcommand("devices", "the devices netc can use")->callback([&command] {
+    command = list_devices;
+  });
+  app.add_subcommand("doctor", "checks what netc needs on this machine")->callback([&command] {
+    command = doctor;
+  });
+}
+
+} // namespace netc::cli
