@@ -102,13 +102,15 @@ std::vector<kernel::Stmt> lower_epilogue(const Group& group) {
   if (group.members.size() == 1)
     return {};
   body.loop(StmtKind::lanes, "i", 0, var("count"), [&](Expr i, Body& lane) {
-    computed[contracted] = load("row", DType::f32, {i});
+    // Each value is loaded once, and never under a condition: g++ 12 vectorises that wrongly.
+    computed[contracted] = lane.let("v0", load("row", DType::f32, {i}));
     auto read = [&](const Value& value) {
-      auto it = computed.find(&value);
-      return it != computed.end()
-                 ? it->second
-                 : load(group.buffers.at(&value), value.type.dtype,
-                        {var("pixel"), var("channel") + i});
+      auto [it, fresh] = computed.try_emplace(&value);
+      if (fresh)
+        it->second = lane.let(group.buffers.at(&value) + "_i",
+                              load(group.buffers.at(&value), value.type.dtype,
+                                   {var("pixel"), var("channel") + i}));
+      return it->second;
     };
     for (size_t m = 1; m < group.members.size(); ++m) {
       const Node& member = *group.members[m];

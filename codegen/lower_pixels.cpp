@@ -66,6 +66,9 @@ public:
 
   // For the contexts below.
   Expr read(const Value& value, const Place& at);
+  /// The same inside a map's lanes, kept in a variable: a value read twice is computed once, and a
+  /// load never stands under a condition (g++ 12 vectorises such loads wrongly).
+  Expr read_once(const Value& value, const Place& at);
   Expr read_element(const Value& value, std::vector<Expr> indices) {
     return load(buffer(value), value.type.dtype, std::move(indices));
   }
@@ -102,6 +105,8 @@ private:
   std::unordered_set<const Node*> staged_; ///< Members computed for the rows of a stage.
   std::unordered_map<const Value*, Stage> stages_;
   std::unordered_map<const Value*, std::string> arrays_; ///< Channels of the current pixel.
+  Body* lane_ = nullptr; ///< Lanes of the map being computed, with what they have read so far.
+  std::unordered_map<const Value*, Expr> lane_values_;
   std::unordered_map<std::string, int> locals_{{"n", 1}, {"h", 1}}; ///< Names given out.
 };
 
@@ -113,12 +118,10 @@ public:
 
   Expr operand(size_t i) override {
     const Value& value = *node.operands[i];
-    if (value.type.shape.size() != 1)
-      return kernel_.read(value, at_);
-    return kernel_.read_element(value, {value.type.elements() == 1 &&
-                                                node.result()->type.elements() != 1
-                                            ? Expr(0)
-                                            : at_.c});
+    const TensorType& type = node.result()->type;
+    if (value.type.shape.size() != 1 || value.type.shape == type.shape)
+      return kernel_.read_once(value, at_);
+    return kernel_.read_element(value, {value.type.elements() == 1 ? Expr(0) : at_.c});
   }
   Expr scalar(size_t i, int64_t element) override {
     return kernel_.read_element(*node.operands[i], {Expr(element)});
@@ -240,6 +243,8 @@ void PixelKernel::compute_map(Body& body, const Node& node, const Place& at) {
   body.loop(StmtKind::lanes, local("c"), 0, channels, [&](Expr c, Body& lane) {
     Place here = at;
     here.c = c;
+    lane_ = &lane;
+    lane_values_.clear();
     write(lane, *node.result(), here, map_element(node, here));
   });
 }
@@ -261,6 +266,14 @@ Expr PixelKernel::read(const Value& value, const Place& at) {
     return map_element(*value.node, at);
   return load(buffer(value), value.type.dtype,
               kernel::logical_indices(value.type.shape.size(), at.n, at.h, at.w, at.c));
+}
+
+Expr PixelKernel::read_once(const Value& value, const Place& at) {
+  auto known = lane_values_.find(&value);
+  if (known != lane_values_.end())
+    return known->second;
+  Expr element = read(value, at);
+  return lane_values_[&value] = lane_->let(local("x"), std::move(element));
 }
 
 void PixelKernel::write(Body& into, const Value& value, const Place& at, Expr element) {

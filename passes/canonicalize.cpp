@@ -25,13 +25,18 @@ int canonicalize(Graph& graph, PassContext& context) {
     Node& node = *graph.nodes[i];
     if (node.results.empty() || context.rewrites_left == 0)
       continue;
+    size_t before = graph.nodes.size();
     Value* value = replacement(graph, node, context.mode);
     if (!value)
       continue;
     context.may_rewrite();
     ++rewrites;
+    bool is_new = graph.nodes.size() > before;
+    std::string name = node.result()->name;
     graph.replace_uses(node.result(), value);
     graph.remove_if([&](const Node& n) { return &n == &node; });
+    if (is_new) // it takes over the name with the place
+      value->name = value->node->name = name;
     --i; // looks at what now stands here, the replacement included
   }
   return rewrites;

@@ -51,8 +51,10 @@ int fold_constants(Graph& graph, PassContext& context) {
     Value* folded =
         builder.value(ops::constant, node.name, {},
                       {{"value", *value}, {"shape", std::vector<int64_t>(node.result()->type.shape)}});
+    std::string name = node.name;
     graph.replace_uses(node.result(), folded);
     graph.remove_if([&](const Node& n) { return &n == &node; });
+    folded->name = folded->node->name = name;
     ++rewrites;
   }
   return rewrites;

@@ -39,12 +39,12 @@ struct Pass {
 const std::vector<Pass>& pipeline();
 
 struct PipelineOptions {
-  std::set<std::string> print_after; ///< Pass names, or `all`.
-  std::string stop_after;
-  std::set<std::string> skip;
+  std::set<std::string> print_after{}; ///< Pass names, or `all`.
+  std::string stop_after{};
+  std::set<std::string> skip{};
   bool verify_each = false;
   /// Called with the graph after each pass that ran (for drawings and dumps); may be null.
-  std::function<void(const Pass&, const Graph&)> after;
+  std::function<void(const Pass&, const Graph&)> after{};
 };
 
 struct PassReport {

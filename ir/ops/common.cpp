@@ -40,10 +40,11 @@ std::vector<Factor> factors_by_dim(const Node& node, FactorKind channel_kind) {
     int dim = static_cast<int>(d);
     for (const Value* operand : node.operands) {
       const Shape& s = operand->type.shape;
-      if (s.size() == shape.size())
-        f.operand_dims.push_back(dim);
-      else // a vector of channels is broadcast; anything smaller does not take part
-        f.operand_dims.push_back(s.size() == 1 && d == 1 && s[0] == shape[1] ? 0 : -1);
+      // A vector of channels is broadcast; scalars and tables (seed, step) do not take part.
+      bool channels = s.size() == 1 && operand->type.dtype == DType::f32 &&
+                      d == std::min<size_t>(1, shape.size() - 1) && s[0] == shape[d];
+      bool walks = s.size() > 1 && s.size() == shape.size();
+      f.operand_dims.push_back(walks ? dim : channels ? 0 : -1);
     }
     for (const auto& result : node.results)
       f.result_dims.push_back(result->type.shape.size() == shape.size() ? dim : -1);

@@ -100,7 +100,9 @@ Value* input_image_inference(GraphBuilder& b, const Node& node) {
 }
 
 std::vector<Factor> sample_factor(const Node& node) {
-  return {{"batch", node.result()->type.shape[0], FactorKind::parallel, {0, 0, 0, -1, -1}, {0}}};
+  std::vector<int> operands = {0, 0, 0, -1, -1};
+  operands.resize(node.operands.size());
+  return {{"batch", node.result()->type.shape[0], FactorKind::parallel, operands, {0}}};
 }
 
 } // namespace

@@ -101,10 +101,12 @@ void max_pool_pixel(PixelContext& c) {
       // `<=` keeps the first of equals, and lets a NaN through.
       Expr value = l.let(c.local("x"), c.load(0, c.n, h, w, ch));
       Expr old = l.let(c.local("old"), load(best, DType::f32, {ch}));
-      if (index)
+      if (index) {
+        Expr place = l.let(c.local("place"), load(where, DType::i32, {ch}));
         l.store(where, {ch},
-                select(value <= old, load(where, DType::i32, {ch}),
+                select(value <= old, place,
                        (h - rows.start) * Expr(win.kernel_w) + (w - columns.start)));
+      }
       l.store(best, {ch}, select(value <= old, old, value));
     });
   });
@@ -115,8 +117,8 @@ void max_pool_pixel(PixelContext& c) {
   });
 }
 
-/// Calls fn(oh, ow, accumulator, loop body) for each window over the current pixel and stores the
-/// sums of what fn returns.
+/// Calls fn(window, oh, ow, channel, loop body) for each window over the current pixel and stores
+/// the sums of what fn returns.
 template <class Fn> void gather(PixelContext& c, Fn fn) {
   Window win = window_of(c.node.attrs);
   const Shape& dy = c.node.operands[0]->type.shape;
@@ -129,7 +131,7 @@ template <class Fn> void gather(PixelContext& c, Fn fn) {
   c.body.loop(StmtKind::serial, c.local("oh"), rows.lo, rows.hi, [&](Expr oh, Body& b) {
     b.loop(StmtKind::serial, c.local("ow"), columns.lo, columns.hi, [&](Expr ow, Body& window) {
       window.loop(StmtKind::lanes, c.local("c"), 0, dy[1], [&](Expr ch, Body& l) {
-        l.store(acc, {ch}, load(acc, DType::f32, {ch}) + fn(win, oh, ow, ch));
+        l.store(acc, {ch}, load(acc, DType::f32, {ch}) + fn(win, oh, ow, ch, l));
       });
     });
   });
@@ -138,11 +140,13 @@ template <class Fn> void gather(PixelContext& c, Fn fn) {
 }
 
 void max_pool_grad_pixel(PixelContext& c) {
-  gather(c, [&](const Window& win, Expr oh, Expr ow, Expr ch) {
+  gather(c, [&](const Window& win, Expr oh, Expr ow, Expr ch, Body& l) {
+    // Loaded whether it is needed or not: under a condition, g++ 12 vectorises the load wrongly.
+    Expr dy = l.let(c.local("dy"), c.load(0, c.n, oh, ow, ch));
     Expr r = c.h - (oh * Expr(win.stride_h) - Expr(win.top));
     Expr s = c.w - (ow * Expr(win.stride_w) - Expr(win.left));
     return select(cast(DType::i32, c.load(1, c.n, oh, ow, ch)) == r * Expr(win.kernel_w) + s,
-                  c.load(0, c.n, oh, ow, ch), Expr(0.0));
+                  dy, Expr(0.0));
   });
 }
 
@@ -182,7 +186,7 @@ void avg_pool_pixel(PixelContext& c) {
 }
 
 void avg_pool_grad_pixel(PixelContext& c) {
-  gather(c, [&](const Window& win, Expr oh, Expr ow, Expr ch) {
+  gather(c, [&](const Window& win, Expr oh, Expr ow, Expr ch, Body&) {
     return c.load(0, c.n, oh, ow, ch) *
            average_weight(c.node, win, c.node.result()->type.shape, oh, ow);
   });

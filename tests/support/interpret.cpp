@@ -17,7 +17,7 @@ std::vector<const RefTensor*> operands_of(const Node& node, const Values& values
   return operands;
 }
 
-std::vector<RefTensor> apply(const Node& node, const std::vector<const RefTensor*>& operands) {
+std::vector<RefTensor> compute(const Node& node, const std::vector<const RefTensor*>& operands) {
   std::vector<RefTensor> results;
   for (const auto& result : node.results)
     results.push_back(
@@ -28,14 +28,14 @@ std::vector<RefTensor> apply(const Node& node, const std::vector<const RefTensor
   return results;
 }
 
-std::vector<RefTensor> apply_body(const Graph& body, const std::vector<const RefTensor*>& operands) {
+std::vector<RefTensor> compute_body(const Graph& body, const std::vector<const RefTensor*>& operands) {
   Values values;
   for (const auto& node : body.nodes) {
     if (node->op == &ops::argument) {
       values[node->result()] = *operands.at(static_cast<size_t>(node->attrs.integer("index")));
       continue;
     }
-    std::vector<RefTensor> results = apply(*node, operands_of(*node, values));
+    std::vector<RefTensor> results = compute(*node, operands_of(*node, values));
     for (size_t i = 0; i < results.size(); ++i)
       values[node->results[i].get()] = std::move(results[i]);
   }
@@ -64,7 +64,7 @@ Values interpret(const Graph& graph, const Tensors& inputs) {
     }
     std::vector<const RefTensor*> operands = operands_of(*node, values);
     std::vector<RefTensor> results =
-        node->body ? apply_body(*node->body, operands) : apply(*node, operands);
+        node->body ? compute_body(*node->body, operands) : compute(*node, operands);
     for (size_t i = 0; i < results.size(); ++i)
       values[node->results[i].get()] = std::move(results[i]);
   }

@@ -229,7 +229,7 @@ Tensors CompiledGraph::run(const Tensors& inputs, int threads) const {
   return results;
 }
 
-CompiledGraph compile_graph(const Graph& graph, const RunOptions& options) {
+PreparedGraph prepare_graph(const Graph& graph, const RunOptions& options) {
   Graph copy = graph.clone();
   PassContext context = pass_context(options);
   assign_layouts(copy, context);
@@ -241,10 +241,10 @@ CompiledGraph compile_graph(const Graph& graph, const RunOptions& options) {
   order_nodes(copy, context);
   verify(copy);
   plan_memory(copy, context);
-  return {std::move(copy), std::move(context), options};
+  return {std::move(copy), std::move(context)};
 }
 
-CompiledGraph compile_training(const Graph& forward, const OptimizerSpec& optimizer,
+PreparedGraph prepare_training(const Graph& forward, const OptimizerSpec& optimizer,
                                const RunOptions& options) {
   Graph copy = forward.clone();
   PassContext context = pass_context(options);
@@ -256,7 +256,7 @@ CompiledGraph compile_training(const Graph& forward, const OptimizerSpec& optimi
     pipeline.skip = {"fuse-windows", "fuse-epilogue", "fuse-updates"};
   std::ostringstream dump;
   run_pipeline(copy, context, pipeline, dump);
-  return {std::move(copy), std::move(context), options};
+  return {std::move(copy), std::move(context)};
 }
 
 void expect_sound_kernels(const Graph& graph, bool exact) {

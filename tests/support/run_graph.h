@@ -39,16 +39,27 @@ private:
   std::filesystem::path folder_;
 };
 
-/// Compiles `graph` as it stands: layouts, fusing when asked for, order, memory.
-CompiledGraph compile_graph(const Graph& graph, const RunOptions& options);
+/// A graph after the passes.
+struct PreparedGraph {
+  Graph graph;
+  PassContext context;
+};
 
-/// Compiles a forward graph with the output `loss` through the whole pipeline as a training step;
-/// skips the fusing passes unless `options.fuse`.
-CompiledGraph compile_training(const Graph& forward, const OptimizerSpec& optimizer,
+/// Takes a copy of `graph` as it stands through the last passes: layouts, fusing when asked for,
+/// order, memory.
+PreparedGraph prepare_graph(const Graph& graph, const RunOptions& options);
+
+/// Takes a copy of a forward graph with the output `loss` through the whole pipeline as a training
+/// step, verified after each pass; skips the fusing passes unless `options.fuse`.
+PreparedGraph prepare_training(const Graph& forward, const OptimizerSpec& optimizer,
                                const RunOptions& options);
 
-/// What each node of a graph that has been through the passes becomes: name, operators, kernel.
-/// Checks that kernels verify and that their text parses back.
+inline CompiledGraph compile(PreparedGraph prepared, const RunOptions& options) {
+  return {std::move(prepared.graph), std::move(prepared.context), options};
+}
+
+/// Checks, for every node of a graph that has been through the passes, that its kernel verifies and
+/// that the kernel's text parses back.
 void expect_sound_kernels(const Graph& graph, bool exact);
 
 } // namespace netc::test

@@ -148,6 +148,11 @@ Plan plan_of_run(const Flags& flags, const NetworkSource& source, const RunDirec
   return compile_network(source, flags.compile_options(), folder, std::cerr).plan;
 }
 
+void record(const Flags& flags, const NetworkSource& source, const RunDirectory& run) {
+  run.write("network.yaml", source.file.text);
+  run.write(config_name, config_text(flags));
+}
+
 void report(const TrainResult& result, const RunDirectory& run, const Flags& flags) {
   if (flags.json)
     return print_json(to_json(result, run));
@@ -189,10 +194,12 @@ int run(Flags flags) {
   check_classes(*dataset, source);
   if (!flags.quiet)
     print_notes(*dataset, source);
-  if (!folder)
+  if (!folder) {
     folder = open_run(flags, recipe.name);
+    record(flags, source, *folder); // before the plan: a run killed meanwhile can be resumed
+  }
   Plan plan = plan_of_run(flags, source, *folder);
-  folder->write(config_name, config_text(flags));
+  record(flags, source, *folder);
   Session session(plan, folder->file("plan"), flags.threads);
   TrainOptions options{.epochs = flags.epochs,
                        .steps = flags.steps,

@@ -10,7 +10,9 @@ namespace netc {
 
 namespace {
 
-constexpr std::string_view header = R"(  graph [rankdir=TB, newrank=true, labelloc=t, labeljust=l, fontname="Helvetica,Arial,sans-serif",
+constexpr std::string_view header =
+    R"(  graph [rankdir=TB, newrank=true, labelloc=t, labeljust=l,
+         fontname="Helvetica,Arial,sans-serif",
          bgcolor=white, pad=0.4, nodesep=0.3, ranksep=0.28, outputorder=edgesfirst, tooltip=" "]
   node [shape=box, style="rounded,filled", fontname="Helvetica,Arial,sans-serif", fontsize=12,
         margin="0.08,0.04", height=0.2, width=0.2, penwidth=1]
@@ -41,8 +43,10 @@ std::vector<int> columns(const Drawing& drawing) {
   return column;
 }
 
-std::string group_tooltip(const DrawnGroup& group) {
-  return fmt::format("{} {}", group.node->name, group.node->loc.str());
+/// Where the description asks for the node, and the node in IR notation.
+std::string tooltip(const Node& node) {
+  return dot_string(
+      fmt::format("{}{}{}", node.loc.str(), node.loc.known() ? ": " : "", print(node)));
 }
 
 class Writer {
@@ -76,21 +80,29 @@ private:
       return write_group(-1, 0, "  ");
     std::string anchors, chain;
     for (int column = 0; column < column_count; ++column) {
-      auto last = std::find(columns_.rbegin(), columns_.rend(), column);
-      if (last == columns_.rend())
+      const int top = top_of(column);
+      if (top < 0)
         continue;
-      out_ += fmt::format("  subgraph cluster_column{} {{\n    peripheries=0; margin=8; label=\"\"\n", column);
+      out_ += fmt::format(
+          "  subgraph cluster_column{} {{\n    peripheries=0; margin=8; label=\"\"\n", column);
       write_group(-1, column, "    ");
       out_ += "  }\n";
-      // Backward flows up: its last node is the highest.
-      auto top = column == 1 || column == 2 ? columns_.rend() - last - 1
-                                            : std::find(columns_.begin(), columns_.end(), column) -
-                                                  columns_.begin();
-      anchors += fmt::format("; above{} [style=invis, label=\"\", width=0.01, height=0.01]", column);
+      anchors +=
+          fmt::format("; above{} [style=invis, label=\"\", width=0.01, height=0.01]", column);
       chain += fmt::format("{}above{}", chain.empty() ? "" : " -> ", column);
-      out_ += fmt::format("  above{} -> n{} [style=invis, weight=100]\n", column, top);
+      out_ += fmt::format("  above{} -> n{} [style=invis, weight=0]\n", column, top);
     }
     out_ += fmt::format("  {{rank=min{}; {} [style=invis]}}\n", anchors, chain);
+  }
+
+  /// The highest operator of a column: backward flows up. -1 when there is none.
+  int top_of(int column) const {
+    int top = -1;
+    for (size_t i = 0; i < columns_.size(); ++i)
+      if (columns_[i] == column && !drawing_.nodes[i].entrance)
+        if (top < 0 || drawing_.nodes[i].part == Part::backward)
+          top = static_cast<int>(i);
+    return top;
   }
 
   /// The nodes and boxes that stand directly in `group`; outside of all, those of one column.
@@ -111,7 +123,7 @@ private:
         "{}subgraph cluster_{} {{\n{}  label={}; labeljust=l; style=\"rounded,filled,dashed\"; "
         "peripheries=1; margin=7\n{}  color=\"{}\"; fillcolor=\"{}\"; tooltip={}\n",
         indent, i, indent, group_label(group, part), indent, palette(part).border,
-        palette(part).box, dot_string(group_tooltip(group)));
+        palette(part).box, tooltip(*group.node));
     write_group(static_cast<int>(i), column, indent + "  ");
     out_ += indent + "}\n";
   }
@@ -125,7 +137,7 @@ private:
     if (drawn.entrance)
       look = "fillcolor=\"#f1f3f5\", color=\"#b4bcc4\", margin=\"0.08,0.03\"";
     out_ += fmt::format("{}n{} [label={}, {}, tooltip={}]\n", indent, i,
-                        node_label(drawn, drawing_.batch), look, dot_string(print(*drawn.node)));
+                        node_label(drawn, drawing_.batch), look, tooltip(*drawn.node));
   }
 
   /// Nodes of one layer stand side by side.

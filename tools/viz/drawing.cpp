@@ -17,8 +17,8 @@ bool ends_with(const std::string& text, std::string_view end) {
 /// Seed, step number, learning rate: every layer may read them, so lines to them would only tangle
 /// the picture.
 bool is_control(const Node& node) {
-  return node.op == &ops::feed && !node.results.empty() &&
-         node.result()->type.shape.size() <= 1 && node.result()->type.elements() <= 2;
+  return node.op == &ops::feed && !node.results.empty() && node.result()->type.shape.size() <= 1 &&
+         node.result()->type.elements() <= 2;
 }
 
 /// What autodiff starts from: the cotangent of the loss.
@@ -63,8 +63,8 @@ private:
         open_fused(*node, group);
       else if (node->op == &ops::parameter && !show_parameters_)
         continue;
-      else if (!is_control(*node) && !meaning_.count(node->results.empty() ? nullptr
-                                                                           : node->result()))
+      else if (!is_control(*node) &&
+               !meaning_.count(node->results.empty() ? nullptr : node->result()))
         add(*node, group);
     }
   }

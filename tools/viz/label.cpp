@@ -47,9 +47,9 @@ std::string type_text(const TensorType& type) {
 
 /// Attributes that the shape of the result tells, or that are no property of the layer.
 bool is_hidden(const std::string& name) {
-  static const std::string_view hidden[] = {"shape",  "dtype",  "height", "width", "stream",
-                                            "begin",  "index",  "value",  "init",  "trainable",
-                                            "fan_in", "fan_out"};
+  static const std::string_view hidden[] = {"shape",  "dtype",     "height", "width",
+                                            "stream", "begin",     "index",  "value",
+                                            "init",   "trainable", "fan_in", "fan_out"};
   return std::find(std::begin(hidden), std::end(hidden), name) != std::end(hidden);
 }
 
@@ -65,7 +65,8 @@ std::string attribute_text(const std::string& name, const Attribute& attribute) 
   const auto* list = std::get_if<std::vector<int64_t>>(&attribute);
   if (!list)
     return fmt::format("{} {}", spoken, std::get<int64_t>(attribute));
-  const bool same = std::all_of(list->begin(), list->end(), [&](auto x) { return x == (*list)[0]; });
+  const bool same =
+      std::all_of(list->begin(), list->end(), [&](auto x) { return x == (*list)[0]; });
   if (name == "kernel" || !same || list->empty())
     return fmt::format("{} {}", spoken, times(*list, "×"));
   return fmt::format("{} {}", spoken, (*list)[0]);
@@ -124,9 +125,8 @@ public:
   void add(const std::string& left, const std::string& right) {
     if (right.empty())
       return add(left);
-    rows_ += fmt::format("<TR><TD ALIGN=\"LEFT\" WIDTH=\"{0}\">{1}</TD><TD ALIGN=\"RIGHT\" "
-                         "WIDTH=\"{0}\">{2}</TD></TR>",
-                         width_ / 2, left, right);
+    rows_ +=
+        fmt::format("<TR><TD ALIGN=\"LEFT\">{}</TD><TD ALIGN=\"RIGHT\">{}</TD></TR>", left, right);
   }
   /// All of them as a label.
   std::string label() const {
@@ -165,15 +165,16 @@ std::string shape_text(const Node& node) {
 
 std::string macs_text(const Node& node, int64_t batch) {
   const int64_t macs = multiply_adds(node);
-  return macs == 0 ? ""
-                   : font(muted, 11,
-                          fmt::format("{} MACs", with_unit(static_cast<double>(macs) /
-                                                           static_cast<double>(batch))));
+  return macs == 0
+             ? ""
+             : font(muted, 11,
+                    fmt::format("{} MACs",
+                                with_unit(static_cast<double>(macs) / static_cast<double>(batch))));
 }
 
 /// What the forward node beside it says already is left out.
 std::string backward_label(const Node& node, int64_t batch) {
-  Rows rows(176);
+  Rows rows(190);
   rows.add(bold(node.name));
   rows.add(font(muted, 11, html(node.op->name)));
   rows.add(shape_text(node), macs_text(node, batch));
@@ -190,7 +191,7 @@ std::string listed(std::string_view word, const std::vector<std::string>& names)
 
 std::string forward_label(const DrawnNode& drawn, int64_t batch) {
   const Node& node = *drawn.node;
-  Rows rows(190);
+  Rows rows(204);
   rows.add(bold(node.name), font(muted, 11, html(node.op->name)));
   for (const std::string& line : set_in_lines(attribute_words(node), 40))
     rows.add(font(ink, 11, html(line)));
@@ -244,7 +245,9 @@ std::string legend(const Drawing& drawing) {
   if (training)
     cells += legend_line(edge_colours.backward, "gradient") +
              legend_line(edge_colours.kept, "kept for backward");
-  return fmt::format("<TABLE ALIGN=\"LEFT\" BORDER=\"0\" CELLSPACING=\"4\" "
+  else
+    cells += "<TD WIDTH=\"180\"></TD>"; // a legend narrower than the title would be stretched
+  return fmt::format("<TABLE BORDER=\"0\" CELLSPACING=\"4\" "
                      "CELLPADDING=\"1\"><TR>{}</TR></TABLE>",
                      cells);
 }
@@ -284,7 +287,10 @@ const Palette& palette(Part part) {
 std::string html(std::string_view text) {
   std::string out;
   for_each_character(text, [&](std::string_view c) {
-    out += c == "&" ? "&amp;" : c == "<" ? "&lt;" : c == ">" ? "&gt;" : c == "\"" ? "&quot;" : c;
+    if (c == "&" || c == "<" || c == ">" || c == "\"")
+      out += c == "&" ? "&amp;" : c == "<" ? "&lt;" : c == ">" ? "&gt;" : "&quot;";
+    else
+      out += c == "\\" ? "\\\\" : c; // Graphviz replaces \N, \G and others
   });
   return out;
 }
@@ -317,8 +323,9 @@ std::string title_label(const Graph& graph, const Drawing& drawing, const VizOpt
       static_cast<double>(drawing.forward_macs) / static_cast<double>(drawing.batch);
   Rows rows(0);
   rows.add(font(ink, 28, bold(graph.name)));
-  rows.add(font(ink, 14, fmt::format("{} parameters  ·  {} multiply-adds (MACs) an image  ·  batch {}",
-                                     grouped(drawing.parameters), with_unit(macs), drawing.batch)));
+  rows.add(font(ink, 14,
+                fmt::format("{} parameters  ·  {} multiply-adds (MACs) an image  ·  batch {}",
+                            grouped(drawing.parameters), with_unit(macs), drawing.batch)));
   rows.add(font(muted, 12, html(options.stage)));
   rows.add(legend(drawing));
   return rows.label();

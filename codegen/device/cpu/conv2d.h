@@ -21,6 +21,18 @@ template <Conv2d c, GatherPass pass> struct GatherPlan {
   static constexpr int l1_depth = l1_floats / panel;
   static constexpr int most_blocks = max_of(leaves, ceil_div(long(in) * kernel, l1_depth));
   static constexpr int most_runs = leaves * kernel + most_blocks;
+  /// Rows of the smallest register tile that the units are cut in.
+  static constexpr int least_rows = [] {
+    int least = tile.rows;
+    for (int phase = 0; phase < phases(c, pass); ++phase) {
+      const Gather g = gather(c, pass, phase);
+      const int chunks = g.rows == 0 ? 1 : ceil_div(g.h.count, g.rows);
+      for (int more = 0; more < 2; ++more) // Chunks differ by a row where they do not divide.
+        if (const int pixels = (g.h.count + more * (chunks - 1)) / chunks * g.w.count; pixels > 0)
+          least = min_of(least, pixels / ceil_div(pixels, tile.rows));
+    }
+    return least;
+  }();
 };
 
 /// The taps of a phase in ascending order of the input they read: kernel index and offset.
@@ -257,7 +269,7 @@ inline void gather_unit(const Gather& g, const GatherUnit& unit, const Reduction
     for (int block = 0; block < blocks; ++block)
       for (int t = 0; t < tiles; ++t) {
         const int first = share(pixels, t, tiles), last = share(pixels, t + 1, tiles);
-        with_rows<P::tile.rows>(last - first, [&](auto rows) {
+        with_rows<P::tile.rows, P::least_rows>(last - first, [&](auto rows) {
           gather_tile<c, pass, rows.value>(g, unit, order, weights, channel, first, block,
                                            epilogue);
         });

@@ -113,7 +113,7 @@ inline void gradient_tile(const float* in, const float* dy, long item, int unit_
   const float* a = in + long(r) * c.dilation_height * W::g.row_stride +
                    s * c.dilation_width * c.in_channels + panel / W::p.panels * c.group_in() + row;
   float* to = sums + W::first_row(item) * W::p.panel;
-  with_rows<W::p.tile.rows>(rows, [&](auto n) {
+  with_rows<W::p.tile.rows, W::run / W::tiles>(rows, [&](auto n) {
     using Sums = Tile<n.value, W::p.tile.vectors>;
     const auto at = [&](int i) { return to + i * W::p.panel; };
     Sums tile;

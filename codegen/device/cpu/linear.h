@@ -130,10 +130,10 @@ inline void dot_products(const float* const (&w)[rows], const float* x, long beg
 }
 
 /// A few floats, for tree_sum.
-template <int rows> struct Floats {
+template <int rows> struct RowSums {
   float at[rows];
-  Floats operator+(const Floats& other) const {
-    Floats f;
+  RowSums operator+(const RowSums& other) const {
+    RowSums f;
     for (int r = 0; r < rows; ++r)
       f.at[r] = at[r] + other.at[r];
     return f;
@@ -157,8 +157,8 @@ inline void linear_forward_dot(const float* x, const float* w, float* y, float* 
         for (int r = 0; r < rows.value; ++r)
           a[r] = w + long(o + r) * l.in_features;
         for (long n = 0; n < l.batch; ++n) {
-          const auto sums = tree_sum<Floats<rows.value>>(leaves, [&](int leaf) {
-            Floats<rows.value> f;
+          const auto sums = tree_sum<RowSums<rows.value>>(leaves, [&](int leaf) {
+            RowSums<rows.value> f;
             dot_products(a, x + n * l.in_features, share(l.in_features, leaf, leaves),
                          share(l.in_features, leaf + 1, leaves), f.at);
             return f;

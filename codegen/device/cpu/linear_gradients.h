@@ -35,17 +35,20 @@ inline void pack_columns(const float* from, int rows, int panel, int panels, lon
     }
 }
 
-/// Rows of the weights that are needed soon, `floats` of each.
+/// Walks over rows of the weights that are needed soon, and asks for them a few lines at a time,
+/// so that memory works while sums are computed. (Many at once would fill the line buffers.)
 struct Ahead {
-  const float* from;
+  const float* row;
   int rows, floats;
+  int column = 0;
 
-  /// Asks for one of `count` shares, so that memory works while the sums are computed.
-  template <Linear l> void prefetch(int index, int count) const {
-    constexpr int line = 16;
-    for (int r = share(rows, index, count); r < share(rows, index + 1, count); ++r)
-      for (int i = 0; i < floats; i += line)
-        __builtin_prefetch(from + long(r) * l.in_features + i, 0, 2);
+  template <Linear l> void prefetch(int lines) {
+    for (; lines > 0 && rows > 0; --lines) {
+      __builtin_prefetch(row + column, 0, 2);
+      column += 16;
+      if (column >= floats)
+        column = 0, row += l.in_features, --rows;
+    }
   }
 };
 
@@ -53,14 +56,16 @@ struct Ahead {
 /// [sample][depth] and the weights as [panel][depth][lane].
 template <Linear l>
 inline void linear_data_block(const float* dy, const float* packed, int panels, int depth, bool add,
-                              const Ahead& ahead, float* sums) {
+                              Ahead ahead, float* sums) {
   using P = LinearGradientPlan<l>;
   constexpr int tiles = ceil_div(l.batch, P::tile.rows);
-  const Run run{0, depth};
+  constexpr int step = 8; // Output features between prefetches.
+  const int lines =
+      ceil_div(ceil_div(ahead.floats, 16) * ahead.rows, panels * tiles * ceil_div(depth, step));
   for (int t = 0; t < panels * tiles; ++t) {
-    ahead.prefetch<l>(t, panels * tiles);
-    const int p = t / tiles, n = t % tiles * P::tile.rows;
-    with_rows<P::tile.rows>(min_of(P::tile.rows, l.batch - n), [&](auto rows) {
+    const int p = t / tiles, n = share(l.batch, t % tiles, tiles);
+    const int count = share(l.batch, t % tiles + 1, tiles) - n;
+    with_rows<P::tile.rows, l.batch / tiles>(count, [&](auto rows) {
       const float* a[rows.value];
       for (int r = 0; r < rows.value; ++r)
         a[r] = dy + (n + r) * depth;
@@ -70,7 +75,11 @@ inline void linear_data_block(const float* dy, const float* packed, int panels, 
         tile.load_rows(at, P::panel);
       else
         tile.clear();
-      tile.inner(a, &run, &run + 1, packed + long(p) * depth * P::panel);
+      for (int begin = 0; begin < depth; begin += step) {
+        ahead.prefetch<l>(lines);
+        const Run run{begin, int(min_of(begin + step, depth))};
+        tile.inner(a, &run, &run + 1, packed + (long(p) * depth + begin) * P::panel);
+      }
       tile.store_rows(at, P::panel);
     });
   }
@@ -96,7 +105,7 @@ inline void linear_data_strip(const float* packed_dy, const float* w, int first,
                       packed_w);
       const int next = min_of(linear_depth, l.out_features - begin - depth);
       const int columns = min_of(panels * P::panel, l.in_features - first * P::panel);
-      const Ahead ahead{w + long(begin + depth) * l.in_features + first * P::panel, next, columns};
+      Ahead ahead{w + long(begin + depth) * l.in_features + first * P::panel, next, columns};
       linear_data_block<l>(packed_dy + long(begin) * l.batch, packed_w, panels, depth,
                            begin > leaf_begin, ahead, leaf_sums);
     }

@@ -34,12 +34,17 @@ template <int n, int i = 0, class F> [[gnu::always_inline]] inline void unroll(c
   }
 }
 
-/// Calls f(Constant<rows>) for the run-time `rows` in 1 .. most.
-template <int most, class F> [[gnu::always_inline]] inline void with_rows(int rows, const F& f) {
-  if (rows == most)
+/// Calls f(Constant<rows>) for the run-time `rows` in least .. most; each is compiled.
+template <int most, int least = 1, class F>
+[[gnu::always_inline]] inline void with_rows(int rows, const F& f) {
+  if constexpr (most > least) {
+    if (rows == most)
+      f(Constant<most>{});
+    else
+      with_rows<most - 1, least>(rows, f);
+  } else {
     f(Constant<most>{});
-  else if constexpr (most > 1)
-    with_rows<most - 1>(rows, f);
+  }
 }
 
 inline void copy_floats(float* to, const float* from, long count) {

@@ -1,0 +1,169 @@
+// What every pass must keep, on random graphs: the invariants of the IR, and the meaning.
+
+#include "tests/passes/plan_checks.h"
+#include "tests/passes/random_graph.h"
+#include "tests/support/interpret.h"
+
+namespace netc::test {
+namespace {
+
+constexpr unsigned graphs = 24;
+
+/// A number for every element of every feed and parameter, by name and index.
+Tensors inputs_of(const Graph& graph) {
+  Tensors inputs;
+  for (const auto& node : graph.nodes) {
+    if (node->op != &ops::feed && node->op != &ops::parameter)
+      continue;
+    const Value& value = *node->result();
+    std::seed_seq seed(value.name.begin(), value.name.end());
+    std::mt19937 random(seed);
+    RefTensor tensor{value.type, {}};
+    for (int64_t i = 0; i < value.type.elements(); ++i)
+      tensor.data.push_back(value.type.dtype == DType::i32 ? random() % 3
+                                                           : random() / 2147483648.0 - 1.0);
+    inputs[value.name] = std::move(tensor);
+  }
+  return inputs;
+}
+
+/// Compares what both know: a pass may add stores (autodiff) or drop outputs (canonicalize).
+void expect_same_meaning(const Tensors& before, const Tensors& after, const std::string& where) {
+  for (const auto& [name, tensor] : before)
+    if (after.count(name)) {
+      EXPECT_LT(relative_error(after.at(name), tensor), 1e-9) << where << ": " << name;
+    }
+  EXPECT_TRUE(after.count("loss")) << where;
+}
+
+/// Some contractions need scratch memory.
+int64_t fake_workspace(const Node& node) {
+  return node.op->is_contraction() ? 100 * static_cast<int64_t>(node.name.size()) : 0;
+}
+
+class Properties : public testing::TestWithParam<unsigned> {
+protected:
+  Graph graph() const { return RandomGraph(GetParam()).build(6 + static_cast<int>(GetParam()) % 14); }
+  PassContext context(Mode mode) const {
+    PassContext c = context_of(mode);
+    c.workspace_bytes = fake_workspace;
+    return c;
+  }
+};
+
+TEST_P(Properties, EachPassKeepsInvariantsAndMeaning) {
+  for (Mode mode : {Mode::train, Mode::infer}) {
+    Graph g = graph();
+    PassContext c = context(mode);
+    ASSERT_NO_THROW(verify(g));
+    std::optional<Tensors> meaning;
+    if (mode == Mode::train)
+      meaning = interpret_outputs(g, inputs_of(g));
+    for (const Pass& pass : pipeline()) {
+      pass.run(g, c);
+      ASSERT_NO_THROW(verify(g)) << pass.name;
+      ASSERT_EQ(print(parse_graph(print(g))), print(g)) << pass.name;
+      // At inference canonicalize replaces dropout: the meaning is what it leaves.
+      Tensors now = interpret_outputs(g, inputs_of(g));
+      if (meaning)
+        expect_same_meaning(*meaning, now, pass.name);
+      meaning = std::move(now);
+    }
+    EXPECT_EQ(meaning->count("probabilities"), mode == Mode::infer ? 1u : 0u);
+  }
+}
+
+TEST_P(Properties, PlansAreSound) {
+  for (Mode mode : {Mode::train, Mode::infer})
+    for (bool fuse : {true, false}) {
+      Graph g = graph();
+      PassContext c = context(mode);
+      std::set<std::string> skip;
+      if (!fuse)
+        skip = {"fuse-windows", "fuse-epilogue", "fuse-updates"};
+      run_until(g, c, "", skip);
+      expect_sound_plan(g, c.memory);
+      EXPECT_GE(c.memory.arena_bytes, c.memory.lower_bound_bytes);
+      EXPECT_EQ(c.memory.lower_bound_bytes, largest_live_set(g, c.memory));
+    }
+}
+
+TEST_P(Properties, OrderNeverRaisesThePeak) {
+  for (Mode mode : {Mode::train, Mode::infer}) {
+    Graph g = graph();
+    PassContext c = context(mode);
+    run_until(g, c, "fuse-updates");
+    int64_t before = peak_live_bytes(g, c);
+    order_nodes(g, c);
+    EXPECT_NO_THROW(verify(g));
+    EXPECT_LE(peak_live_bytes(g, c), before);
+  }
+}
+
+TEST_P(Properties, ReadersOfAParameterRunBeforeItsUpdate) {
+  Graph g = graph();
+  PassContext c = context(Mode::train);
+  run_until(g, c, "order");
+  std::map<const Node*, size_t> position;
+  for (size_t i = 0; i < g.nodes.size(); ++i)
+    position[g.nodes[i].get()] = i;
+  auto users = g.users();
+  EXPECT_FALSE(g.stores.empty());
+  for (const Graph::Store& store : g.stores)
+    for (const Node* reader : users[store.parameter])
+      EXPECT_LE(position.at(reader), position.at(store.value->node)) << store.parameter->name;
+}
+
+TEST_P(Properties, PassesMayBeSkipped) {
+  for (const Pass& pass : pipeline()) {
+    if (pass.required)
+      continue;
+    Graph g = graph();
+    PassContext c = context(Mode::train);
+    ASSERT_NO_THROW(run_until(g, c, "", {pass.name})) << pass.name;
+    expect_sound_plan(g, c.memory);
+  }
+}
+
+TEST_P(Properties, AnyNumberOfRewritesLeavesAValidGraph) {
+  Graph whole = graph();
+  PassContext all = context(Mode::train);
+  constexpr int64_t plenty = 1 << 20;
+  all.rewrites_left = plenty;
+  run_until(whole, all, "");
+  const int64_t total = plenty - all.rewrites_left;
+  EXPECT_GT(total, 5);
+  Tensors meaning = interpret_outputs(whole, inputs_of(whole));
+  for (int64_t n = 0; n <= total; ++n) {
+    Graph g = graph();
+    PassContext c = context(Mode::train);
+    c.rewrites_left = n;
+    ASSERT_NO_THROW(run_until(g, c, "")) << n;
+    EXPECT_EQ(c.rewrites_left, 0) << n;
+    expect_sound_plan(g, c.memory);
+    if (n % 7 == 0)
+      expect_same_meaning(meaning, interpret_outputs(g, inputs_of(g)), fmt::format("{}", n));
+    EXPECT_EQ(n == total, print(g) == print(whole)) << n;
+  }
+}
+
+TEST_P(Properties, TheSameGraphComesOutEachTime) {
+  std::string first;
+  for (int i = 0; i < 2; ++i) {
+    Graph g = graph();
+    PassContext c = context(Mode::train);
+    run_until(g, c, "");
+    std::string text = print(g) + fmt::format("{}", c.memory.arena_bytes);
+    for (const auto& node : g.nodes)
+      for (const auto& result : node->results)
+        if (auto it = c.memory.values.find(result.get()); it != c.memory.values.end())
+          text += fmt::format("\n{} {}", result->name, it->second.offset);
+    EXPECT_TRUE(i == 0 || text == first);
+    first = text;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Random, Properties, testing::Range(0u, graphs));
+
+} // namespace
+} // namespace netc::test
