@@ -149,7 +149,9 @@ void write_plan(const Plan& plan, const std::filesystem::path& folder) {
     write_text(folder / (program.name + ".program.txt"), print(program));
   }
   write_text(folder / "state.txt", print(plan.state));
-  write_text(folder / "plan.json", json.dump(2) + "\n");
+  // Last and in one step: a folder with a plan.json is a whole plan.
+  write_text(folder / "plan.json.tmp", json.dump(2) + "\n");
+  std::filesystem::rename(folder / "plan.json.tmp", folder / "plan.json");
 }
 
 Plan read_plan(const std::filesystem::path& folder) {

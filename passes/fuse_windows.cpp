@@ -41,7 +41,8 @@ public:
         continue;
       std::unordered_set<const Node*> members = {last};
       last_ = positions_.at(last);
-      absorb_producers(*last, is_spatial(*last), members);
+      windows_.clear();
+      absorb_producers(*last, members);
       if (members.size() < 2 || !context_.may_rewrite())
         continue;
       grouped_.insert(members.begin(), members.end());
@@ -60,16 +61,24 @@ private:
     return fusable && !node.operands.empty() && !reserved_.count(&node);
   }
 
-  /// True when the producer can be computed inside the group. Who else reads its results must run
-  /// after the group (else there would be a cycle), and the group must compute each element once
-  /// (rows kept for a window are computed again where windows overlap).
+  /// The spatial window whose rows `member` computes or reads; null outside of any.
+  const Node* stage_of(const Node& member) const {
+    auto below = windows_.find(&member);
+    return is_spatial(member) ? &member : below == windows_.end() ? nullptr : below->second;
+  }
+
+  /// True when the producer can be computed inside the group, below `window` if that is not null.
+  /// Who else reads its results must run after the group (else there would be a cycle), and the
+  /// group must compute each element once: rows kept for a window are computed again where windows
+  /// overlap, and nobody but that window and what feeds it finds them.
   bool can_move(const Node& producer, const std::unordered_set<const Node*>& members,
-                bool below_window) {
+                const Node* window) {
     for (const auto& result : producer.results) {
-      if (below_window && outputs_.count(result.get()))
+      if (window && outputs_.count(result.get()))
         return false;
       for (const Node* user : users_[result.get()])
-        if (!members.count(user) && (below_window || positions_.at(user) < last_))
+        if (members.count(user) ? stage_of(*user) != window
+                                : window || positions_.at(user) < last_)
           return false;
     }
     return true;
@@ -88,15 +97,16 @@ private:
     return rows * p.w * p.c * 4 <= largest_stage;
   }
 
-  void absorb_producers(const Node& consumer, bool below_window,
-                        std::unordered_set<const Node*>& members) {
+  void absorb_producers(const Node& consumer, std::unordered_set<const Node*>& members) {
+    const Node* window = stage_of(consumer);
     for (const Value* operand : consumer.operands) {
       const Node& producer = *operand->node;
-      if (members.count(&producer) || grouped_.count(&producer) || !eligible(producer) || !can_move(producer, members, below_window) ||
-          !fits(consumer, producer, below_window))
+      if (members.count(&producer) || grouped_.count(&producer) || !eligible(producer) ||
+          !can_move(producer, members, window) || !fits(consumer, producer, window))
         continue;
       members.insert(&producer);
-      absorb_producers(producer, below_window || is_spatial(producer), members);
+      windows_[&producer] = window;
+      absorb_producers(producer, members);
     }
   }
 
@@ -115,6 +125,8 @@ private:
   std::unordered_map<const Value*, std::vector<Node*>> users_;
   std::unordered_map<const Node*, size_t> positions_;
   std::unordered_set<const Node*> grouped_; ///< Members of the groups built so far.
+  /// Of the group being built: the window that a member computes rows for.
+  std::unordered_map<const Node*, const Node*> windows_;
   size_t last_ = 0; ///< Position of the last member of the group being built.
 };
 

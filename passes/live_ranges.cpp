@@ -19,6 +19,10 @@ bool in_arena(const Graph& graph, const Value& value) {
   return true;
 }
 
+bool is_left_out(const Node& node, bool read) {
+  return !read && node.op->is_pixel();
+}
+
 namespace {
 
 /// A fused node of maps alone reads each element just before it writes the same element.
@@ -58,6 +62,8 @@ std::vector<int64_t> live_bytes(const Graph& graph, const PassContext& context) 
       if (!in_arena(graph, *result))
         continue;
       auto use = last.find(result.get());
+      if (is_left_out(node, use != last.end()))
+        continue;
       size_t end = use == last.end() ? i : static_cast<size_t>(use->second);
       change[i] += result->type.bytes();
       change[end + 1] -= result->type.bytes();

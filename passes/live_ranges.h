@@ -9,6 +9,10 @@ namespace netc {
 /// readers, graph outputs, or results that replace a parameter in its own memory.
 bool in_arena(const Graph& graph, const Value& value);
 
+/// True for results that are not written at all: kernels of pixel operators leave out what nobody
+/// reads (the argmax of a pool at inference). `read`: whether a node reads it.
+bool is_left_out(const Node& node, bool read);
+
 /// The operand whose memory result `i` may take over if nobody reads it later, or -1.
 int in_place_operand(const Node& node, int i);
 

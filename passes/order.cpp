@@ -61,7 +61,8 @@ private:
   int64_t growth(const Node& node) const {
     int64_t bytes = 0;
     for (const auto& result : node.results)
-      bytes += in_arena(graph_, *result) ? result->type.bytes() : 0;
+      if (in_arena(graph_, *result) && !is_left_out(node, left_.count(result.get()) > 0))
+        bytes += result->type.bytes();
     for (size_t i = 0; i < node.operands.size(); ++i) {
       const Value* operand = node.operands[i];
       bool first_mention = true;

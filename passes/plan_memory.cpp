@@ -1,6 +1,7 @@
-// Gives every value that is neither state nor input a place in one static arena. Large values are
-// placed first, each at the lowest offset where nothing alive at the same time lies. A result takes
-// over the memory of an operand where the operator allows it and nobody reads the operand later.
+// Gives every value that is neither state nor input a place in one static arena, each at the lowest
+// offset where nothing alive at the same time lies. The order of placing decides how well that
+// fills: a few are tried, and the smallest arena wins. A result takes over the memory of an operand
+// where the operator allows it and nobody reads the operand later.
 
 #include "passes/live_ranges.h"
 #include "passes/passes.h"
@@ -14,7 +15,9 @@ namespace {
 /// Vector loads and cache lines.
 constexpr int64_t alignment = 64;
 
-int64_t aligned(int64_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
+int64_t aligned(int64_t bytes) {
+  return (bytes + alignment - 1) / alignment * alignment;
+}
 
 /// Something to place: values that share memory (in-place results), or a workspace.
 struct Request {
@@ -34,6 +37,8 @@ std::vector<Request> requests(const Graph& graph, const PassContext& context) {
       if (!in_arena(graph, *result))
         continue;
       auto use = last.find(result.get());
+      if (is_left_out(node, use != last.end()))
+        continue;
       int end = use == last.end() ? now : use->second;
       int source = in_place_operand(node, result->index);
       const Value* operand = source >= 0 ? node.operands[static_cast<size_t>(source)] : nullptr;
@@ -73,37 +78,79 @@ int64_t lowest_offset(const Extent& extent, const std::vector<const Extent*>& pl
   return offset;
 }
 
-int64_t lower_bound(const std::vector<Request>& list, size_t nodes) {
+/// Bytes alive during each node.
+std::vector<int64_t> live_sums(const std::vector<Request>& list, size_t nodes) {
   std::vector<int64_t> live(nodes, 0);
   for (const Request& request : list)
     for (int i = request.extent.first; i <= request.extent.last; ++i)
       live[static_cast<size_t>(i)] += request.extent.bytes;
-  return live.empty() ? 0 : *std::max_element(live.begin(), live.end());
+  return live;
+}
+
+/// What is placed first: the greatest key, of equals the greatest size, of equals the earliest.
+using Key = std::function<int64_t(const Extent&)>;
+
+/// Places all requests and returns the size of the arena.
+int64_t place(std::vector<Request>& list, const Key& key) {
+  std::vector<Request*> order;
+  for (Request& request : list)
+    order.push_back(&request);
+  std::stable_sort(order.begin(), order.end(), [&](const Request* a, const Request* b) {
+    int64_t first = key(a->extent), second = key(b->extent);
+    return first != second ? first > second : a->extent.bytes > b->extent.bytes;
+  });
+  int64_t arena = 0;
+  std::vector<const Extent*> placed;
+  for (Request* request : order) {
+    request->extent.offset = lowest_offset(request->extent, placed);
+    placed.push_back(&request->extent);
+    arena = std::max(arena, request->extent.offset + request->extent.bytes);
+  }
+  return arena;
+}
+
+/// The list as the best order of placing leaves it.
+std::vector<Request> place_best(const std::vector<Request>& list,
+                                const std::vector<int64_t>& live) {
+  auto fullest = [&](const Extent& e) { // the worst node during which it is alive
+    return *std::max_element(live.begin() + e.first, live.begin() + e.last + 1);
+  };
+  const Key keys[] = {
+      [](const Extent& e) { return e.bytes; },
+      [](const Extent& e) { return e.bytes * (e.last - e.first + 1); },
+      [](const Extent& e) { return e.last - e.first; },
+      [](const Extent& e) { return -e.first; },
+      [](const Extent& e) { return e.last; },
+      fullest,
+  };
+  std::vector<Request> best;
+  int64_t smallest = INT64_MAX;
+  for (const Key& key : keys) {
+    std::vector<Request> attempt = list;
+    int64_t arena = place(attempt, key);
+    if (arena < smallest) {
+      smallest = arena;
+      best = std::move(attempt);
+    }
+  }
+  return best;
 }
 
 } // namespace
 
 int plan_memory(Graph& graph, PassContext& context) {
   std::vector<Request> list = requests(graph, context);
-  std::vector<Request*> by_size;
-  for (Request& request : list)
-    by_size.push_back(&request);
-  std::stable_sort(by_size.begin(), by_size.end(), [](const Request* a, const Request* b) {
-    return a->extent.bytes > b->extent.bytes;
-  });
+  std::vector<int64_t> live = live_sums(list, graph.nodes.size());
+  list = place_best(list, live);
   MemoryPlan& plan = context.memory = {};
-  std::vector<const Extent*> placed;
-  for (Request* request : by_size) {
-    request->extent.offset = lowest_offset(request->extent, placed);
-    placed.push_back(&request->extent);
-    plan.arena_bytes =
-        std::max(plan.arena_bytes, request->extent.offset + request->extent.bytes);
-    for (const Value* value : request->values)
-      plan.values[value] = request->extent;
-    if (request->workspace)
-      plan.workspaces[request->workspace] = request->extent;
+  for (const Request& request : list) {
+    plan.arena_bytes = std::max(plan.arena_bytes, request.extent.offset + request.extent.bytes);
+    for (const Value* value : request.values)
+      plan.values[value] = request.extent;
+    if (request.workspace)
+      plan.workspaces[request.workspace] = request.extent;
   }
-  plan.lower_bound_bytes = lower_bound(list, graph.nodes.size());
+  plan.lower_bound_bytes = live.empty() ? 0 : *std::max_element(live.begin(), live.end());
   return static_cast<int>(list.size());
 }
 

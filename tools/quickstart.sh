@@ -92,8 +92,8 @@ $netc predict alexnet-small.yaml --weights $out/run --topk 3 "${cache[@]}" "${pi
 
 cat <<END
 
-${bold}Done$plain in $((SECONDS / 60)) min $((SECONDS % 60)) s, $((built_seconds / 60)) min \
-$((built_seconds % 60)) s of it for packages and build.
+${bold}Done$plain in $((SECONDS / 60)) min $((SECONDS % 60)) s; packages and build took \
+$((built_seconds / 60)) min $((built_seconds % 60)) s of it.
 
 pictures      $out/alexnet.svg  $out/alexnet-training.svg
 curves        $out/run/curves.svg  (their numbers: $out/run/metrics.csv)

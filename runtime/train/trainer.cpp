@@ -20,6 +20,9 @@ using Clock = std::chrono::steady_clock;
 constexpr const char* interval_key = "interval"; ///< Sums since the last row.
 constexpr const char* owes_validation_key = "owes_validation";
 
+/// Epochs of fewer steps share a checkpoint: writing AlexNet's takes as long as many steps.
+constexpr int64_t least_steps_saved = 100;
+
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
@@ -215,7 +218,9 @@ void Trainer::after_step(double loss) {
   bool epoch_end = ends_epoch(step_);
   if (epoch_end || (options_.validate_at_end && step_ == last_step_))
     validate();
-  bool due = options_.checkpoint_every > 0 ? step_ % options_.checkpoint_every == 0 : epoch_end;
+  bool due = options_.checkpoint_every > 0
+                 ? step_ % options_.checkpoint_every == 0
+                 : epoch_end && step_ - std::max<int64_t>(saved_step_, 0) >= least_steps_saved;
   if (due)
     checkpoint();
 }

@@ -17,7 +17,7 @@ struct TrainOptions {
   double epochs = 0;            ///< Total, also of a resumed run; 0: the recipe's.
   int64_t steps = 0;            ///< Total; overrides epochs when not 0.
   uint64_t seed = 1;
-  int64_t checkpoint_every = 0; ///< Steps; 0: at the end of each epoch.
+  int64_t checkpoint_every = 0; ///< Steps; 0: at ends of epochs, 100 steps apart at least.
   bool validate_at_end = false; ///< With `steps`: validate after the last step, too.
   int workers = 0;              ///< Decoding threads; 0: one per core.
   int log_every = 0;            ///< Steps between rows of metrics; 0: about 50 rows an epoch.

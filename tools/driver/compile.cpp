@@ -5,6 +5,8 @@
 #include "ir/ops.h"
 #include "ir/support/hash.h"
 #include "tools/driver/measure.h"
+#include "tools/viz/dot.h"
+#include "tools/viz/render.h"
 
 #include <fmt/ranges.h>
 
@@ -26,8 +28,7 @@ int default_threads() {
 NetworkSource load_network(const std::string& net, std::ostream& messages) {
   NetworkSource source{load_network_text(net), {}};
   Diagnostics diagnostics;
-  std::optional<Network> network =
-      parse_network(source.file.text, source.file.name, diagnostics);
+  std::optional<Network> network = parse_network(source.file.text, source.file.name, diagnostics);
   diagnostics.throw_if_errors();
   messages << diagnostics.render();
   source.network = std::move(*network);
@@ -73,7 +74,9 @@ PassedGraph run_passes(const Network& network, Mode mode, const CompileOptions& 
   passed.context.workspace_bytes = [&lowering](const Node& node) -> int64_t {
     if (std::holds_alternative<std::monostate>(node.op->lower) && !node.body)
       return 0;
-    return lower(node, [](const Value&) { return true; }, lowering).workspace_bytes();
+    return lower(
+               node, [](const Value&) { return true; }, lowering)
+        .workspace_bytes();
   };
   passed.reports = run_pipeline(passed.graph, passed.context, options.pipeline, dump);
   passed.context.workspace_bytes = nullptr; // it borrows `lowering`
@@ -92,12 +95,12 @@ std::vector<LayerRow> layer_table(const Network& network, int64_t batch) {
         row.parameters += node->result()->type.elements();
       if (node->op->macs)
         row.macs_per_image += node->op->macs(*node) / batch;
-      bool value = node->op != &ops::parameter && node->op != &ops::feed &&
-                   node->op != &ops::topk_accuracy;
+      bool value =
+          node->op != &ops::parameter && node->op != &ops::feed && node->op != &ops::topk_accuracy;
       if (value) {
         const TensorType& type = node->result()->type;
-        row.output = type.shape.size() > 1 ? Shape(type.shape.begin() + 1, type.shape.end())
-                                           : type.shape;
+        row.output =
+            type.shape.size() > 1 ? Shape(type.shape.begin() + 1, type.shape.end()) : type.shape;
         row.activation_bytes = type.bytes();
       }
     }
@@ -117,17 +120,40 @@ void write_text(const fs::path& path, const std::string& text) {
                        "is there room on the disk, and may you write there?");
 }
 
-/// An empty folder for the plan; only a plan is replaced.
+/// Whether compile_network wrote the file or folder of a plan.
+bool belongs_to_plan(const std::string& name) {
+  return name == "kernels" || name == "plan.json" || name == "state.txt" ||
+         name == "plan.json.tmp" || name == "tuning.json" || name == "graph.svg" ||
+         name.ends_with(".graph.txt") || name.ends_with(".program.txt");
+}
+
+/// An empty folder for the plan, but for the tuning table. Only a plan is replaced, or what a
+/// killed compilation left of one; `plan.json` goes first and comes last, so that no half plan is
+/// loaded.
 void prepare_folder(const fs::path& folder) {
   std::error_code error;
-  if (fs::exists(folder, error) && !fs::is_empty(folder, error) &&
-      !fs::exists(folder / "plan.json"))
+  auto no_plan = [&] {
     user_error(fmt::format("`{}` exists and is no plan", folder.string()),
                "`-o PATH` chooses another place");
-  fs::remove_all(folder / "kernels", error);
+  };
+  if (fs::exists(folder, error) && !fs::is_directory(folder, error))
+    no_plan();
+  bool is_plan = fs::exists(folder / "plan.json", error);
+  std::vector<fs::path> old;
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+    bool ours = belongs_to_plan(at->path().filename().string());
+    if (!ours && !is_plan)
+      no_plan();
+    if (ours && at->path().filename() != "tuning.json")
+      old.push_back(at->path());
+  }
+  fs::remove(folder / "plan.json", error);
+  for (const fs::path& path : old)
+    fs::remove_all(path, error);
   fs::create_directories(folder / "kernels", error);
   if (error)
-    throw RuntimeError(fmt::format("`{}` cannot be made: {}", folder.string(), error.message()));
+    throw RuntimeError(fmt::format("`{}` cannot be made: {}", folder.string(), error.message()),
+                       "may you write there? `-o PATH` chooses another place");
 }
 
 void write_kernels(const KernelSet& kernels, const std::vector<CompileJob>& jobs,
@@ -143,8 +169,8 @@ void write_kernels(const KernelSet& kernels, const std::vector<CompileJob>& jobs
     fs::copy_file(jobs[i].binary, folder / (entry.name + ".so"),
                   fs::copy_options::overwrite_existing, error);
     if (error)
-      throw RuntimeError(fmt::format("copying a kernel into `{}` failed: {}", folder.string(),
-                                     error.message()));
+      throw RuntimeError(
+          fmt::format("copying a kernel into `{}` failed: {}", folder.string(), error.message()));
   }
   for (const auto& [name, text] : device_files()) {
     fs::create_directories((folder / "include" / name).parent_path());
@@ -214,6 +240,9 @@ Compiled compile_network(const NetworkSource& source, const CompileOptions& opti
     Program program = build_program(passed.graph, passed.context.memory, name, lowering, kernels);
     verify(program);
     write_text(folder / (name + ".graph.txt"), print(passed.graph));
+    if (plan.programs.empty() && graphviz_available())
+      render_dot(to_dot(passed.graph, {.stage = "as compiled", .show_parameters = false}), "svg",
+                 folder / "graph.svg");
     if (plan.state.empty())
       plan.state = state_of(passed.graph);
     if (compiled.reports.empty())
@@ -226,8 +255,8 @@ Compiled compile_network(const NetworkSource& source, const CompileOptions& opti
   compiled.stats = toolchain.compile(jobs, default_threads());
   write_kernels(kernels, jobs, folder / "kernels");
   for (size_t i = 0; i < jobs.size(); ++i)
-    plan.kernels.push_back({kernels.entries()[i].name, jobs[i].key,
-                            kernels.entries()[i].implementation});
+    plan.kernels.push_back(
+        {kernels.entries()[i].name, jobs[i].key, kernels.entries()[i].implementation});
   if (!tuner.table().empty())
     write_text(folder / "tuning.json", tuner.table().str());
   write_plan(plan, folder);

@@ -4,7 +4,7 @@
 #include "runtime/session.h"
 #include "runtime/train/feeds.h"
 #include "tools/driver/peak.h"
-#include "tools/netc/command.h"
+#include "tools/netc/ready_plan.h"
 
 #include <algorithm>
 #include <chrono>
@@ -67,15 +67,11 @@ Measured measure(Session& session, const Flags& flags, const std::string& progra
 }
 
 void run(const Flags& flags) {
-  NetworkSource source = load(flags);
-  CompileOptions options = flags.compile_options();
-  options.train = flags.mode == "train";
-  TemporaryPlan plan(source, options);
-  Session session(plan.compiled().plan, plan.compiled().folder, flags.threads);
+  bool train = flags.mode == "train";
+  ReadyPlan plan(flags, train);
+  Session session(plan.plan(), plan.folder(), flags.threads);
   session.initialize(flags.seed);
-  std::string program = flags.mode == "train" ? "train" : "eval";
-  if (!session.has_program(program))
-    user_error(fmt::format("the network `{}` has no loss to train on", source.network.recipe.name));
+  std::string program = train ? "train" : "eval";
   double peak = fma_peak_gflops(session.plan().threads);
   Measured m = measure(session, flags, program);
   double median = m.step_ms[m.step_ms.size() / 2];

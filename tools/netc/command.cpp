@@ -9,7 +9,7 @@
 namespace netc::cli {
 
 void CommonFlags::add_net(CLI::App& app) {
-  app.add_option("NET", net, "network file, or the name of a bundled model")->required();
+  app.add_option("NET", net, "network file, name of a bundled model, or (train, eval, predict, bench) plan folder")->required();
 }
 
 void CommonFlags::add_data(CLI::App& app, bool required) {
@@ -48,7 +48,19 @@ CompileOptions CommonFlags::compile_options() const {
   return options;
 }
 
-void print_json(const nlohmann::ordered_json& json) { std::cout << json.dump(2) << "\n"; }
+CLI::Validator positive() {
+  return CLI::Validator(
+      [](std::string& text) -> std::string {
+        double value = 0;
+        bool number = CLI::detail::lexical_cast(text, value);
+        return number && value > 0 ? "" : fmt::format("{} is no positive number", text);
+      },
+      "POSITIVE");
+}
+
+void print_json(const nlohmann::ordered_json& json) {
+  std::cout << json.dump(2) << "\n";
+}
 
 std::string text_table(const std::vector<std::vector<std::string>>& rows) {
   std::vector<size_t> widths;
@@ -79,8 +91,7 @@ std::string megabytes(int64_t bytes) {
   return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
 }
 
-void check_classes(const Dataset& dataset, const NetworkSource& source) {
-  const Recipe& recipe = source.network.recipe;
+void check_classes(const Dataset& dataset, const Recipe& recipe) {
   if (dataset.classes() > recipe.classes)
     user_error(fmt::format("the data has {} classes, the network `{}` tells {} apart",
                            dataset.classes(), recipe.name, recipe.classes),
@@ -96,8 +107,7 @@ NetworkSource load(const CommonFlags& flags) {
 }
 
 TemporaryPlan::TemporaryPlan(const NetworkSource& source, const CompileOptions& options) {
-  std::string pattern =
-      (std::filesystem::temp_directory_path() / "netc-plan-XXXXXX").string();
+  std::string pattern = (std::filesystem::temp_directory_path() / "netc-plan-XXXXXX").string();
   if (!mkdtemp(pattern.data()))
     throw RuntimeError(fmt::format("no folder can be made in `{}`",
                                    std::filesystem::temp_directory_path().string()));

@@ -46,6 +46,9 @@ void add_data(CLI::App& app, std::function<void()>& run);
 void add_lists(CLI::App& app, std::function<void()>& run); ///< ops, passes, models, schema.
 void add_doctor(CLI::App& app, std::function<void()>& run); ///< devices, doctor.
 
+/// Checks a flag's value: a number above zero.
+CLI::Validator positive();
+
 /// Prints one JSON object on stdout.
 void print_json(const nlohmann::ordered_json& json);
 
@@ -58,7 +61,7 @@ std::string grouped(int64_t number);
 std::string megabytes(int64_t bytes);
 
 /// UserError unless the labels of the data fit the network's outputs.
-void check_classes(const Dataset& dataset, const NetworkSource& source);
+void check_classes(const Dataset& dataset, const Recipe& recipe);
 
 /// Loads a network, with warnings on stderr unless quiet.
 NetworkSource load(const CommonFlags& flags);

@@ -154,7 +154,8 @@ void add_compile(CLI::App& app, std::function<void()>& command) {
   sub->add_option("--stop-after", flags->stop_after, "stop after a pass and print the graph");
   sub->add_option("--skip", flags->skip, "leave a pass out");
   sub->add_option("--stop-after-rewrite", flags->stop_after_rewrite,
-                  "allow only the first N rewrites (to find the one that breaks something)");
+                  "allow only the first N rewrites (to find the one that breaks something)")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 40));
   sub->add_flag("--time-passes", flags->time_passes, "print what each pass did and how long");
   sub->add_flag("--verify-each", flags->verify_each, "check the graph after each pass");
   sub->callback([flags, &command] { command = [flags] { run(*flags); }; });

@@ -72,9 +72,8 @@ void add_data(CLI::App& app, std::function<void()>& command) {
   data->require_subcommand(1);
   CLI::App* shapes = data->add_subcommand("shapes", "write a small labelled JPEG dataset");
   shapes->add_option("DIR", flags->directory, "folder to make")->required();
-  shapes->add_option("--train", flags->train, "training images")->check(CLI::PositiveNumber);
-  shapes->add_option("--validation", flags->validation, "validation images")
-      ->check(CLI::PositiveNumber);
+  shapes->add_option("--train", flags->train, "training images")->check(positive());
+  shapes->add_option("--validation", flags->validation, "validation images")->check(positive());
   shapes->add_option("--size", flags->size, "pixels")->check(CLI::Range(16, 1024));
   shapes->add_option("--seed", flags->seed, "of the drawings");
   shapes->callback([flags, &command] { command = [flags] { write(*flags); }; });

@@ -2,7 +2,7 @@
 
 #include "runtime/atomic_file.h"
 #include "runtime/train/trainer.h"
-#include "tools/netc/command.h"
+#include "tools/netc/ready_plan.h"
 
 #include <fmt/ranges.h>
 
@@ -58,20 +58,20 @@ std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
-CompileOptions inference_options(const CommonFlags& flags) {
-  CompileOptions options = flags.compile_options();
-  options.train = false;
-  return options;
+/// What NET says of itself, before anything is compiled: bad data is then reported at once.
+Recipe recipe_of(const CommonFlags& flags) {
+  CommonFlags silent = flags; // remarks come when the network is compiled
+  silent.quiet = true;
+  return is_plan_folder(flags.net) ? read_plan(flags.net).recipe : load(silent).network.recipe;
 }
 
 void run_eval(const Flags& flags) {
-  NetworkSource source = load(flags);
-  const Recipe& recipe = source.network.recipe;
+  const Recipe recipe = recipe_of(flags);
   Checkpoint checkpoint = find_weights(flags.weights, recipe.name);
   std::unique_ptr<Dataset> dataset = open_dataset(flags.data, stored_format(recipe.input));
-  check_classes(*dataset, source);
-  TemporaryPlan plan(source, inference_options(flags));
-  Session session(plan.compiled().plan, plan.compiled().folder, flags.threads);
+  check_classes(*dataset, recipe);
+  ReadyPlan plan(flags, false);
+  Session session(plan.plan(), plan.folder(), flags.threads);
   load_state(session, checkpoint);
   EvaluateOptions options;
   options.split = flags.split == "train" ? Split::train : Split::validation;
@@ -129,19 +129,15 @@ std::vector<std::vector<uint8_t>> load_images(const std::vector<std::string>& fi
 }
 
 void run_predict(const Flags& flags) {
-  NetworkSource source = load(flags);
-  const Recipe& recipe = source.network.recipe;
+  const Recipe recipe = recipe_of(flags);
   std::vector<std::vector<uint8_t>> images =
       load_images(flags.images, stored_format(recipe.input));
   Checkpoint checkpoint = find_weights(flags.weights, recipe.name);
   auto names_entry = checkpoint.state.more.find("classes");
   std::vector<std::string> names =
       lines_of(names_entry == checkpoint.state.more.end() ? "" : names_entry->second);
-  CompileOptions options = inference_options(flags);
-  if (options.batch == 0)
-    options.batch = std::min<int64_t>(static_cast<int64_t>(images.size()), 64);
-  TemporaryPlan plan(source, options);
-  Session session(plan.compiled().plan, plan.compiled().folder, flags.threads);
+  ReadyPlan plan(flags, false, std::min<int64_t>(static_cast<int64_t>(images.size()), 64));
+  Session session(plan.plan(), plan.folder(), flags.threads);
   load_state(session, checkpoint);
   std::vector<float> probabilities = predict(session, images);
   size_t classes = probabilities.size() / images.size();

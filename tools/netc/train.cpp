@@ -3,7 +3,7 @@
 
 #include "ir/support/hash.h"
 #include "runtime/train/trainer.h"
-#include "tools/netc/command.h"
+#include "tools/netc/ready_plan.h"
 
 #include <cstdlib>
 #include <iostream>
@@ -26,16 +26,12 @@ constexpr const char* config_name = "config.json";
 
 /// What the run was asked to do, kept in its folder: `--resume` needs no other flag.
 std::string config_text(const Flags& flags) {
-  nlohmann::ordered_json json = {{"net", flags.net},
-                                 {"data", flags.data},
-                                 {"epochs", flags.epochs},
-                                 {"steps", flags.steps},
-                                 {"seed", flags.seed},
-                                 {"checkpoint_every", flags.checkpoint_every},
-                                 {"validate", flags.validate},
-                                 {"batch", flags.batch},
-                                 {"threads", flags.threads},
-                                 {"math", flags.math}};
+  nlohmann::ordered_json json = {
+      {"net", flags.net},           {"data", flags.data},
+      {"epochs", flags.epochs},     {"steps", flags.steps},
+      {"seed", flags.seed},         {"checkpoint_every", flags.checkpoint_every},
+      {"validate", flags.validate}, {"batch", flags.batch},
+      {"threads", flags.threads},   {"math", flags.math}};
   return json.dump(2) + "\n";
 }
 
@@ -74,8 +70,8 @@ void merge_config(Flags& flags, const RunDirectory& run) {
 }
 
 /// Fewer classes than outputs are only worth a remark.
-void print_notes(const Dataset& dataset, const NetworkSource& source) {
-  int64_t outputs = source.network.recipe.classes;
+void print_notes(const Dataset& dataset, const Recipe& recipe) {
+  int64_t outputs = recipe.classes;
   for (const std::string& note : dataset.notes())
     std::cerr << "note: " << note << "\n";
   if (dataset.classes() < outputs)
@@ -120,14 +116,45 @@ RunDirectory open_run(const Flags& flags, const std::string& network) {
                            : RunDirectory::create_at(flags.run);
 }
 
+/// What NET names: a description, or a finished plan, which needs no compiler.
+struct Origin {
+  Recipe recipe;
+  std::string network_hash;
+  std::optional<NetworkSource> source; ///< Of a description.
+};
+
+Origin origin_of(const Flags& flags) {
+  if (is_plan_folder(flags.net)) {
+    ReadyPlan ready(flags, true);
+    return {ready.recipe(), ready.plan().network_hash, std::nullopt};
+  }
+  NetworkSource source = load(flags);
+  return {source.network.recipe, content_hash(source.file.text), std::move(source)};
+}
+
+/// Compiles the network, or copies the finished plan, into the run.
+Plan make_plan(const Flags& flags, const Origin& origin, const std::filesystem::path& folder) {
+  if (!origin.source) {
+    std::error_code error;
+    std::filesystem::copy(flags.net, folder, std::filesystem::copy_options::recursive, error);
+    if (error)
+      throw RuntimeError(fmt::format("copying the plan `{}` to `{}` failed: {}", flags.net,
+                                     folder.string(), error.message()));
+    return read_plan(folder);
+  }
+  if (!flags.quiet)
+    std::cerr << "compiling " << origin.source->file.name << " ...\n";
+  return compile_network(*origin.source, flags.compile_options(), folder, std::cerr).plan;
+}
+
 /// The plan of the run: stored in its folder, so that a resumed run computes the same bits.
-Plan plan_of_run(const Flags& flags, const NetworkSource& source, const RunDirectory& run) {
+Plan plan_of_run(const Flags& flags, const Origin& origin, const RunDirectory& run) {
   std::filesystem::path folder = run.file("plan");
   if (flags.resume && std::filesystem::exists(folder / "plan.json")) {
     Plan plan = read_plan(folder);
-    if (plan.network_hash != content_hash(source.file.text))
+    if (plan.network_hash != origin.network_hash)
       user_error(fmt::format("`{}` was started with another text of `{}`", run.path().string(),
-                             source.file.name),
+                             flags.net),
                  "restore the text (the run keeps it as network.yaml), or start a new run");
     if (flags.batch > 0 && flags.batch != plan.batch)
       user_error(fmt::format("`{}` was started with batch {}, not {}", run.path().string(),
@@ -143,13 +170,12 @@ Plan plan_of_run(const Flags& flags, const NetworkSource& source, const RunDirec
                                plan.threads, flags.threads);
     return plan;
   }
-  if (!flags.quiet)
-    std::cerr << "compiling " << source.file.name << " ...\n";
-  return compile_network(source, flags.compile_options(), folder, std::cerr).plan;
+  return make_plan(flags, origin, folder);
 }
 
-void record(const Flags& flags, const NetworkSource& source, const RunDirectory& run) {
-  run.write("network.yaml", source.file.text);
+void record(const Flags& flags, const Origin& origin, const RunDirectory& run) {
+  if (origin.source)
+    run.write("network.yaml", origin.source->file.text);
   run.write(config_name, config_text(flags));
 }
 
@@ -175,8 +201,8 @@ void report(const TrainResult& result, const RunDirectory& run, const Flags& fla
 
 /// The exit code.
 int run(Flags flags) {
-  NetworkSource source = load(flags);
-  const Recipe& recipe = source.network.recipe;
+  const Origin origin = origin_of(flags);
+  const Recipe& recipe = origin.recipe;
   if (recipe.classes == 0)
     user_error(fmt::format("the network `{}` has no loss to train on", recipe.name),
                "end its layers with `{name: loss, type: softmax_cross_entropy}`");
@@ -191,15 +217,15 @@ int run(Flags flags) {
     user_error("`--data` is missing", "for instance `--data mnist:DIR` or `--data shapes`; "
                                       "`netc train --help` lists the kinds");
   std::unique_ptr<Dataset> dataset = open_dataset(flags.data, stored_format(recipe.input));
-  check_classes(*dataset, source);
+  check_classes(*dataset, recipe);
   if (!flags.quiet)
-    print_notes(*dataset, source);
+    print_notes(*dataset, recipe);
   if (!folder) {
     folder = open_run(flags, recipe.name);
-    record(flags, source, *folder); // before the plan: a run killed meanwhile can be resumed
+    record(flags, origin, *folder); // before the plan: a run killed meanwhile can be resumed
   }
-  Plan plan = plan_of_run(flags, source, *folder);
-  record(flags, source, *folder);
+  Plan plan = plan_of_run(flags, origin, *folder);
+  record(flags, origin, *folder);
   Session session(plan, folder->file("plan"), flags.threads);
   TrainOptions options{.epochs = flags.epochs,
                        .steps = flags.steps,
@@ -225,14 +251,14 @@ void add_train(CLI::App& app, std::function<void()>& command) {
   flags->add_output(*sub);
   CLI::Option* epochs =
       sub->add_option("--epochs", flags->epochs, "passes over the data (default: the network's)")
-          ->check(CLI::PositiveNumber);
+          ->check(positive());
   sub->add_option("--steps", flags->steps, "updates, instead of epochs")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->excludes(epochs);
   sub->add_option("--seed", flags->seed, "of weights, order, augmentation");
   sub->add_option("--checkpoint-every", flags->checkpoint_every,
-                  "steps between checkpoints (default: an epoch)")
-      ->check(CLI::PositiveNumber);
+                  "steps between checkpoints (default: an epoch, 100 at least)")
+      ->check(positive());
   sub->add_option("--run", flags->run, "run folder (default: runs/NET-N)");
   sub->add_flag("--resume", flags->resume,
                 "continue --run, or the latest run of the network, with the flags it began with");

@@ -97,15 +97,8 @@ inline void linear_forward(const float* x, const float* w, float* y, float* work
   }
 }
 
-/// The floats [begin, end) of p, fewer than a vector, and zeros.
-inline Vector load_part(const float* p, long begin, long end) {
-  alignas(64) float part[vector_length] = {};
-  copy_floats(part, p + begin, end - begin);
-  return load(part);
-}
-
 /// sums[r] = the product of w[r] and x over [begin, end): two vectors of sums, then their lanes
-/// in order.
+/// in order, then the floats that fill no vector.
 template <int rows>
 inline void dot_products(const float* const (&w)[rows], const float* x, long begin, long end,
                          float (&sums)[rows]) {
@@ -116,16 +109,14 @@ inline void dot_products(const float* const (&w)[rows], const float* x, long beg
       sum[r.value][0] += load(w[r.value] + i) * load(x + i);
       sum[r.value][1] += load(w[r.value] + i + vector_length) * load(x + i + vector_length);
     });
-  for (; i < end; i += vector_length) {
-    const long last = min_of(end, i + vector_length);
-    for (int r = 0; r < rows; ++r)
-      sum[r][0] += load_part(w[r], i, last) * load_part(x, i, last);
-  }
   for (int r = 0; r < rows; ++r) {
     const Vector lanes = sum[r][0] + sum[r][1];
     sums[r] = 0;
     for (int k = 0; k < vector_length; ++k)
       sums[r] += lanes[k];
+    // Explicitly fused: compilers may decide otherwise for each number of rows.
+    for (int k = 0; k < int(end - i); ++k)
+      sums[r] = __builtin_fmaf(w[r][i + k], x[i + k], sums[r]);
   }
 }
 

@@ -1,0 +1,118 @@
+// The fusing passes against the graph they start from: random small networks, trained one step.
+
+#include "tests/support/margins.h"
+#include "tests/support/random_network.h"
+#include "tests/support/run_graph.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdio>
+
+namespace netc::test {
+namespace {
+
+constexpr int networks = 60;
+/// Relative L2 errors: of values, and of gradients (a momentum that was 0 holds minus the gradient).
+constexpr double value_tolerance = 1e-5, gradient_tolerance = 2e-5;
+constexpr double least_margin = 1e-5;
+
+struct Errors {
+  double against_reference = 0, against_unfused = 0, bodies = 0, forward = 0;
+  int redraws = 0;
+};
+
+/// Compares all outputs and gradients; returns the largest relative error.
+double compare(const Tensors& got, const Tensors& want, double values, double gradients,
+               const std::string& what) {
+  double worst = 0;
+  for (const auto& [name, tensor] : want) {
+    bool gradient = name.find(".momentum") != std::string::npos;
+    bool output = name == "loss" || name.rfind("middle", 0) == 0;
+    if (!gradient && !output)
+      continue;
+    double error = relative_error(got.at(name), tensor);
+    EXPECT_LT(error, gradient ? gradients : values) << what << ", `" << name << "`";
+    worst = std::max(worst, error);
+  }
+  return worst;
+}
+
+/// Inputs that keep away from the kinks.
+Tensors safe_inputs(const Graph& graph, uint64_t seed, Errors& errors) {
+  Random random(seed);
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    Tensors inputs = random_inputs(graph, random);
+    if (smallest_margin(graph, interpret(graph, inputs)) > least_margin)
+      return inputs;
+    ++errors.redraws;
+  }
+  ADD_FAILURE() << "no safe inputs";
+  return random_inputs(graph, random);
+}
+
+void check_network(uint64_t seed, Errors& errors) {
+  SCOPED_TRACE(fmt::format("network {}", seed));
+  Graph forward = random_network(seed);
+  OptimizerSpec plain{.rate = 1, .momentum = 0, .decay = 0};
+  RunOptions unfused{.fuse = false, .guards = true}, fused{.fuse = true, .guards = true},
+      planned{.fuse = true, .guards = false};
+  PreparedGraph before = prepare_training(forward, plain, unfused);
+  PreparedGraph after = prepare_training(forward, plain, fused);
+  Tensors inputs = safe_inputs(before.graph, seed, errors);
+  Tensors want = interpret_outputs(before.graph, inputs);
+  errors.bodies = std::max(errors.bodies, compare(interpret_outputs(after.graph, inputs), want,
+                                                  1e-12, 1e-12, "interpreted fused graph"));
+  EXPECT_EQ(print(parse_graph(print(after.graph))), print(after.graph));
+  expect_sound_kernels(after.graph, false);
+  Tensors single = compile(std::move(before), unfused).run(inputs, 2);
+  compare(single, want, value_tolerance, gradient_tolerance, "unfused");
+  Tensors got = compile(std::move(after), fused).run(inputs, 1);
+  errors.against_reference =
+      std::max(errors.against_reference,
+               compare(got, want, value_tolerance, gradient_tolerance, "fused"));
+  errors.against_unfused =
+      std::max(errors.against_unfused,
+               compare(got, single, value_tolerance, gradient_tolerance, "fused against unfused"));
+  Tensors arena = compile(prepare_training(forward, plain, planned), planned).run(inputs, 2);
+  for (const auto& [name, tensor] : got)
+    EXPECT_TRUE(tensor.data == arena.at(name).data)
+        << name << " differs in the planned arena or on two threads";
+}
+
+/// Without gradients nothing in the middle is read twice, so that whole chains fuse.
+void check_inference(uint64_t seed, Errors& errors) {
+  SCOPED_TRACE(fmt::format("network {}, forward", seed));
+  Graph forward = random_network(seed);
+  RunOptions fused{.fuse = true, .guards = true}, planned{.fuse = true, .guards = false};
+  PreparedGraph after = prepare_graph(forward, fused);
+  Tensors inputs = safe_inputs(forward, seed, errors);
+  Tensors want = interpret_outputs(forward, inputs);
+  compare(interpret_outputs(after.graph, inputs), want, 1e-12, 1e-12, "interpreted fused graph");
+  expect_sound_kernels(after.graph, false);
+  Tensors got = compile(std::move(after), fused).run(inputs, 2);
+  errors.forward =
+      std::max(errors.forward, compare(got, want, value_tolerance, gradient_tolerance, "fused"));
+  Tensors arena = compile(prepare_graph(forward, planned), planned).run(inputs, 1);
+  for (const auto& [name, tensor] : got)
+    EXPECT_TRUE(tensor.data == arena.at(name).data)
+        << name << " differs in the planned arena or on one thread";
+}
+
+class RandomNetworks : public testing::TestWithParam<int> {};
+
+TEST_P(RandomNetworks, FusedAsUnfusedAsInterpreted) {
+  Errors errors;
+  for (uint64_t i = 0; i < 10; ++i) {
+    check_network(static_cast<uint64_t>(GetParam()) * 10 + i, errors);
+    check_inference(static_cast<uint64_t>(GetParam()) * 10 + i, errors);
+  }
+  std::printf("worst relative error: fused against reference %.2g, against unfused %.2g, "
+              "interpreted bodies %.2g, forward alone %.2g; %d redraws\n",
+              errors.against_reference, errors.against_unfused, errors.bodies, errors.forward,
+              errors.redraws);
+}
+
+INSTANTIATE_TEST_SUITE_P(Tens, RandomNetworks, testing::Range(0, networks / 10));
+
+} // namespace
+} // namespace netc::test
