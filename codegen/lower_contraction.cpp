@@ -20,7 +20,9 @@ using kernel::var;
 /// Blocks of a reduced dimension in exact mode on one device.
 constexpr int exact_blocks = 8;
 
-int to_int(int64_t value) { return static_cast<int>(value); }
+int to_int(int64_t value) {
+  return static_cast<int>(value);
+}
 
 Conv2d conv2d_shape(const Node& node, bool exact) {
   const Shape* x = &node.operands[0]->type.shape;
@@ -107,16 +109,16 @@ std::vector<kernel::Stmt> lower_epilogue(const Group& group) {
     auto read = [&](const Value& value) {
       auto [it, fresh] = computed.try_emplace(&value);
       if (fresh)
-        it->second = lane.let(group.buffers.at(&value) + "_i",
-                              load(group.buffers.at(&value), value.type.dtype,
-                                   {var("pixel"), var("channel") + i}));
+        it->second = lane.let(
+            group.buffers.at(&value) + "_i",
+            load(group.buffers.at(&value), value.type.dtype, {var("pixel"), var("channel") + i}));
       return it->second;
     };
     for (size_t m = 1; m < group.members.size(); ++m) {
       const Node& member = *group.members[m];
       EpilogueElements context(member, group, read);
-      Expr element = lane.let(fmt::format("v{}", m),
-                              std::get<MapLowering>(member.op->lower).map(context));
+      Expr element =
+          lane.let(fmt::format("v{}", m), std::get<MapLowering>(member.op->lower).map(context));
       computed[member.result()] = element;
     }
     for (size_t r = 0; r < group.results.size(); ++r) {
@@ -155,8 +157,8 @@ LoweredNode lower_contraction(const Node& node, const Group& group,
   // The contraction's own tensors are plain memory to the template; the epilogue sees images as
   // [pixels, channels].
   for (size_t i = 0; i < lowered.kernel.params.size(); ++i) {
-    const Value& value = i < group.operands.size() ? *group.operands[i]
-                                                   : *group.results[i - group.operands.size()];
+    const Value& value =
+        i < group.operands.size() ? *group.operands[i] : *group.results[i - group.operands.size()];
     if (value.layout == Layout::nhwc || value.type.shape.size() == 2)
       lowered.kernel.params[i].type = flat_type(value);
     lowered.kernel.params[i].layout = Layout::row_major;

@@ -180,8 +180,9 @@ void PixelKernel::row(Body& body, Expr n, Expr h, const PixelShape& out) {
   }
   if (out.w == 1)
     return compute(body, rest, {n, h, Expr(0), {}});
-  body.loop(StmtKind::serial, local("w"), 0, out.w,
-            [&](Expr w, Body& pixel) { compute(pixel, rest, {n, h, w, {}}); });
+  body.loop(StmtKind::serial, local("w"), 0, out.w, [&](Expr w, Body& pixel) {
+    compute(pixel, rest, {n, h, w, {}});
+  });
 }
 
 void PixelKernel::fill_stage(Body& body, const Node& window, size_t operand, Expr n, Expr h) {
@@ -203,8 +204,9 @@ void PixelKernel::fill_stage(Body& body, const Node& window, size_t operand, Exp
         wanted.insert(o->node);
     }
   body.loop(StmtKind::serial, local("row"), stage.first_row, rows.hi, [&](Expr row, Body& inner) {
-    inner.loop(StmtKind::serial, local("column"), 0, p.w,
-               [&](Expr w, Body& pixel) { compute(pixel, needed, {n, row, w, {}}); });
+    inner.loop(StmtKind::serial, local("column"), 0, p.w, [&](Expr w, Body& pixel) {
+      compute(pixel, needed, {n, row, w, {}});
+    });
   });
 }
 
@@ -233,7 +235,7 @@ void PixelKernel::compute(Body& body, const std::vector<const Node*>& members, c
       compute_map(body, *member, at);
     } else {
       Pixels context(*this, *member, body, at);
-      pixel_fn(*member)(context);
+      pixel_fn (*member)(context);
     }
   }
 }

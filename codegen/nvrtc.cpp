@@ -15,8 +15,8 @@ namespace {
 /// The results of NVRTC calls (nvrtc.h) that netc tells apart.
 enum NvrtcResult { nvrtc_success = 0, nvrtc_compilation_failed = 6 };
 
-/// nvrtcProgram.
-using Program = void*;
+/// nvrtcProgram: an opaque handle.
+using NvrtcProgram = void*;
 
 /// Closes what dlopen opened.
 struct CloseLibrary {
@@ -43,16 +43,16 @@ struct NvrtcToolchain::Library {
   Handle handle;
   int (*version)(int* major, int* minor);
   const char* (*error_string)(int result);
-  int (*create)(Program*, const char* source, const char* name, int headers,
+  int (*create)(NvrtcProgram*, const char* source, const char* name, int headers,
                 const char* const* texts, const char* const* names);
-  int (*destroy)(Program*);
-  int (*compile)(Program, int count, const char* const* options);
-  int (*log_size)(Program, size_t*);
-  int (*log)(Program, char*);
-  int (*cubin_size)(Program, size_t*);
-  int (*cubin)(Program, char*);
-  int (*ptx_size)(Program, size_t*);
-  int (*ptx)(Program, char*);
+  int (*destroy)(NvrtcProgram*);
+  int (*compile)(NvrtcProgram, int count, const char* const* options);
+  int (*log_size)(NvrtcProgram, size_t*);
+  int (*log)(NvrtcProgram, char*);
+  int (*cubin_size)(NvrtcProgram, size_t*);
+  int (*cubin)(NvrtcProgram, char*);
+  int (*ptx_size)(NvrtcProgram, size_t*);
+  int (*ptx)(NvrtcProgram, char*);
 
   /// Finds all functions; false when one is missing.
   bool bind() {
@@ -71,8 +71,8 @@ struct NvrtcToolchain::Library {
   }
 
   /// What a pair of functions like nvrtcGetCUBINSize and nvrtcGetCUBIN gives.
-  std::string bytes(Program program, int (*size_of)(Program, size_t*), int (*get)(Program, char*),
-                    const char* what) const {
+  std::string bytes(NvrtcProgram program, int (*size_of)(NvrtcProgram, size_t*),
+                    int (*get)(NvrtcProgram, char*), const char* what) const {
     size_t size = 0;
     check(size_of(program, &size), what);
     std::string text(size, '\0');
@@ -110,12 +110,12 @@ std::string NvrtcToolchain::compile(const std::string& source, const std::string
     names.push_back(name.c_str());
     texts.push_back(text.c_str());
   }
-  Program program = nullptr;
+  NvrtcProgram program = nullptr;
   nvrtc.check(nvrtc.create(&program, source.c_str(), "kernel.cu", static_cast<int>(names.size()),
                            texts.data(), names.data()),
               "nvrtcCreateProgram");
-  auto destroy = [&](Program* p) { nvrtc.destroy(p); };
-  std::unique_ptr<Program, decltype(destroy)> owner(&program, destroy);
+  auto destroy = [&](NvrtcProgram* p) { nvrtc.destroy(p); };
+  std::unique_ptr<NvrtcProgram, decltype(destroy)> owner(&program, destroy);
 
   std::string target = "-arch=" + arch;
   const char* options[] = {"-std=c++20", "-default-device", target.c_str()};

@@ -77,8 +77,7 @@ private:
       if (window && outputs_.count(result.get()))
         return false;
       for (const Node* user : users_[result.get()])
-        if (members.count(user) ? stage_of(*user) != window
-                                : window || positions_.at(user) < last_)
+        if (members.count(user) ? stage_of(*user) != window : window || positions_.at(user) < last_)
           return false;
     }
     return true;
@@ -132,6 +131,8 @@ private:
 
 } // namespace
 
-int fuse_windows(Graph& graph, PassContext& context) { return WindowFuser(graph, context).run(); }
+int fuse_windows(Graph& graph, PassContext& context) {
+  return WindowFuser(graph, context).run();
+}
 
 } // namespace netc

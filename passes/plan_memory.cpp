@@ -1,6 +1,6 @@
 // Gives every value that is neither state nor input a place in one static arena, each at the lowest
 // offset where nothing alive at the same time lies. The order of placing decides how well that
-// fills: a few are tried, and the smallest arena wins. A result takes over the memory of an operand
+// fills: some are tried, and the smallest arena wins. A result takes over the memory of an operand
 // where the operator allows it and nobody reads the operand later.
 
 #include "passes/live_ranges.h"
@@ -87,51 +87,42 @@ std::vector<int64_t> live_sums(const std::vector<Request>& list, size_t nodes) {
   return live;
 }
 
-/// What is placed first: the greatest key, of equals the greatest size, of equals the earliest.
-using Key = std::function<int64_t(const Extent&)>;
-
-/// Places all requests and returns the size of the arena.
-int64_t place(std::vector<Request>& list, const Key& key) {
-  std::vector<Request*> order;
-  for (Request& request : list)
-    order.push_back(&request);
-  std::stable_sort(order.begin(), order.end(), [&](const Request* a, const Request* b) {
-    int64_t first = key(a->extent), second = key(b->extent);
-    return first != second ? first > second : a->extent.bytes > b->extent.bytes;
-  });
+/// Places the requests in their order and returns the size of the arena.
+int64_t place(std::vector<Request>& list) {
   int64_t arena = 0;
   std::vector<const Extent*> placed;
-  for (Request* request : order) {
-    request->extent.offset = lowest_offset(request->extent, placed);
-    placed.push_back(&request->extent);
-    arena = std::max(arena, request->extent.offset + request->extent.bytes);
+  for (Request& request : list) {
+    request.extent.offset = lowest_offset(request.extent, placed);
+    placed.push_back(&request.extent);
+    arena = std::max(arena, request.extent.offset + request.extent.bytes);
   }
   return arena;
 }
 
-/// The list as the best order of placing leaves it.
-std::vector<Request> place_best(const std::vector<Request>& list,
-                                const std::vector<int64_t>& live) {
-  auto fullest = [&](const Extent& e) { // the worst node during which it is alive
-    return *std::max_element(live.begin() + e.first, live.begin() + e.last + 1);
-  };
-  const Key keys[] = {
-      [](const Extent& e) { return e.bytes; },
-      [](const Extent& e) { return e.bytes * (e.last - e.first + 1); },
-      [](const Extent& e) { return e.last - e.first; },
-      [](const Extent& e) { return -e.first; },
-      [](const Extent& e) { return e.last; },
-      fullest,
-  };
+/// Puts the request that reaches the top of the arena in front of all others.
+void hurry_highest(std::vector<Request>& list) {
+  auto top = [](const Request& r) { return r.extent.offset + r.extent.bytes; };
+  auto highest =
+      std::max_element(list.begin(), list.end(),
+                       [&](const Request& a, const Request& b) { return top(a) < top(b); });
+  std::rotate(list.begin(), highest, highest + 1);
+}
+
+/// Tries orders of placing, beginning with the largest first and each time hurrying what came to
+/// lie highest, until the arena is as small as `bound` or the tries are used up.
+std::vector<Request> place_best(std::vector<Request> list, int64_t bound) {
+  constexpr int tries = 200;
+  std::stable_sort(list.begin(), list.end(), [](const Request& a, const Request& b) {
+    return a.extent.bytes > b.extent.bytes;
+  });
   std::vector<Request> best;
   int64_t smallest = INT64_MAX;
-  for (const Key& key : keys) {
-    std::vector<Request> attempt = list;
-    int64_t arena = place(attempt, key);
-    if (arena < smallest) {
+  for (int i = 0; i < tries && smallest > bound; ++i) {
+    if (int64_t arena = place(list); arena < smallest) {
       smallest = arena;
-      best = std::move(attempt);
+      best = list;
     }
+    hurry_highest(list);
   }
   return best;
 }
@@ -141,8 +132,9 @@ std::vector<Request> place_best(const std::vector<Request>& list,
 int plan_memory(Graph& graph, PassContext& context) {
   std::vector<Request> list = requests(graph, context);
   std::vector<int64_t> live = live_sums(list, graph.nodes.size());
-  list = place_best(list, live);
   MemoryPlan& plan = context.memory = {};
+  plan.lower_bound_bytes = live.empty() ? 0 : *std::max_element(live.begin(), live.end());
+  list = place_best(std::move(list), plan.lower_bound_bytes);
   for (const Request& request : list) {
     plan.arena_bytes = std::max(plan.arena_bytes, request.extent.offset + request.extent.bytes);
     for (const Value* value : request.values)
@@ -150,7 +142,6 @@ int plan_memory(Graph& graph, PassContext& context) {
     if (request.workspace)
       plan.workspaces[request.workspace] = request.extent;
   }
-  plan.lower_bound_bytes = live.empty() ? 0 : *std::max_element(live.begin(), live.end());
   return static_cast<int>(list.size());
 }
 

@@ -4,7 +4,9 @@
 
 namespace netc::ops {
 
-void infer_same(InferContext& c) { c.results = {c.operands[0]}; }
+void infer_same(InferContext& c) {
+  c.results = {c.operands[0]};
+}
 
 void infer_all_same(InferContext& c) {
   for (size_t i = 1; i < c.operands.size(); ++i)
@@ -35,8 +37,11 @@ std::vector<Factor> factors_by_dim(const Node& node, FactorKind channel_kind) {
   const Shape& shape = node.result()->type.shape;
   std::vector<Factor> factors;
   for (size_t d = 0; d < shape.size(); ++d) {
-    Factor f{d < 4 ? names[d] : fmt::format("dim{}", d), shape[d],
-             d == 1 ? channel_kind : FactorKind::parallel, {}, {}};
+    Factor f{d < 4 ? names[d] : fmt::format("dim{}", d),
+             shape[d],
+             d == 1 ? channel_kind : FactorKind::parallel,
+             {},
+             {}};
     int dim = static_cast<int>(d);
     for (const Value* operand : node.operands) {
       const Shape& s = operand->type.shape;
@@ -63,8 +68,8 @@ std::vector<Factor> pixel_factors(const Node& node) {
   return factors_by_dim(node, FactorKind::window);
 }
 
-int64_t Window::count(int64_t extent, int64_t kernel, int64_t stride, int64_t before,
-                      int64_t after, bool ceil) {
+int64_t Window::count(int64_t extent, int64_t kernel, int64_t stride, int64_t before, int64_t after,
+                      bool ceil) {
   int64_t room = extent + before + after - kernel;
   if (room < 0)
     return 0;

@@ -40,9 +40,9 @@ Expr draw(PixelContext& c, int lane) {
 Expr crop_start(PixelContext& c, int64_t room, int lane) {
   if (room == 0 || !c.node.attrs.flag("random_crop"))
     return Expr(room / 2);
-  return min(cast(DType::i32, call("uniform", {draw(c, lane)}) *
-                                  Expr(static_cast<double>(room + 1))),
-             Expr(room));
+  return min(
+      cast(DType::i32, call("uniform", {draw(c, lane)}) * Expr(static_cast<double>(room + 1))),
+      Expr(room));
 }
 
 void input_image_pixel(PixelContext& c) {
@@ -51,8 +51,8 @@ void input_image_pixel(PixelContext& c) {
   Expr left = c.body.let(c.local("left"), crop_start(c, x[3] - y[3], 1));
   Expr column = c.w;
   if (c.node.attrs.flag("flip"))
-    column = select(call("and", {draw(c, 2), Expr(1)}, DType::i32) == Expr(1),
-                    Expr(y[3] - 1) - c.w, c.w);
+    column = select(call("and", {draw(c, 2), Expr(1)}, DType::i32) == Expr(1), Expr(y[3] - 1) - c.w,
+                    c.w);
   column = c.body.let(c.local("column"), left + column);
   double scale = c.node.attrs.real("scale");
   c.body.loop(StmtKind::lanes, c.local("c"), 0, x[1], [&](Expr ch, Body& l) {
@@ -73,12 +73,11 @@ void input_image_reference(RefContext& c) {
   auto start = [&](int64_t room, unsigned bits) -> int64_t {
     if (!c.node.attrs.flag("random_crop"))
       return room / 2;
-    return std::min(room,
-                    static_cast<int64_t>(uniform_unit(bits) * static_cast<float>(room + 1)));
+    return std::min(room, static_cast<int64_t>(uniform_unit(bits) * static_cast<float>(room + 1)));
   };
   for_each4(y, [&](int64_t n, int64_t ch, int64_t h, int64_t w) {
-    Philox4 bits = philox4x32_10(word(3, 0), word(3, 1) ^ stream_augment, word(2, n), word(1, n),
-                                 0, 0);
+    Philox4 bits =
+        philox4x32_10(word(3, 0), word(3, 1) ^ stream_augment, word(2, n), word(1, n), 0, 0);
     bool flip = c.node.attrs.flag("flip") && (bits.word[2] & 1);
     int64_t row = start(x[2] - y[2], bits.word[0]) + h;
     int64_t column = start(x[3] - y[3], bits.word[1]) + (flip ? y[3] - 1 - w : w);

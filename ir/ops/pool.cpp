@@ -49,8 +49,7 @@ void infer_max_pool(InferContext& c) {
 
 void infer_pool_grad(InferContext& c) {
   const Shape& dy = c.operands[0].shape;
-  c.results = {
-      {DType::f32, {dy[0], dy[1], c.attrs.integer("height"), c.attrs.integer("width")}}};
+  c.results = {{DType::f32, {dy[0], dy[1], c.attrs.integer("height"), c.attrs.integer("width")}}};
 }
 
 /// Pixels [lo, hi) of an axis that window `o` covers, and where it starts (maybe before 0).
@@ -74,7 +73,8 @@ Covered covered(Expr i, int64_t stride, int64_t before, int64_t kernel, int64_t 
 }
 
 /// Calls fn(h, w, body) for the pixels of the operand under the current window.
-template <class Fn> void for_window(PixelContext& c, const Cover& rows, const Cover& columns, Fn fn) {
+template <class Fn>
+void for_window(PixelContext& c, const Cover& rows, const Cover& columns, Fn fn) {
   c.body.loop(StmtKind::serial, c.local("r"), rows.lo, rows.hi, [&](Expr h, Body& b) {
     b.loop(StmtKind::serial, c.local("s"), columns.lo, columns.hi,
            [&](Expr w, Body& pixel) { fn(h, w, pixel); });
@@ -145,12 +145,14 @@ void max_pool_grad_pixel(PixelContext& c) {
     Expr dy = l.let(c.local("dy"), c.load(0, c.n, oh, ow, ch));
     Expr r = c.h - (oh * Expr(win.stride_h) - Expr(win.top));
     Expr s = c.w - (ow * Expr(win.stride_w) - Expr(win.left));
-    return select(cast(DType::i32, c.load(1, c.n, oh, ow, ch)) == r * Expr(win.kernel_w) + s,
-                  dy, Expr(0.0));
+    return select(cast(DType::i32, c.load(1, c.n, oh, ow, ch)) == r * Expr(win.kernel_w) + s, dy,
+                  Expr(0.0));
   });
 }
 
-bool full_divisor(const Node& node) { return node.attrs.text("divisor") == "full"; }
+bool full_divisor(const Node& node) {
+  return node.attrs.text("divisor") == "full";
+}
 
 /// Pixels counted along an axis by the average: those in the image, or with its padding.
 Expr counted(const Cover& c, const Node& node, int64_t kernel, int64_t extent, int64_t after) {
@@ -180,9 +182,8 @@ void avg_pool_pixel(PixelContext& c) {
                });
              });
   Expr weight = c.body.let(c.local("weight"), average_weight(c.node, win, x, c.h, c.w));
-  c.body.loop(StmtKind::lanes, c.local("c"), 0, x[1], [&](Expr ch, Body& l) {
-    c.store(l, 0, ch, load(sum, DType::f32, {ch}) * weight);
-  });
+  c.body.loop(StmtKind::lanes, c.local("c"), 0, x[1],
+              [&](Expr ch, Body& l) { c.store(l, 0, ch, load(sum, DType::f32, {ch}) * weight); });
 }
 
 void avg_pool_grad_pixel(PixelContext& c) {
@@ -200,8 +201,7 @@ RowRange pool_rows(const Node& node, size_t, const Expr& h) {
 
 RowRange pool_grad_rows(const Node& node, size_t, const Expr& h) {
   Window win = window_of(node.attrs);
-  Covered rows =
-      covered(h, win.stride_h, win.top, win.kernel_h, node.operands[0]->type.shape[2]);
+  Covered rows = covered(h, win.stride_h, win.top, win.kernel_h, node.operands[0]->type.shape[2]);
   return {rows.lo, rows.hi, (win.kernel_h + win.stride_h - 1) / win.stride_h};
 }
 
@@ -275,7 +275,9 @@ void avg_pool_grad_reference(RefContext& c) {
 
 std::vector<AttrDef> pool_attrs(std::vector<AttrDef> more) {
   std::vector<AttrDef> attrs = {
-      kernel_attr(), stride_attr(), pad_attr(),
+      kernel_attr(),
+      stride_attr(),
+      pad_attr(),
       {.name = "rounding",
        .kind = AttrKind::text,
        .doc = "how the number of windows is rounded: `floor` (the paper, PyTorch) or `ceil` "
@@ -289,8 +291,9 @@ AttrDef divisor_attr() {
   return {.name = "divisor",
           .kind = AttrKind::text,
           .fallback = Attribute{std::string("clipped")},
-          .doc = "what the sum is divided by: pixels of the window inside the image (`clipped`), or "
-                 "also those in its padding (`full`)",
+          .doc =
+              "what the sum is divided by: pixels of the window inside the image (`clipped`), or "
+              "also those in its padding (`full`)",
           .choices = {"clipped", "full"}};
 }
 
@@ -353,33 +356,31 @@ const OpDef max_pool2d_grad{
     .lower = PixelLowering{max_pool_grad_pixel, pool_grad_rows},
     .reference = max_pool_grad_reference};
 
-const OpDef avg_pool2d{
-    .name = "avg_pool2d",
-    .doc = "Mean of the pixels of each window.",
-    .operands = {{"x", "[n, c, h, w]"}},
-    .attrs = pool_attrs({divisor_attr()}),
-    .results = {{"", "[n, c, oh, ow]"}},
-    .infer = infer_pool,
-    .vjp = [](VjpContext& c) -> std::vector<Value*> {
-      return {c.builder.value(avg_pool2d_grad, c.node.name + ".grad", {c.cotangents[0]},
-                              with_size(c.node))};
-    },
-    .flops = pool_flops,
-    .factors = pool_factors,
-    .lower = PixelLowering{avg_pool_pixel, pool_rows},
-    .reference = avg_pool_reference,
-    .layer = LayerDef{}};
+const OpDef avg_pool2d{.name = "avg_pool2d",
+                       .doc = "Mean of the pixels of each window.",
+                       .operands = {{"x", "[n, c, h, w]"}},
+                       .attrs = pool_attrs({divisor_attr()}),
+                       .results = {{"", "[n, c, oh, ow]"}},
+                       .infer = infer_pool,
+                       .vjp = [](VjpContext& c) -> std::vector<Value*> {
+                         return {c.builder.value(avg_pool2d_grad, c.node.name + ".grad",
+                                                 {c.cotangents[0]}, with_size(c.node))};
+                       },
+                       .flops = pool_flops,
+                       .factors = pool_factors,
+                       .lower = PixelLowering{avg_pool_pixel, pool_rows},
+                       .reference = avg_pool_reference,
+                       .layer = LayerDef{}};
 
-const OpDef avg_pool2d_grad{
-    .name = "avg_pool2d_grad",
-    .doc = "Spreads each window's cotangent over its pixels.",
-    .operands = {{"dy", "cotangent of the result"}},
-    .attrs = size_attrs(pool_attrs({divisor_attr()})),
-    .results = {{"", "[n, c, h, w]"}},
-    .infer = infer_pool_grad,
-    .flops = flops_per_element<4>,
-    .factors = pool_factors,
-    .lower = PixelLowering{avg_pool_grad_pixel, pool_grad_rows},
-    .reference = avg_pool_grad_reference};
+const OpDef avg_pool2d_grad{.name = "avg_pool2d_grad",
+                            .doc = "Spreads each window's cotangent over its pixels.",
+                            .operands = {{"dy", "cotangent of the result"}},
+                            .attrs = size_attrs(pool_attrs({divisor_attr()})),
+                            .results = {{"", "[n, c, h, w]"}},
+                            .infer = infer_pool_grad,
+                            .flops = flops_per_element<4>,
+                            .factors = pool_factors,
+                            .lower = PixelLowering{avg_pool_grad_pixel, pool_grad_rows},
+                            .reference = avg_pool_grad_reference};
 
 } // namespace netc::ops

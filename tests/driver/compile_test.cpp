@@ -151,7 +151,7 @@ TEST(Compile, PlannedArenaOfTheBundledModels) {
                  mode == Mode::train ? "train" : "eval", memory.arena_bytes,
                  memory.lower_bound_bytes, above);
       EXPECT_GE(memory.arena_bytes, memory.lower_bound_bytes);
-      EXPECT_LE(above, 5) << name;
+      EXPECT_LE(above, 1) << name;
     }
   }
 }

@@ -50,10 +50,10 @@ TEST(LenetData, OneEpochReaches97Percent) {
   if (!test_data_folder())
     GTEST_SKIP() << no_test_data;
   TemporaryFolder folder;
-  Outcome outcome = run_netc({"train", "lenet", "--data",
-                              "mnist:" + (*test_data_folder() / "mnist").string(), "--epochs", "1",
-                              "--cache", kernel_cache().string(), "--json"},
-                             folder.path());
+  Outcome outcome =
+      run_netc({"train", "lenet", "--data", "mnist:" + (*test_data_folder() / "mnist").string(),
+                "--epochs", "1", "--cache", kernel_cache().string(), "--json"},
+               folder.path());
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   auto json = nlohmann::json::parse(outcome.out);
   fmt::print("after one epoch: top-1 {}\n", json.at("val_top1").get<double>());

@@ -34,18 +34,42 @@ void* counted(std::size_t size, std::align_val_t alignment) {
 
 } // namespace
 
-void* operator new(std::size_t size) { return counted(size); }
-void* operator new[](std::size_t size) { return counted(size); }
-void* operator new(std::size_t size, std::align_val_t a) { return counted(size, a); }
-void* operator new[](std::size_t size, std::align_val_t a) { return counted(size, a); }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+void* operator new(std::size_t size) {
+  return counted(size);
+}
+void* operator new[](std::size_t size) {
+  return counted(size);
+}
+void* operator new(std::size_t size, std::align_val_t a) {
+  return counted(size, a);
+}
+void* operator new[](std::size_t size, std::align_val_t a) {
+  return counted(size, a);
+}
+void operator delete(void* memory) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, std::align_val_t) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory, std::align_val_t) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept {
+  std::free(memory);
+}
 
 namespace netc::test {
 namespace {
@@ -54,11 +78,11 @@ namespace {
 Batch random_batch(const Plan& plan, unsigned step) {
   const InputSpec& input = plan.recipe.input;
   Batch batch;
-  batch.images.resize(static_cast<size_t>(plan.batch * input.channels * input.stored_height *
-                                          input.stored_width));
+  batch.images.resize(
+      static_cast<size_t>(plan.batch * input.channels * input.stored_height * input.stored_width));
   for (size_t i = 0; i < batch.images.size(); ++i)
-    batch.images[i] =
-        static_cast<uint8_t>(philox4x32_10(step, 7, static_cast<uint32_t>(i / 4), 0, 0, 0).word[i % 4]);
+    batch.images[i] = static_cast<uint8_t>(
+        philox4x32_10(step, 7, static_cast<uint32_t>(i / 4), 0, 0, 0).word[i % 4]);
   for (int32_t i = 0; i < plan.batch; ++i) {
     batch.labels.push_back(i % static_cast<int32_t>(plan.recipe.classes));
     batch.sample_ids.push_back(i);
@@ -165,9 +189,9 @@ TEST(Session, TheHighestArenaByteIsThePlans) {
     session.initialize(1);
     for (const char* program : {"train", "eval"})
       expect_whole_arena_used(session, program);
-    EXPECT_EQ(static_cast<int64_t>(session.arena().size()),
-              std::max(compiled.plan.programs[0].arena_bytes,
-                       compiled.plan.programs[1].arena_bytes));
+    EXPECT_EQ(
+        static_cast<int64_t>(session.arena().size()),
+        std::max(compiled.plan.programs[0].arena_bytes, compiled.plan.programs[1].arena_bytes));
   }
 }
 
@@ -207,7 +231,8 @@ TEST(Session, AlexNetUsesThePlannedMemory) {
     session.initialize(1);
     for (const Buffer& buffer : plan.find_program("train")->buffers) // as a batch would
       if (buffer.place == Place::feed)
-        std::memset(session.buffer("train", buffer.name).data(), 0, static_cast<size_t>(buffer.bytes));
+        std::memset(session.buffer("train", buffer.name).data(), 0,
+                    static_cast<size_t>(buffer.bytes));
     session.run("train");
     return 0;
   };

@@ -123,14 +123,14 @@ TEST_F(Train, StoppedByCtrlCItEndsTheSame) {
 
 TEST_F(Train, CtrlCWritesACheckpointAndTellsHowToContinue) {
   pid_t child = start("--data shapes --steps 10000000 --run r --seed 3");
-  while (!fs::exists(path("r") / "metrics.csv") || read_text(path("r") / "metrics.csv").size() < 200)
+  while (!fs::exists(path("r") / "metrics.csv") ||
+         read_text(path("r") / "metrics.csv").size() < 200)
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   kill(child, SIGINT);
   Outcome outcome = finish_netc(child, folder_.path());
   EXPECT_EQ(outcome.code, 130) << outcome.err;
   EXPECT_THAT(outcome.err, HasSubstr("stopping after this step"));
-  EXPECT_THAT(outcome.out,
-              HasSubstr("; continue with: netc train tiny.yaml --run r --resume\n"));
+  EXPECT_THAT(outcome.out, HasSubstr("; continue with: netc train tiny.yaml --run r --resume\n"));
   int64_t step = list_checkpoints(path("r")).back().step;
   EXPECT_THAT(outcome.out, HasSubstr(fmt::format("stopped at step {};", step)));
   std::string more = fmt::format(" --steps {}", step + 7);
@@ -184,7 +184,7 @@ TEST_F(Train, RunFolderHoldsWhatARunNeeds) {
   Outcome outcome = run("--data shapes --epochs 1");
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   for (const char* name : {"config.json", "network.yaml", "metrics.csv", "curves.svg",
-                           "plan/plan.json", "step-00000312.safetensors"})
+                           "plan/plan.json", "step-00000313.safetensors"})
     EXPECT_TRUE(fs::exists(path("runs/tiny-1") / name)) << name;
   EXPECT_EQ(read_text(path("runs/tiny-1/network.yaml")), tiny_network());
   EXPECT_THAT(outcome.out, HasSubstr("run folder: runs/tiny-1/"));

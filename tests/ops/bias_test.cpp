@@ -12,7 +12,9 @@ OpCase bias(Shape x) {
 }
 
 /// Away from zero, so that the sum of 10,000 terms is not one of their rounding errors.
-OpCase sum(Shape x) { return {&ops::channel_sum, {feed(std::move(x), uniform(-0.5, 1))}}; }
+OpCase sum(Shape x) {
+  return {&ops::channel_sum, {feed(std::move(x), uniform(-0.5, 1))}};
+}
 
 std::vector<OpCase> cases() {
   return {bias({1, 1}),        bias({3, 7}),         bias({1, 13, 5, 3}), bias({2, 16, 4, 4}),

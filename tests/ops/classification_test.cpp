@@ -12,9 +12,10 @@ OpCase loss(int64_t samples, int64_t classes, Draw labels, double range = 3) {
 }
 
 OpCase topk(int64_t samples, int64_t classes, int64_t k, Draw logits, Draw labels) {
-  return {&ops::topk_accuracy,
-          {feed({samples, classes}, std::move(logits)), integers_feed({samples}, std::move(labels))},
-          {{"k", k}}};
+  return {
+      &ops::topk_accuracy,
+      {feed({samples, classes}, std::move(logits)), integers_feed({samples}, std::move(labels))},
+      {{"k", k}}};
 }
 
 std::vector<OpCase> cases() {

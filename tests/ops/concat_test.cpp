@@ -6,7 +6,9 @@
 namespace netc::test {
 namespace {
 
-OpCase concat(std::vector<OperandCase> operands) { return {&ops::concat, std::move(operands)}; }
+OpCase concat(std::vector<OperandCase> operands) {
+  return {&ops::concat, std::move(operands)};
+}
 OpCase slice(Shape x, int64_t begin, int64_t end) {
   return {&ops::slice_channels, {feed(std::move(x))}, {{"begin", begin}, {"end", end}}};
 }

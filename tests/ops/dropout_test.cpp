@@ -14,8 +14,8 @@ OpCase dropout(Shape x, double rate, const char* mode, int64_t stream = 0) {
 }
 
 std::vector<OpCase> cases() {
-  return {dropout({1, 1}, 0.5, "classic"),         dropout({3, 37}, 0.5, "classic"),
-          dropout({3, 37}, 0.5, "inverted", 1),    dropout({2, 13, 5, 3}, 0.3, "inverted", 7),
+  return {dropout({1, 1}, 0.5, "classic"),          dropout({3, 37}, 0.5, "classic"),
+          dropout({3, 37}, 0.5, "inverted", 1),     dropout({2, 13, 5, 3}, 0.3, "inverted", 7),
           dropout({2, 2, 3, 3}, 0.9, "classic", 2), dropout({1, 11, 1, 1}, 0, "inverted"),
           dropout({7, 1000}, 0.1, "inverted", 3)};
 }

@@ -16,8 +16,12 @@ Value* add_layer(GraphBuilder& builder, const std::string& kind, Value* x) {
     return builder.value(ops::relu, kind, {x});
   if (kind == "lrn")
     return builder.value(ops::lrn, kind, {x},
-                         {{"n", int64_t{5}}, {"k", 2.0}, {"alpha", 1e-4}, {"beta", 0.75},
-                          {"alpha_over_n", false}, {"groups", int64_t{2}}});
+                         {{"n", int64_t{5}},
+                          {"k", 2.0},
+                          {"alpha", 1e-4},
+                          {"beta", 0.75},
+                          {"alpha_over_n", false},
+                          {"groups", int64_t{2}}});
   return builder.value(ops::max_pool2d, kind, {x},
                        {{"kernel", std::vector<int64_t>{3, 3}},
                         {"stride", std::vector<int64_t>{2, 2}},
@@ -152,8 +156,8 @@ TEST(FusedShapes, MapsOfAVector) {
   Graph graph("vector");
   GraphBuilder builder(graph);
   Value* x = add_feed(builder, "x", {13});
-  Value* y = builder.value(ops::tanh, "tanh", {builder.value(ops::scale, "scale", {x},
-                                                             {{"factor", 2.0}})});
+  Value* y = builder.value(ops::tanh, "tanh",
+                           {builder.value(ops::scale, "scale", {x}, {{"factor", 2.0}})});
   graph.outputs.push_back({"y", builder.value(ops::add, "sum", {y, x, y})});
   expect_kernels(graph, 1);
 }
@@ -196,7 +200,8 @@ TEST(FusedShapes, EpiloguesOfMaps) {
   Value* y = builder.value(ops::bias, "bias", {builder.value(ops::conv2d, "conv", {x, w}), b});
   graph.outputs.push_back({"before", y});
   y = builder.value(ops::add, "sum", {other, add_layer(builder, "relu", y), other});
-  Value *seed = add_feed(builder, "seed", {2}, "i32"), *step = add_feed(builder, "step", {1}, "i32");
+  Value *seed = add_feed(builder, "seed", {2}, "i32"),
+        *step = add_feed(builder, "step", {1}, "i32");
   y = builder.value(ops::dropout, "dropout", {y, seed, step}, {{"rate", 0.4}});
   graph.outputs.push_back({"y", y});
   expect_kernels(graph, 1);

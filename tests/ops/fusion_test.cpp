@@ -12,7 +12,8 @@ namespace netc::test {
 namespace {
 
 constexpr int networks = 60;
-/// Relative L2 errors: of values, and of gradients (a momentum that was 0 holds minus the gradient).
+/// Relative L2 errors: of values, and of gradients (a momentum that was 0 holds minus the
+/// gradient).
 constexpr double value_tolerance = 1e-5, gradient_tolerance = 2e-5;
 constexpr double least_margin = 1e-5;
 
@@ -67,9 +68,8 @@ void check_network(uint64_t seed, Errors& errors) {
   Tensors single = compile(std::move(before), unfused).run(inputs, 2);
   compare(single, want, value_tolerance, gradient_tolerance, "unfused");
   Tensors got = compile(std::move(after), fused).run(inputs, 1);
-  errors.against_reference =
-      std::max(errors.against_reference,
-               compare(got, want, value_tolerance, gradient_tolerance, "fused"));
+  errors.against_reference = std::max(
+      errors.against_reference, compare(got, want, value_tolerance, gradient_tolerance, "fused"));
   errors.against_unfused =
       std::max(errors.against_unfused,
                compare(got, single, value_tolerance, gradient_tolerance, "fused against unfused"));

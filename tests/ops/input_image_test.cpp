@@ -20,7 +20,10 @@ OpCase input(Shape images, int64_t height, int64_t width, bool crop, bool flip, 
     operands.push_back(parameter({channels}, uniform(100, 130)));
   return {&ops::input_image,
           std::move(operands),
-          {{"height", height}, {"width", width}, {"random_crop", crop}, {"flip", flip},
+          {{"height", height},
+           {"width", width},
+           {"random_crop", crop},
+           {"flip", flip},
            {"scale", scale}}};
 }
 

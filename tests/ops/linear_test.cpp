@@ -17,12 +17,16 @@ OpCase linear(int64_t batch, int64_t in, int64_t out, bool exact = true) {
 
 std::vector<OpCase> cases() {
   return {
-      linear(1, 1, 1), linear(1, 37, 10), linear(3, 13, 7, false), linear(7, 129, 17),
-      linear(16, 64, 33, false), linear(19, 31, 5, false),
-      linear(8, 10'000, 3),         // a long reduction forward,
-      linear(1, 10'000, 3, false),  // also of a single sample,
-      linear(2, 5, 10'000, false),  // for the data
-      linear(10'000, 3, 5),         // and for the weights
+      linear(1, 1, 1),
+      linear(1, 37, 10),
+      linear(3, 13, 7, false),
+      linear(7, 129, 17),
+      linear(16, 64, 33, false),
+      linear(19, 31, 5, false),
+      linear(8, 10'000, 3),        // a long reduction forward,
+      linear(1, 10'000, 3, false), // also of a single sample,
+      linear(2, 5, 10'000, false), // for the data
+      linear(10'000, 3, 5),        // and for the weights
   };
 }
 

@@ -20,8 +20,8 @@ std::vector<Geometry> geometries() {
       {{1, 7, 8, 6}, {3, 3}, {2, 2}, {0, 0, 0, 0}, "ceil"},     // Caffe, over the edge
       {{2, 5, 7, 5}, {2, 3}, {3, 2}, {1, 0, 0, 2}, "floor"},    // pixels no window reads
       {{1, 13, 6, 9}, {3, 2}, {2, 3}, {1, 1, 2, 0}, "ceil"},
-      {{3, 3, 5, 5}, {3, 3}, {1, 1}, {1, 1, 1, 1}, "floor"},    // as large as its input
-      {{1, 1, 4, 4}, {4, 4}, {1, 1}, {0, 0, 0, 0}, "floor"},    // the whole image
+      {{3, 3, 5, 5}, {3, 3}, {1, 1}, {1, 1, 1, 1}, "floor"}, // as large as its input
+      {{1, 1, 4, 4}, {4, 4}, {1, 1}, {0, 0, 0, 0}, "floor"}, // the whole image
       {{2, 19, 5, 4}, {1, 1}, {2, 2}, {0, 0, 0, 0}, "ceil"},
       {{1, 11, 1, 7}, {1, 5}, {1, 4}, {0, 4, 0, 4}, "ceil"},
       {{1, 2, 20, 18}, {16, 16}, {5, 3}, {3, 2, 15, 1}, "ceil"}, // the largest index: 255
@@ -29,7 +29,9 @@ std::vector<Geometry> geometries() {
 }
 
 Attributes attributes(const Geometry& g) {
-  return {{"kernel", g.kernel}, {"stride", g.stride}, {"pad", g.pad},
+  return {{"kernel", g.kernel},
+          {"stride", g.stride},
+          {"pad", g.pad},
           {"rounding", std::string(g.rounding)}};
 }
 

@@ -8,7 +8,9 @@ namespace {
 
 using Ints = std::vector<int64_t>;
 
-OpCase flatten(Shape x) { return {&ops::flatten, {feed(std::move(x))}}; }
+OpCase flatten(Shape x) {
+  return {&ops::flatten, {feed(std::move(x))}};
+}
 OpCase reshape(Shape x, Ints shape) {
   return {&ops::reshape, {feed(std::move(x))}, {{"shape", std::move(shape)}}};
 }

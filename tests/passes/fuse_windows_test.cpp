@@ -35,27 +35,27 @@ Groups groups_of(const std::string& yaml, Mode mode = Mode::train) {
 // The bias and the ReLU behind the convolution are left to its epilogue (see fuse-epilogue).
 
 TEST(FuseWindows, ReluLrnPool) {
-  Groups groups = groups_of(network(layer("relu", "type: relu}\n") + layer("norm", lrn) +
-                                    layer("pool", pool)));
+  Groups groups =
+      groups_of(network(layer("relu", "type: relu}\n") + layer("norm", lrn) + layer("pool", pool)));
   EXPECT_EQ(groups, (Groups{"lrn max_pool2d", "max_pool2d_grad lrn_grad relu_grad"}));
 }
 
 TEST(FuseWindows, LrnPoolRelu) {
-  Groups groups = groups_of(network(layer("norm", lrn) + layer("pool", pool) +
-                                    layer("relu", "type: relu}\n")));
+  Groups groups =
+      groups_of(network(layer("norm", lrn) + layer("pool", pool) + layer("relu", "type: relu}\n")));
   EXPECT_EQ(groups, (Groups{"lrn max_pool2d relu", "relu_grad max_pool2d_grad lrn_grad"}));
 }
 
 TEST(FuseWindows, ReluPoolLrn) {
-  Groups groups = groups_of(network(layer("relu", "type: relu}\n") + layer("pool", pool) +
-                                    layer("norm", lrn)));
+  Groups groups =
+      groups_of(network(layer("relu", "type: relu}\n") + layer("pool", pool) + layer("norm", lrn)));
   EXPECT_EQ(groups, (Groups{"max_pool2d lrn", "lrn_grad max_pool2d_grad relu_grad"}));
 }
 
 TEST(FuseWindows, AtInferenceMoreFuses) {
   // Nothing keeps the result of the LRN for a gradient.
-  std::string yaml = network(layer("relu", "type: relu}\n") + layer("norm", lrn) +
-                             layer("pool", pool));
+  std::string yaml =
+      network(layer("relu", "type: relu}\n") + layer("norm", lrn) + layer("pool", pool));
   EXPECT_EQ(groups_of(yaml, Mode::infer), (Groups{"lrn max_pool2d"}));
 }
 
@@ -67,8 +67,8 @@ TEST(FuseWindows, ALongChainBehindAWindowJoins) {
 
 TEST(FuseWindows, OneSpatialWindowAGroup) {
   // Rows of rows would be computed again and again.
-  Groups groups = groups_of(network(layer("norm", lrn) + layer("pool1", pool) +
-                                    layer("pool2", pool)), Mode::infer);
+  Groups groups = groups_of(
+      network(layer("norm", lrn) + layer("pool1", pool) + layer("pool2", pool)), Mode::infer);
   EXPECT_EQ(groups, (Groups{"lrn max_pool2d"}));
 }
 
@@ -77,8 +77,8 @@ Graph graph_of(const std::string& shape, const std::string& lines) {
   std::string list = shape;
   for (size_t at = 0; (at = list.find(',', at)) != std::string::npos; at += 2)
     list.replace(at, 1, ", ");
-  return parse_graph("graph g {\n  %x = feed() {dtype = \"f32\", shape = [" + list +
-                     "]} : f32[" + shape + "] nhwc\n" + lines + "}\n");
+  return parse_graph("graph g {\n  %x = feed() {dtype = \"f32\", shape = [" + list + "]} : f32[" +
+                     shape + "] nhwc\n" + lines + "}\n");
 }
 
 const std::string lrn_attrs = "{alpha = 0.1, alpha_over_n = false, beta = 0.75, groups = 1, "
@@ -112,8 +112,10 @@ TEST(FuseWindows, ValuesBelowAWindowThatAreReadOutsideStay) {
 
 TEST(FuseWindows, MapsThatAreReadOutsideBecomeFurtherResults) {
   Graph graph = graph_of("1,4,9,9", "  %r = relu(%x) : f32[1,4,9,9] nhwc\n"
-                                    "  %n = lrn(%r) " + lrn_attrs + " : f32[1,4,9,9] nhwc\n"
-                                    "  output n = %n\n  output r = %r\n");
+                                    "  %n = lrn(%r) " +
+                                        lrn_attrs +
+                                        " : f32[1,4,9,9] nhwc\n"
+                                        "  output n = %n\n  output r = %r\n");
   EXPECT_EQ(fuse_windows_in(graph), 1);
   ASSERT_EQ(graph.nodes.size(), 2u);
   EXPECT_EQ(graph.nodes[1]->results.size(), 2u);
@@ -159,8 +161,8 @@ TEST(FuseWindows, OtherShapesDoNotMix) {
 }
 
 TEST(FuseEpilogue, BiasReluAndDropoutJoinTheContraction) {
-  Graph graph = forward_of(network(layer("relu", "type: relu}\n") +
-                                   layer("drop", "type: dropout, rate: 0.5}\n")), 1);
+  Graph graph = forward_of(
+      network(layer("relu", "type: relu}\n") + layer("drop", "type: dropout, rate: 0.5}\n")), 1);
   PassContext context = context_of(Mode::train);
   run_until(graph, context, "fuse-epilogue");
   Groups groups = fused_groups(graph, "contraction");
@@ -171,9 +173,11 @@ TEST(FuseEpilogue, BiasReluAndDropoutJoinTheContraction) {
 
 TEST(FuseEpilogue, WhatIsComputedLaterCannotJoin) {
   // The other summand depends on the contraction itself.
-  Graph graph = graph_of("1,4,9,9", R"(  %w = feed() {dtype = "f32", shape = [4, 4, 1, 1]} : f32[4,4,1,1]
+  Graph graph =
+      graph_of("1,4,9,9", R"(  %w = feed() {dtype = "f32", shape = [4, 4, 1, 1]} : f32[4,4,1,1]
   %c = conv2d(%x, %w) {dilation = [1, 1], groups = 1, pad = [0, 0, 0, 0], stride = [1, 1]} : f32[1,4,9,9] nhwc
-  %n = lrn(%c) )" + lrn_attrs + R"( : f32[1,4,9,9] nhwc
+  %n = lrn(%c) )" + lrn_attrs +
+                              R"( : f32[1,4,9,9] nhwc
   %s = add(%c, %n) : f32[1,4,9,9] nhwc
   output s = %s
 )");
@@ -185,7 +189,8 @@ TEST(FuseEpilogue, WhatIsComputedLaterCannotJoin) {
 TEST(FuseUpdates, OneUpdateStaysAsItIs) {
   Graph graph = forward_of("name: n\ninput: {channels: 1, height: 2, width: 2}\nlayers:\n"
                            "  - {name: fc, type: linear, features: 2, bias: false}\n"
-                           "  - {name: loss, type: softmax_cross_entropy}\n", 1);
+                           "  - {name: loss, type: softmax_cross_entropy}\n",
+                           1);
   PassContext context = context_of(Mode::train);
   run_until(graph, context, "fuse-epilogue");
   EXPECT_EQ(fuse_updates(graph, context), 0);

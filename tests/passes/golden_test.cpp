@@ -138,7 +138,8 @@ layers:
   - {name: sum, type: add, from: [conv2, relu1]}
   - {name: fc, type: linear, features: 2}
   - {name: loss, type: softmax_cross_entropy}
-)", 1);
+)",
+                           1);
   for (const auto& node : graph.nodes)
     if (node->name == "conv2.weight")
       node->attrs.set("trainable", false);
@@ -208,8 +209,8 @@ std::string plan_text(const Graph& graph, const MemoryPlan& plan) {
       line(it->second, "workspace of " + node->name);
   }
   std::sort(lines.begin(), lines.end());
-  std::string text = fmt::format("arena {} bytes, lower bound {}\n", plan.arena_bytes,
-                                 plan.lower_bound_bytes);
+  std::string text =
+      fmt::format("arena {} bytes, lower bound {}\n", plan.arena_bytes, plan.lower_bound_bytes);
   for (const std::string& l : lines)
     text += l;
   return text;

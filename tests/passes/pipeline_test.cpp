@@ -49,10 +49,10 @@ TEST(Pipeline, OrderIsTheDesigns) {
   std::vector<std::string> names;
   for (const Pass& pass : pipeline())
     names.push_back(pass.name);
-  EXPECT_EQ(names, (std::vector<std::string>{"canonicalize", "fold-constants", "cse", "dce",
-                                             "autodiff", "assign-precision", "assign-layouts",
-                                             "fuse-windows", "fuse-epilogue", "fuse-updates",
-                                             "order", "plan-memory"}));
+  EXPECT_EQ(names,
+            (std::vector<std::string>{"canonicalize", "fold-constants", "cse", "dce", "autodiff",
+                                      "assign-precision", "assign-layouts", "fuse-windows",
+                                      "fuse-epilogue", "fuse-updates", "order", "plan-memory"}));
 }
 
 TEST(Pipeline, ReportsEachPass) {
@@ -102,8 +102,7 @@ TEST(Pipeline, CallsBackAfterEachPassThatRan) {
     EXPECT_FALSE(graph.nodes.empty());
   };
   run(options);
-  EXPECT_EQ(seen,
-            (std::vector<std::string>{"canonicalize", "fold-constants", "dce", "autodiff"}));
+  EXPECT_EQ(seen, (std::vector<std::string>{"canonicalize", "fold-constants", "dce", "autodiff"}));
 }
 
 TEST(Pipeline, UnknownNamesAreUserErrors) {

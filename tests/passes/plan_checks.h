@@ -102,9 +102,8 @@ inline int64_t largest_live_set(const Graph& graph, const MemoryPlan& plan) {
       if (v.defined <= i && i <= v.last_read && counted.insert(v.extent.offset).second)
         sum += v.extent.bytes;
     auto workspace = plan.workspaces.find(graph.nodes[static_cast<size_t>(i)].get());
-    largest = std::max(largest, sum + (workspace == plan.workspaces.end()
-                                           ? 0
-                                           : workspace->second.bytes));
+    largest =
+        std::max(largest, sum + (workspace == plan.workspaces.end() ? 0 : workspace->second.bytes));
   }
   return largest;
 }

@@ -43,7 +43,9 @@ int64_t fake_workspace(const Node& node) {
 
 class Properties : public testing::TestWithParam<unsigned> {
 protected:
-  Graph graph() const { return RandomGraph(GetParam()).build(6 + static_cast<int>(GetParam()) % 14); }
+  Graph graph() const {
+    return RandomGraph(GetParam()).build(6 + static_cast<int>(GetParam()) % 14);
+  }
   PassContext context(Mode mode) const {
     PassContext c = context_of(mode);
     c.workspace_bytes = fake_workspace;
@@ -161,6 +163,31 @@ TEST_P(Properties, TheSameGraphComesOutEachTime) {
     EXPECT_TRUE(i == 0 || text == first);
     first = text;
   }
+}
+
+// The properties say little unless the graphs have something to fuse and to share.
+TEST(RandomGraphs, AreWorthTesting) {
+  size_t windows = 0, contractions = 0, shared = 0, spatial = 0;
+  for (unsigned seed = 0; seed < graphs; ++seed) {
+    Graph g = RandomGraph(seed).build(6 + static_cast<int>(seed) % 14);
+    PassContext c = context_of(Mode::train);
+    run_until(g, c, "");
+    for (const std::string& members : fused_groups(g, "window")) {
+      ++windows;
+      spatial += members.find("pool2d") != std::string::npos;
+    }
+    contractions += fused_groups(g, "contraction").size();
+    std::vector<Lifetime> values = lifetimes(g, c.memory);
+    for (const Lifetime& a : values)
+      for (const Lifetime& b : values)
+        shared += a.value != b.value && in_place_is_legal(a, b) && bytes_meet(a.extent, b.extent);
+  }
+  fmt::print("{} window groups ({} with pools), {} contraction groups, {} results in place\n",
+             windows, spatial, contractions, shared);
+  EXPECT_GT(windows, graphs);
+  EXPECT_GT(spatial, graphs / 2);
+  EXPECT_GT(contractions, graphs);
+  EXPECT_GT(shared, graphs);
 }
 
 INSTANTIATE_TEST_SUITE_P(Random, Properties, testing::Range(0u, graphs));

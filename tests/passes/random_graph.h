@@ -67,11 +67,10 @@ private:
     int64_t groups = s[1] % 2 == 0 && pick(0, 1) ? 2 : 1, filters = 2 * pick(1, 3);
     int64_t kernel = pick(1, std::min<int64_t>({3, s[2], s[3]})), pad = pick(0, kernel - 1);
     Value* weight = parameter(name + ".weight", {filters, s[1] / groups, kernel, kernel});
-    Value* y = GraphBuilder(graph_).value(
-        ops::conv2d, name, {x, weight},
-        {{"groups", groups},
-         {"stride", std::vector<int64_t>(2, pick(1, 2))},
-         {"pad", std::vector<int64_t>(4, pad)}});
+    Value* y = GraphBuilder(graph_).value(ops::conv2d, name, {x, weight},
+                                          {{"groups", groups},
+                                           {"stride", std::vector<int64_t>(2, pick(1, 2))},
+                                           {"pad", std::vector<int64_t>(4, pad)}});
     return pick(0, 3) ? with_bias(name, y) : y;
   }
 
@@ -111,19 +110,30 @@ private:
       return b.value(ops::add, name, {x, y});
     if (s[2] == t[2] && s[3] == t[3] && s[1] + t[1] <= 12)
       return b.value(ops::concat, name, {x, y});
-    return b.value(ops::add, name, {x, b.value(ops::scale, name + ".half", {x}, {{"factor", 0.5}})});
+    return b.value(ops::add, name,
+                   {x, b.value(ops::scale, name + ".half", {x}, {{"factor", 0.5}})});
   }
 
   Value* random_node(const std::string& name) {
     Value* x = some();
     GraphBuilder b(graph_);
     switch (pick(0, 11)) {
-    case 0: case 1: case 2: return conv(name, x);
-    case 3: case 4: return activation(name, x);
-    case 5: return lrn(name, x);
-    case 6: case 7: return pool(name, x);
-    case 8: return join(name, x);
-    case 9: return b.value(ops::scale, name, {x}, {{"factor", pick(0, 2) * 0.5 + 0.5}});
+    case 0:
+    case 1:
+    case 2:
+      return conv(name, x);
+    case 3:
+    case 4:
+      return activation(name, x);
+    case 5:
+      return lrn(name, x);
+    case 6:
+    case 7:
+      return pool(name, x);
+    case 8:
+      return join(name, x);
+    case 9:
+      return b.value(ops::scale, name, {x}, {{"factor", pick(0, 2) * 0.5 + 0.5}});
     case 10: {
       Value* c = b.value(ops::constant, name + ".c", {},
                          {{"value", 0.25}, {"shape", std::vector<int64_t>(x->type.shape)}});
@@ -132,7 +142,8 @@ private:
     }
     default:
       return b.value(ops::dropout, name, {x, seed_, step_},
-                     {{"rate", 0.25}, {"stream", pick(0, 5)},
+                     {{"rate", 0.25},
+                      {"stream", pick(0, 5)},
                       {"mode", std::string(pick(0, 1) ? "classic" : "inverted")}});
     }
   }

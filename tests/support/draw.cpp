@@ -7,7 +7,9 @@ namespace netc::test {
 
 namespace {
 
-double exact_in_f32(double value) { return static_cast<double>(static_cast<float>(value)); }
+double exact_in_f32(double value) {
+  return static_cast<double>(static_cast<float>(value));
+}
 
 } // namespace
 

@@ -28,7 +28,8 @@ std::vector<RefTensor> compute(const Node& node, const std::vector<const RefTens
   return results;
 }
 
-std::vector<RefTensor> compute_body(const Graph& body, const std::vector<const RefTensor*>& operands) {
+std::vector<RefTensor> compute_body(const Graph& body,
+                                    const std::vector<const RefTensor*>& operands) {
   Values values;
   for (const auto& node : body.nodes) {
     if (node->op == &ops::argument) {

@@ -48,10 +48,9 @@ double smallest_margin(const Graph& graph,
     if (node->op == &ops::max_pool2d) {
       const RefTensor& x = values.at(node->operands[0]);
       ops::Window window = ops::window_of(node->attrs);
-      ops::for_each4(node->result()->type.shape,
-                     [&](int64_t n, int64_t c, int64_t oh, int64_t ow) {
-                       margin = std::min(margin, window_margin(window, x, n, c, oh, ow));
-                     });
+      ops::for_each4(node->result()->type.shape, [&](int64_t n, int64_t c, int64_t oh, int64_t ow) {
+        margin = std::min(margin, window_margin(window, x, n, c, oh, ow));
+      });
     }
   }
   return margin;

@@ -46,10 +46,10 @@ void expect_close(const RefTensor& got, const RefTensor& want, double tolerance,
   worst.add(error, where);
 }
 
-void expect_case(const CaseGraph::Case& c, const Tensors& got, const Tensors& want,
-                 Worst& forward, Worst& gradients) {
-  double scale =
-      std::max(1.0, static_cast<double>(c.description->terms) / static_cast<double>(long_reduction));
+void expect_case(const CaseGraph::Case& c, const Tensors& got, const Tensors& want, Worst& forward,
+                 Worst& gradients) {
+  double scale = std::max(1.0, static_cast<double>(c.description->terms) /
+                                   static_cast<double>(long_reduction));
   std::string where = describe(*c.node);
   for (const auto& result : c.node->results)
     expect_close(got.at(result->name), want.at(result->name), forward_tolerance * scale, where,
@@ -152,8 +152,7 @@ private:
 
   /// The function `offset` along `direction` of operand `k`; adds the magnitude of its terms to
   /// `rounding`.
-  double evaluate(size_t k, const std::vector<double>& direction, double offset,
-                  double& rounding) {
+  double evaluate(size_t k, const std::vector<double>& direction, double offset, double& rounding) {
     const Node& node = *case_.node;
     const Value* moved = node.operands[k];
     RefTensor operand = values_.at(moved);
@@ -213,8 +212,8 @@ void check_finite_differences(const std::string& name, const std::vector<OpCase>
     Differences(description).check(worst);
     expect_each_gradient_alone(description);
   }
-  bool differentiable = std::any_of(cases.begin(), cases.end(),
-                                    [](const OpCase& c) { return c.op->vjp != nullptr; });
+  bool differentiable =
+      std::any_of(cases.begin(), cases.end(), [](const OpCase& c) { return c.op->vjp != nullptr; });
   EXPECT_EQ(any, differentiable) << "no case of " << name << " is small enough";
   if (any)
     std::printf("%s: worst difference from finite differences %.2g, %s\n", name.c_str(),

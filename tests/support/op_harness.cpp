@@ -90,7 +90,9 @@ OpTests::OpTests(std::string name, Table table) {
   add("Record", check_record);
 }
 
-const std::vector<std::pair<std::string, OpTests::Table>>& op_tables() { return tables(); }
+const std::vector<std::pair<std::string, OpTests::Table>>& op_tables() {
+  return tables();
+}
 
 CaseGraph build_cases(const std::vector<OpCase>& cases) {
   CaseGraph built;
@@ -100,11 +102,11 @@ CaseGraph build_cases(const std::vector<OpCase>& cases) {
     std::string name = fmt::format("case{}", i);
     std::vector<Value*> operands;
     for (size_t k = 0; k < description.operands.size(); ++k)
-      operands.push_back(add_leaf(built, fmt::format("{}.in{}", name, k), description.operands[k],
-                                  random));
+      operands.push_back(
+          add_leaf(built, fmt::format("{}.in{}", name, k), description.operands[k], random));
     GraphBuilder builder(built.graph);
-    CaseGraph::Case c{&description, builder.apply(*description.op, name, operands,
-                                                  description.attrs), {}, {}};
+    CaseGraph::Case c{
+        &description, builder.apply(*description.op, name, operands, description.attrs), {}, {}};
     for (const auto& result : c.node->results)
       add_output(built.graph, result.get());
     if (description.op->vjp)

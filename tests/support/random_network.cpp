@@ -42,8 +42,8 @@ private:
   }
 
   Value* leaf(const OpDef& op, const std::string& name, Shape shape, DType dtype) {
-    return builder_.value(op, name, {}, {{"shape", Ints(shape)},
-                                         {"dtype", std::string(to_string(dtype))}});
+    return builder_.value(op, name, {},
+                          {{"shape", Ints(shape)}, {"dtype", std::string(to_string(dtype))}});
   }
   Value* parameter(Shape shape) {
     return leaf(ops::parameter, fmt::format("parameter{}", parameters_++), std::move(shape),
@@ -79,8 +79,13 @@ private:
 
   Value* lrn(Value* x) {
     int64_t groups = x->type.shape[1] % 2 == 0 ? one_of({1, 2}) : 1;
-    return apply(ops::lrn, {x}, {{"n", one_of({3, 5})}, {"k", 2.0}, {"alpha", 0.1}, {"beta", 0.75},
-                                 {"alpha_over_n", random_() % 2 == 0}, {"groups", groups}});
+    return apply(ops::lrn, {x},
+                 {{"n", one_of({3, 5})},
+                  {"k", 2.0},
+                  {"alpha", 0.1},
+                  {"beta", 0.75},
+                  {"alpha_over_n", random_() % 2 == 0},
+                  {"groups", groups}});
   }
 
   Value* pool(Value* x) {
@@ -97,8 +102,9 @@ private:
   }
 
   Value* pool_as_large(Value* x) {
-    return apply(ops::avg_pool2d, {x}, {{"kernel", Ints{1, 3}}, {"pad", Ints{0, 0, 0, 2}},
-                                        {"rounding", std::string("floor")}});
+    return apply(
+        ops::avg_pool2d, {x},
+        {{"kernel", Ints{1, 3}}, {"pad", Ints{0, 0, 0, 2}}, {"rounding", std::string("floor")}});
   }
 
   /// Joins `x` with a value of the same pixels, or with a map of itself.
@@ -158,7 +164,9 @@ private:
 
 } // namespace
 
-Graph random_network(uint64_t seed) { return NetworkBuilder(seed).build(); }
+Graph random_network(uint64_t seed) {
+  return NetworkBuilder(seed).build();
+}
 
 Tensors random_inputs(const Graph& graph, Random& random) {
   Tensors inputs;

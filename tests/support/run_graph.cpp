@@ -39,7 +39,9 @@ PassContext pass_context(const RunOptions& options) {
   context.workspace_bytes = [lowering = lowering_options(options)](const Node& node) -> int64_t {
     if (std::holds_alternative<std::monostate>(node.op->lower) && !node.body)
       return 0;
-    return lower(node, [](const Value&) { return true; }, lowering).workspace_bytes();
+    return lower(
+               node, [](const Value&) { return true; }, lowering)
+        .workspace_bytes();
   };
   return context;
 }
@@ -84,8 +86,7 @@ size_t logical_index(size_t i, const TensorType& type, Layout layout) {
   return ((n * c + channel) * h + row) * w + column;
 }
 
-template <class T>
-void copy_in(std::byte* memory, const RefTensor& tensor, Layout layout) {
+template <class T> void copy_in(std::byte* memory, const RefTensor& tensor, Layout layout) {
   for (size_t i = 0; i < tensor.data.size(); ++i) {
     T value = static_cast<T>(tensor.data[logical_index(i, tensor.type, layout)]);
     std::memcpy(memory + i * sizeof(T), &value, sizeof(T));
@@ -218,8 +219,8 @@ Tensors CompiledGraph::run(const Tensors& inputs, int threads) const {
   Tensors results;
   for (const Buffer& buffer : program.buffers)
     if (buffer.place == Place::output)
-      results[buffer.name] = read_tensor(session.buffer(program.name, buffer.name).data(),
-                                         buffer.type, buffer.layout);
+      results[buffer.name] =
+          read_tensor(session.buffer(program.name, buffer.name).data(), buffer.type, buffer.layout);
   for (const Graph::Store& store : graph_.stores) {
     const Value& parameter = *store.parameter;
     results[parameter.name] =
@@ -265,8 +266,8 @@ void expect_sound_kernels(const Graph& graph, bool exact) {
   for (const auto& node : graph.nodes) {
     if (std::holds_alternative<std::monostate>(node->op->lower) && !node->body)
       continue;
-    LoweredNode lowered =
-        lower(*node, [](const Value&) { return true; }, lowering_options(options));
+    LoweredNode lowered = lower(
+        *node, [](const Value&) { return true; }, lowering_options(options));
     if (lowered.contraction)
       continue;
     EXPECT_NO_THROW(kernel::verify(lowered.kernel)) << node->name;

@@ -30,7 +30,8 @@ std::vector<std::string> bundled_models() {
 NetworkText load_network_text(const std::string& net) {
   std::error_code ignored;
   if (std::filesystem::is_directory(net, ignored))
-    user_error(fmt::format("`{}` is a folder, not a network file", net));
+    user_error(fmt::format("the folder `{}` holds no plan", net),
+               "a network is a YAML file; a plan is what `netc compile` writes");
   if (std::ifstream in(net, std::ios::binary); in) {
     std::ostringstream text;
     text << in.rdbuf();
@@ -39,9 +40,12 @@ NetworkText load_network_text(const std::string& net) {
   for (const std::string& name : {net, net + ".yaml"})
     if (auto it = models().find(name); it != models().end())
       return {name, it->second};
-  user_error(fmt::format("no network file and no bundled model `{}`{}", net,
-                         did_you_mean(net, bundled_models())),
-             "`netc models` lists the bundled ones");
+  std::vector<std::string> known = bundled_models();
+  for (const std::string& name : bundled_models())
+    known.push_back(std::filesystem::path(name).stem().string());
+  user_error(
+      fmt::format("no network file and no bundled model `{}`{}", net, did_you_mean(net, known)),
+      "`netc models` lists the bundled ones");
 }
 
 } // namespace netc

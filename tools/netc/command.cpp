@@ -9,7 +9,10 @@
 namespace netc::cli {
 
 void CommonFlags::add_net(CLI::App& app) {
-  app.add_option("NET", net, "network file, name of a bundled model, or (train, eval, predict, bench) plan folder")->required();
+  app.add_option(
+         "NET", net,
+         "network file, name of a bundled model, or (train, eval, predict, bench) plan folder")
+      ->required();
 }
 
 void CommonFlags::add_data(CLI::App& app, bool required) {

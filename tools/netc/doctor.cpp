@@ -1,8 +1,8 @@
 // `netc devices` and `netc doctor`: what this machine can do.
 
 #include "codegen/nvrtc.h"
-#include "tools/viz/render.h"
 #include "tools/netc/command.h"
+#include "tools/viz/render.h"
 
 #include <fstream>
 #include <unistd.h>
@@ -38,8 +38,8 @@ bool check_compiler() {
                               "void* const*, const netc::Thread&) {{}} // {}\n",
                               getpid())}};
     CompileStats stats = toolchain.compile(jobs, 1);
-    line(true, "kernel compiled", fmt::format("in {:.2f} s, cache {}", stats.seconds,
-                                              default_cache().string()));
+    line(true, "kernel compiled",
+         fmt::format("in {:.2f} s, cache {}", stats.seconds, default_cache().string()));
     std::filesystem::remove(jobs[0].binary);
     return true;
   } catch (const std::exception& error) {

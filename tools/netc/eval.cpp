@@ -39,14 +39,18 @@ Checkpoint find_weights(const std::string& weights, const std::string& network) 
                  "train it first (`netc train`), or name a checkpoint with `--weights`");
     place = *latest;
   }
-  if (!fs::is_directory(place))
+  std::error_code ignored;
+  if (!fs::exists(place, ignored))
+    user_error(fmt::format("there is no checkpoint and no run folder `{}`", weights));
+  if (!fs::is_directory(place, ignored))
     return open_checkpoint(place);
   Diagnostics warnings;
   std::optional<Checkpoint> newest = open_newest_checkpoint(place, warnings);
   std::cerr << warnings.render();
   if (!newest)
-    user_error(fmt::format("`{}` holds no checkpoint", place.string()),
-               "a run writes its first one at the end of an epoch, or as `--checkpoint-every` says");
+    user_error(
+        fmt::format("`{}` holds no checkpoint", place.string()),
+        "a run writes its first one at the end of an epoch, or as `--checkpoint-every` says");
   return std::move(*newest);
 }
 
@@ -130,8 +134,7 @@ std::vector<std::vector<uint8_t>> load_images(const std::vector<std::string>& fi
 
 void run_predict(const Flags& flags) {
   const Recipe recipe = recipe_of(flags);
-  std::vector<std::vector<uint8_t>> images =
-      load_images(flags.images, stored_format(recipe.input));
+  std::vector<std::vector<uint8_t>> images = load_images(flags.images, stored_format(recipe.input));
   Checkpoint checkpoint = find_weights(flags.weights, recipe.name);
   auto names_entry = checkpoint.state.more.find("classes");
   std::vector<std::string> names =

@@ -17,8 +17,8 @@ void list_models() {
     int64_t parameters = 0, macs = 0;
     for (const LayerRow& layer : layer_table(source.network, 1))
       parameters += layer.parameters, macs += layer.macs_per_image;
-    rows.push_back({name, std::to_string(source.network.layers.size()), grouped(parameters),
-                    grouped(macs)});
+    rows.push_back(
+        {name, std::to_string(source.network.layers.size()), grouped(parameters), grouped(macs)});
   }
   fmt::print("{}", text_table(rows));
 }

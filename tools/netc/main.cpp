@@ -43,6 +43,8 @@ std::string suggestion(const CLI::App& command, const std::string& word) {
                        suggestion(command, words[chain.size() - 1]));
   else if (dynamic_cast<const CLI::ExtrasError*>(&error) && !left.empty())
     text = fmt::format("unexpected `{}`{}", left.front(), suggestion(command, left.front()));
+  if (size_t at = text.find(": 1 required "); at != text.npos)
+    text = fmt::format("`{}` needs a value", text.substr(0, at));
   if (size_t at = text.find(": Value "); at != text.npos)
     text.erase(at + 2, 6); // `--batch: 0 not in range ...`
   netc::user_error(text, fmt::format("`{} --help` explains", name));

@@ -135,8 +135,12 @@ Origin origin_of(const Flags& flags) {
 /// Compiles the network, or copies the finished plan, into the run.
 Plan make_plan(const Flags& flags, const Origin& origin, const std::filesystem::path& folder) {
   if (!origin.source) {
+    std::filesystem::path partial = folder.string() + ".partial"; // until the copy is whole
     std::error_code error;
-    std::filesystem::copy(flags.net, folder, std::filesystem::copy_options::recursive, error);
+    std::filesystem::remove_all(partial, error);
+    std::filesystem::copy(flags.net, partial, std::filesystem::copy_options::recursive, error);
+    if (!error)
+      std::filesystem::rename(partial, folder, error);
     if (error)
       throw RuntimeError(fmt::format("copying the plan `{}` to `{}` failed: {}", flags.net,
                                      folder.string(), error.message()));
@@ -153,9 +157,9 @@ Plan plan_of_run(const Flags& flags, const Origin& origin, const RunDirectory& r
   if (flags.resume && std::filesystem::exists(folder / "plan.json")) {
     Plan plan = read_plan(folder);
     if (plan.network_hash != origin.network_hash)
-      user_error(fmt::format("`{}` was started with another text of `{}`", run.path().string(),
-                             flags.net),
-                 "restore the text (the run keeps it as network.yaml), or start a new run");
+      user_error(
+          fmt::format("`{}` was started with another text of `{}`", run.path().string(), flags.net),
+          "restore the text (the run keeps it as network.yaml), or start a new run");
     if (flags.batch > 0 && flags.batch != plan.batch)
       user_error(fmt::format("`{}` was started with batch {}, not {}", run.path().string(),
                              plan.batch, flags.batch),
@@ -173,6 +177,17 @@ Plan plan_of_run(const Flags& flags, const Origin& origin, const RunDirectory& r
   return make_plan(flags, origin, folder);
 }
 
+/// Removes what killed processes left of files they were writing; the run is ours alone.
+void remove_leftovers(const RunDirectory& run) {
+  for (const auto& entry : std::filesystem::directory_iterator(run.path()))
+    for (const char* target : {config_name, "network.yaml", "metrics.csv", "curves.svg"})
+      if (is_temporary_of(entry.path().filename().string(), target)) {
+        std::error_code ignored;
+        std::filesystem::remove(entry.path(), ignored);
+      }
+}
+
+/// Keeps in the run what it computes.
 void record(const Flags& flags, const Origin& origin, const RunDirectory& run) {
   if (origin.source)
     run.write("network.yaml", origin.source->file.text);
@@ -211,6 +226,7 @@ int run(Flags flags) {
   std::optional<RunDirectory> folder;
   if (flags.resume) {
     folder = open_run(flags, recipe.name);
+    remove_leftovers(*folder);
     merge_config(flags, *folder);
   }
   if (flags.data.empty())
