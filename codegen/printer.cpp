@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 namespace netc {
 
@@ -270,7 +271,8 @@ void Printer::alloc(const kernel::StmtNode& s) {
                                     {"{count}", std::to_string(s.count)},
                                     {"{offset}", std::to_string(result_.shared_bytes)}}));
   int64_t bytes = s.count * byte_size(s.type);
-  result_.shared_bytes += static_cast<int>((bytes + 15) / 16 * 16);
+  result_.shared_bytes = static_cast<int>(
+      std::min<int64_t>(result_.shared_bytes + (bytes + 15) / 16 * 16, INT32_MAX));
 }
 
 void Printer::includes(const std::string& template_header) {
@@ -331,15 +333,37 @@ void Printer::print_shape() {
                    l.batch, l.in_features, l.out_features, l.exact_blocks));
 }
 
-/// The buffers the epilogue reaches besides the row: operands behind the contraction's own two, and
-/// results behind the first.
+void collect_buffers(const Expr& e, std::set<std::string>& names) {
+  if (!e.node)
+    return;
+  if (e->kind == ExprKind::load)
+    names.insert(e->name);
+  for (const Expr& arg : e->args)
+    collect_buffers(arg, names);
+}
+
+void collect_buffers(const kernel::StmtNode& s, std::set<std::string>& names) {
+  if (s.kind == StmtKind::store)
+    names.insert(s.name);
+  for (const Expr* e : {&s.lo, &s.hi, &s.a})
+    collect_buffers(*e, names);
+  for (const Expr& index : s.indices)
+    collect_buffers(index, names);
+  for (const auto* list : {&s.body, &s.orelse})
+    for (const Stmt& child : *list)
+      collect_buffers(*child, names);
+}
+
+/// The buffers that the epilogue reads or writes besides the row. The contraction's own operands may
+/// be among them: x + conv(x).
 std::vector<const Param*> Printer::epilogue_params() const {
+  std::set<std::string> names;
+  for (const Stmt& s : lowered_.kernel.body)
+    collect_buffers(*s, names);
   std::vector<const Param*> list;
-  size_t operands = lowered_.operands.size();
-  const auto& params = lowered_.kernel.params;
-  for (size_t i = 2; i < operands + lowered_.results.size(); ++i)
-    if (i != operands)
-      list.push_back(&params[i]);
+  for (const Param& param : lowered_.kernel.params)
+    if (names.count(param.name))
+      list.push_back(&param);
   return list;
 }
 

@@ -158,8 +158,27 @@ private:
 
 } // namespace
 
+namespace {
+
+/// Bytes of arrays a kernel may keep on a thread's stack, of 8 MB as a rule.
+constexpr int largest_local = 4 << 20;
+
+void check_local_arrays(const KernelText& text, const std::string& label, const Loc& loc) {
+  if (text.shared_bytes <= largest_local)
+    return;
+  Diagnostics diagnostics;
+  diagnostics
+      .error(loc, fmt::format("`{}` needs {:.1f} MB of scratch for one pixel, {:.1f} MB are there",
+                              label, text.shared_bytes / 1e6, largest_local / 1e6))
+      .note("all channels of a pixel are kept at once; fewer channels need less");
+  diagnostics.throw_if_errors();
+}
+
+} // namespace
+
 std::string KernelSet::add(const LoweredNode& lowered, const std::string& label, const Loc& loc) {
   KernelText cpu = print_kernel(lowered, cpu_dialect(), exact_);
+  check_local_arrays(cpu, label, loc);
   std::string user = loc.known() ? fmt::format("{} ({})", label, loc.str()) : label;
   for (Entry& entry : entries_)
     if (entry.cpu.text == cpu.text) {

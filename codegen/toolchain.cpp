@@ -194,7 +194,8 @@ CompileStats CpuToolchain::compile(std::vector<CompileJob>& jobs, int parallel) 
   for (CompileJob& job : jobs) {
     job.key = content_hash(fingerprint_ + job.source);
     job.binary = cache_ / (job.key + ".so");
-    bool cached = fs::exists(job.binary);
+    std::error_code ignored; // an empty file is what a power failure leaves
+    bool cached = fs::exists(job.binary) && fs::file_size(job.binary, ignored) > 0;
     ++(cached ? stats.hits : stats.misses);
     if (!cached)
       missing.push_back(&job);

@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace netc {
 
@@ -41,6 +42,10 @@ bool InferContext::expect_rank(size_t i, std::initializer_list<size_t> ranks) co
 namespace {
 
 bool check_range(InferContext& c, const AttrDef& def, double value) {
+  if (std::abs(value) > static_cast<double>(std::numeric_limits<float>::max())) {
+    c.error(fmt::format("`{}` is {}, which f32 cannot hold", def.name, value));
+    return false;
+  }
   if (value >= def.min && value <= def.max)
     return true;
   std::string range = def.max == std::numeric_limits<double>::infinity()
@@ -115,8 +120,9 @@ bool check_sizes(InferContext& c) {
       }
       elements *= static_cast<double>(extent);
     }
-    if (elements > 0x1p40) {
-      c.error(fmt::format("the result is too large: {} has {:.3g} elements", type.str(), elements));
+    if (elements > 0x7fffffff) { // kernels index with i32
+      c.error(fmt::format("the result is too large: {} has {:.3g} elements, a tensor may have 2.1e9",
+                          type.str(), elements));
       return false;
     }
   }

@@ -21,16 +21,15 @@ std::optional<double> uniform_value(const Node& node) {
   for (const Value* operand : node.operands) {
     if (operand->node->op != &ops::constant || operand->type.elements() > largest_folded)
       return std::nullopt;
-    operands.push_back({operand->type,
-                        std::vector<double>(static_cast<size_t>(operand->type.elements()),
+    operands.push_back(
+        {operand->type, std::vector<double>(static_cast<size_t>(operand->type.elements()),
                                             operand->node->attrs.real("value"))});
   }
   std::vector<const RefTensor*> pointers;
   for (const RefTensor& operand : operands)
     pointers.push_back(&operand);
-  std::vector<RefTensor> results = {
-      {node.result()->type,
-       std::vector<double>(static_cast<size_t>(node.result()->type.elements()))}};
+  std::vector<RefTensor> results = {{node.result()->type, std::vector<double>(static_cast<size_t>(
+                                                              node.result()->type.elements()))}};
   RefContext context{node, pointers, results};
   node.op->reference(context);
   const std::vector<double>& data = results[0].data;
@@ -48,9 +47,9 @@ int fold_constants(Graph& graph, PassContext& context) {
     if (!value || !context.may_rewrite())
       continue;
     GraphBuilder builder(graph, node.loc, &node);
-    Value* folded =
-        builder.value(ops::constant, node.name, {},
-                      {{"value", *value}, {"shape", std::vector<int64_t>(node.result()->type.shape)}});
+    Value* folded = builder.value(
+        ops::constant, node.name, {},
+        {{"value", *value}, {"shape", std::vector<int64_t>(node.result()->type.shape)}});
     std::string name = node.name;
     graph.replace_uses(node.result(), folded);
     graph.remove_if([&](const Node& n) { return &n == &node; });

@@ -35,9 +35,9 @@ void check_names(const PipelineOptions& options) {
     names.push_back(pass.name);
   auto check = [&](const std::string& name, const char* flag) {
     if (std::find(names.begin(), names.end(), name) == names.end())
-      user_error(fmt::format("{} `{}`: there is no such pass{}", flag, name,
-                             did_you_mean(name, names)),
-                 "`netc passes` lists them");
+      user_error(
+          fmt::format("{} `{}`: there is no such pass{}", flag, name, did_you_mean(name, names)),
+          "`netc passes` lists them");
   };
   for (const std::string& name : options.print_after)
     if (name != "all")

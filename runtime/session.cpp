@@ -23,8 +23,12 @@ using Clock = std::chrono::steady_clock;
 class FlushDenormals {
 public:
 #if defined(__x86_64__)
-  FlushDenormals() : before_(_mm_getcsr()) { _mm_setcsr(before_ | 0x8040); }
-  ~FlushDenormals() { _mm_setcsr(before_); }
+  FlushDenormals() : before_(_mm_getcsr()) {
+    _mm_setcsr(before_ | 0x8040);
+  }
+  ~FlushDenormals() {
+    _mm_setcsr(before_);
+  }
 
 private:
   unsigned before_;
@@ -37,9 +41,9 @@ void check_machine(const Plan& plan) {
               : plan.machine == "avx2"  ? __builtin_cpu_supports("avx2")
                                         : true;
   if (!runs)
-    throw RuntimeError(fmt::format("the plan is for machines with {}, which this one lacks",
-                                   plan.machine),
-                       "compile the network on this machine");
+    throw RuntimeError(
+        fmt::format("the plan is for machines with {}, which this one lacks", plan.machine),
+        "compile the network on this machine");
 #endif
 }
 
@@ -57,8 +61,7 @@ struct Session::Loaded {
   std::vector<StepTime> times;
 };
 
-Session::Session(const Plan& plan, const std::filesystem::path& folder, int threads)
-    : plan_(plan) {
+Session::Session(const Plan& plan, const std::filesystem::path& folder, int threads) : plan_(plan) {
   check_machine(plan);
   load_kernels(folder);
   int64_t arena = 0;
@@ -69,8 +72,8 @@ Session::Session(const Plan& plan, const std::filesystem::path& folder, int thre
     state_[state.name] = Memory(state.type.bytes());
   for (const Program& program : plan.programs)
     bind(program);
-  team_ = std::make_unique<ThreadTeam>(
-      threads > 0 ? std::min(threads, plan.threads) : plan.threads);
+  team_ =
+      std::make_unique<ThreadTeam>(threads > 0 ? std::min(threads, plan.threads) : plan.threads);
 }
 
 Session::~Session() {
@@ -81,7 +84,8 @@ Session::~Session() {
 
 void Session::load_kernels(const std::filesystem::path& folder) {
   for (const PlanKernel& kernel : plan_.kernels) {
-    std::filesystem::path file = std::filesystem::absolute(folder / "kernels") / (kernel.name + ".so");
+    std::filesystem::path file =
+        std::filesystem::absolute(folder / "kernels") / (kernel.name + ".so");
     void* library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (!library)
       throw RuntimeError(fmt::format("kernel `{}` cannot be loaded: {}", kernel.name, dlerror()),

@@ -1,7 +1,11 @@
 #include "runtime/thread_team.h"
 
+#include "ir/support/error.h"
+
 #include <pthread.h>
 #include <sched.h>
+
+#include <system_error>
 
 namespace netc {
 
@@ -46,11 +50,19 @@ ThreadTeam::ThreadTeam(int count, bool pin) : count_(count) {
     if (static_cast<int>(cores_.size()) < count)
       cores_.clear();
   }
-  for (int i = 1; i < count; ++i)
-    threads_.emplace_back([this, i] { member(i); });
+  try {
+    for (int i = 1; i < count; ++i)
+      threads_.emplace_back([this, i] { member(i); });
+  } catch (const std::system_error& error) {
+    stop();
+    throw RuntimeError(fmt::format("{} threads cannot be started: {}", count, error.what()),
+                       "`--threads N` asks for fewer");
+  }
 }
 
-ThreadTeam::~ThreadTeam() {
+ThreadTeam::~ThreadTeam() { stop(); }
+
+void ThreadTeam::stop() {
   stop_ = true;
   generation_.fetch_add(1, std::memory_order_release);
   generation_.notify_all();

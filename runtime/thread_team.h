@@ -15,7 +15,7 @@ namespace netc {
 class ThreadTeam {
 public:
   /// `pin`: member i runs on core i of those this process may use; the caller is pinned during
-  /// run() only.
+  /// run() only. Throws RuntimeError when the threads cannot be started.
   explicit ThreadTeam(int count, bool pin = true);
   ~ThreadTeam();
   ThreadTeam(const ThreadTeam&) = delete;
@@ -28,6 +28,7 @@ public:
 
 private:
   void member(int index);
+  void stop(); ///< Ends the members that have been started.
   static void wait(const Thread& thread);
   void barrier();
   void pin_to(int index) const;

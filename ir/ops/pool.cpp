@@ -98,16 +98,17 @@ void max_pool_pixel(PixelContext& c) {
   });
   for_window(c, rows, columns, [&](Expr h, Expr w, Body& pixel) {
     pixel.loop(StmtKind::lanes, c.local("c"), 0, x[1], [&](Expr ch, Body& l) {
-      // `<=` keeps the first of equals, and lets a NaN through.
+      // The first of equals stays, and so does a NaN, which no comparison would find again.
       Expr value = l.let(c.local("x"), c.load(0, c.n, h, w, ch));
       Expr old = l.let(c.local("old"), load(best, DType::f32, {ch}));
+      Expr stays = kernel::binary("||", value <= old, kernel::binary("!=", old, old));
       if (index) {
         Expr place = l.let(c.local("place"), load(where, DType::i32, {ch}));
         l.store(where, {ch},
-                select(value <= old, place,
+                select(stays, place,
                        (h - rows.start) * Expr(win.kernel_w) + (w - columns.start)));
       }
-      l.store(best, {ch}, select(value <= old, old, value));
+      l.store(best, {ch}, select(stays, old, value));
     });
   });
   c.body.loop(StmtKind::lanes, c.local("c"), 0, x[1], [&](Expr ch, Body& l) {

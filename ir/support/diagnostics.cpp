@@ -21,8 +21,10 @@ Diagnostic& Diagnostic::note(Loc where, std::string text) {
 }
 
 Diagnostic& Diagnostics::add(Severity severity, Loc loc, std::string message) {
-  NETC_CHECK(!message.empty() && message.back() != '.' && message.find('\n') == message.npos,
-             "a diagnostic is one line without a full stop: `{}`", message);
+  // Messages quote what users and libraries wrote: control characters would break the line.
+  for (char& c : message)
+    if (static_cast<unsigned char>(c) < 32 || c == 127)
+      c = '?';
   all_.push_back({severity, std::move(loc), std::move(message), {}});
   return all_.back();
 }

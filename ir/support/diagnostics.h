@@ -44,8 +44,8 @@ struct Diagnostic {
 
 /// Collects the errors and warnings of a phase, so that all of them are shown together.
 ///
-/// Messages are one line, lower case, without a full stop, with names in backticks; an internal
-/// error is raised otherwise. References returned by error() and warning() stay valid until the
+/// Messages are one line, lower case, without a full stop, with names in backticks; control
+/// characters in them become `?`. References returned by error() and warning() stay valid until the
 /// next call of either.
 class Diagnostics {
 public:

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <set>
 #include <sstream>
 
 namespace netc {
@@ -19,6 +20,7 @@ using Clock = std::chrono::steady_clock;
 // Further strings of a checkpoint, so that a resumed run writes the same rows of metrics.
 constexpr const char* interval_key = "interval"; ///< Sums since the last row.
 constexpr const char* owes_validation_key = "owes_validation";
+constexpr const char* data_key = "data"; ///< Which images: a run goes on with those it began with.
 
 /// Epochs of fewer steps share a checkpoint: writing AlexNet's takes as long as many steps.
 constexpr int64_t least_steps_saved = 100;
@@ -57,11 +59,11 @@ public:
         rate_(recipe().train.optimizer.rate, recipe().train.schedule),
         progress_(ProgressOptions::for_stderr(options.quiet)) {
     double epochs = options.epochs > 0 ? options.epochs : recipe().train.epochs;
-    last_step_ = options.steps > 0
-                     ? options.steps
-                     : static_cast<int64_t>(std::ceil(epochs * static_cast<double>(count_) /
-                                                          static_cast<double>(batch_) -
-                                                      1e-9));
+    last_step_ =
+        options.steps > 0
+            ? options.steps
+            : static_cast<int64_t>(std::ceil(
+                  epochs * static_cast<double>(count_) / static_cast<double>(batch_) - 1e-9));
     int64_t per_epoch = std::max<int64_t>(1, count_ / batch_);
     log_every_ = options.log_every > 0 ? options.log_every : std::max<int64_t>(1, per_epoch / 50);
   }
@@ -75,9 +77,9 @@ public:
     write_curves(run_.file("metrics.csv"), run_.file("curves.svg"), recipe().name);
     progress_.finish();
     result_.steps = step_;
+  result_.damaged_images = static_cast<int64_t>(warned_.size());
     double step_seconds = median(step_seconds_);
-    result_.images_per_second =
-        step_seconds > 0 ? static_cast<double>(batch_) / step_seconds : 0;
+    result_.images_per_second = step_seconds > 0 ? static_cast<double>(batch_) / step_seconds : 0;
     return result_;
   }
 
@@ -86,10 +88,19 @@ private:
   double epoch_of(int64_t step) const {
     return static_cast<double>(step) * static_cast<double>(batch_) / static_cast<double>(count_);
   }
+  /// The last step that ended an epoch before `step`: which checkpoints are written is a function
+  /// of the step alone.
+  int64_t epoch_start(int64_t step) const {
+    return (((step - 1) * batch_ / count_) * count_ + batch_ - 1) / batch_;
+  }
   bool ends_epoch(int64_t step) const {
     return step * batch_ / count_ > (step - 1) * batch_ / count_;
   }
 
+  std::string data_size() const {
+    return fmt::format("{} training and {} validation images in {} classes", count_,
+                       dataset_.size(Split::validation), dataset_.classes());
+  }
   void start_or_resume();
   void restore(const TrainingState& state);
   void loop();
@@ -98,7 +109,11 @@ private:
   void log(double loss);
   void validate();
   void checkpoint();
-  void warn(const std::string& text) { progress_.line("warning: " + text); }
+  /// Each damaged image is named once, however often it is met.
+  void warn(const std::string& text) {
+    if (warned_.insert(text).second)
+      progress_.line("warning: " + text);
+  }
 
   Session& session_;
   const Dataset& dataset_;
@@ -111,11 +126,12 @@ private:
   MetricsWriter* metrics_ = nullptr;
   int64_t step_ = 0, last_step_ = 0, log_every_ = 1;
   int64_t saved_step_ = -1;
-  bool owes_validation_ = false; ///< The validation at this step was broken off.
+  bool owes_validation_ = false;       ///< The validation at this step was broken off.
   double loss_sum_ = 0, top1_sum_ = 0; ///< Since the last row of metrics.
   int64_t summed_ = 0, valid_ = 0;
   double interval_seconds_ = 0;
   std::vector<double> step_seconds_;
+  std::set<std::string> warned_;
   TrainResult result_;
 };
 
@@ -139,6 +155,9 @@ void Trainer::restore(const TrainingState& state) {
   options_.seed = state.seed;
   rate_.restore(state.schedule);
   owes_validation_ = state.more.count(owes_validation_key) > 0;
+  if (auto data = state.more.find(data_key); data != state.more.end() && data->second != data_size())
+    user_error(fmt::format("the run began with {}, the data now has {}", data->second, data_size()),
+               "restore the data, or start a new run");
   auto interval = state.more.find(interval_key);
   if (interval == state.more.end())
     return;
@@ -154,7 +173,8 @@ void Trainer::restore(const TrainingState& state) {
 void Trainer::loop() {
   if (owes_validation_) {
     validate();
-    saved_step_ = -1;
+    if (!owes_validation_)
+      checkpoint(); // a validation is recorded once
   }
   Loader loader(dataset_, {.split = Split::train,
                            .batch = batch_,
@@ -189,8 +209,7 @@ void Trainer::loop() {
 }
 
 double Trainer::run_step(const Batch& batch) {
-  fill_feeds(session_, "train", batch,
-             {options_.seed, step_, rate_.rate(epoch_of(step_))});
+  fill_feeds(session_, "train", batch, {options_.seed, step_, rate_.rate(epoch_of(step_))});
   session_.run("train");
   double loss = session_.buffer_of<float>("train", "loss")[0];
   if (!std::isfinite(loss))
@@ -220,7 +239,7 @@ void Trainer::after_step(double loss) {
     validate();
   bool due = options_.checkpoint_every > 0
                  ? step_ % options_.checkpoint_every == 0
-                 : epoch_end && step_ - std::max<int64_t>(saved_step_, 0) >= least_steps_saved;
+                 : epoch_end && step_ / least_steps_saved > epoch_start(step_) / least_steps_saved;
   if (due)
     checkpoint();
 }
@@ -232,8 +251,7 @@ void Trainer::log(double rate) {
   row.rate = rate;
   row.train_loss = loss_sum_ / static_cast<double>(summed_);
   row.train_top1 = top1_sum_ / static_cast<double>(std::max<int64_t>(valid_, 1));
-  row.images_per_second =
-      static_cast<double>(summed_ * batch_) / std::max(interval_seconds_, 1e-9);
+  row.images_per_second = static_cast<double>(summed_ * batch_) / std::max(interval_seconds_, 1e-9);
   metrics_->append(row);
   result_.train_loss = row.train_loss;
   loss_sum_ = top1_sum_ = interval_seconds_ = 0;
@@ -279,11 +297,12 @@ void Trainer::checkpoint() {
   state.seed = options_.seed;
   state.schedule = rate_.state();
   state.more["classes"] = join_lines(dataset_.class_names());
+  state.more[data_key] = data_size();
   if (owes_validation_)
     state.more[owes_validation_key] = "1";
   if (summed_ > 0)
-    state.more[interval_key] = fmt::format("{} {} {} {}", number_text(loss_sum_),
-                                           number_text(top1_sum_), summed_, valid_);
+    state.more[interval_key] =
+        fmt::format("{} {} {} {}", number_text(loss_sum_), number_text(top1_sum_), summed_, valid_);
   std::vector<NamedTensor> tensors;
   for (const StateInit& s : session_.plan().state)
     tensors.push_back({s.name, s.type, session_.state(s.name).data()});

@@ -32,6 +32,7 @@ struct TrainResult {
   std::optional<double> train_loss; ///< Mean over the last logged interval.
   std::optional<Evaluation> validation; ///< The last one.
   int signal = 0; ///< The signal (Ctrl-C: SIGINT) that stopped the run, or 0.
+  int64_t damaged_images = 0; ///< Different ones met, and skipped.
   bool finished_early = false; ///< The schedule ended at a plateau.
 };
 

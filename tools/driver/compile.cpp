@@ -120,40 +120,49 @@ void write_text(const fs::path& path, const std::string& text) {
                        "is there room on the disk, and may you write there?");
 }
 
+/// Stands in a plan's folder while it is being written.
+constexpr const char* unfinished_name = "plan.unfinished";
+
 /// Whether compile_network wrote the file or folder of a plan.
 bool belongs_to_plan(const std::string& name) {
   return name == "kernels" || name == "plan.json" || name == "state.txt" ||
          name == "plan.json.tmp" || name == "tuning.json" || name == "graph.svg" ||
-         name.ends_with(".graph.txt") || name.ends_with(".program.txt");
+         name == unfinished_name || name.ends_with(".graph.txt") || name.ends_with(".program.txt");
 }
 
-/// An empty folder for the plan, but for the tuning table. Only a plan is replaced, or what a
-/// killed compilation left of one; `plan.json` goes first and comes last, so that no half plan is
-/// loaded.
-void prepare_folder(const fs::path& folder) {
+/// Only a plan is replaced, or what a killed compilation left of one.
+void check_folder(const fs::path& folder) {
   std::error_code error;
-  auto no_plan = [&] {
+  bool free = !fs::exists(folder, error) ||
+              (fs::is_directory(folder, error) &&
+               (fs::is_empty(folder, error) || fs::exists(folder / "plan.json", error) ||
+                fs::exists(folder / unfinished_name, error)));
+  if (!free)
     user_error(fmt::format("`{}` exists and is no plan", folder.string()),
                "`-o PATH` chooses another place");
-  };
-  if (fs::exists(folder, error) && !fs::is_directory(folder, error))
-    no_plan();
-  bool is_plan = fs::exists(folder / "plan.json", error);
+}
+
+/// An empty folder for the plan, but for the tuning table. `plan.json` goes first and comes last,
+/// so that no half plan is loaded.
+void prepare_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error)
+    throw RuntimeError(fmt::format("`{}` cannot be made: {}", folder.string(), error.message()),
+                       "may you write there? `-o PATH` chooses another place");
+  write_text(folder / unfinished_name, "");
+  fs::remove(folder / "plan.json", error);
   std::vector<fs::path> old;
   for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
-    bool ours = belongs_to_plan(at->path().filename().string());
-    if (!ours && !is_plan)
-      no_plan();
-    if (ours && at->path().filename() != "tuning.json")
+    std::string name = at->path().filename().string();
+    if (belongs_to_plan(name) && name != "tuning.json" && name != unfinished_name)
       old.push_back(at->path());
   }
-  fs::remove(folder / "plan.json", error);
   for (const fs::path& path : old)
     fs::remove_all(path, error);
   fs::create_directories(folder / "kernels", error);
   if (error)
-    throw RuntimeError(fmt::format("`{}` cannot be made: {}", folder.string(), error.message()),
-                       "may you write there? `-o PATH` chooses another place");
+    throw RuntimeError(fmt::format("`{}` cannot be made: {}", folder.string(), error.message()));
 }
 
 void write_kernels(const KernelSet& kernels, const std::vector<CompileJob>& jobs,
@@ -228,8 +237,10 @@ Compiled compile_network(const NetworkSource& source, const CompileOptions& opti
   compiled.folder = folder;
   Plan& plan = compiled.plan;
   plan = plan_header(source, toolchain, options, lowering.threads);
-  prepare_folder(folder);
+  check_folder(folder);
 
+  std::map<std::string, std::string> texts; // nothing is touched until all is known to compile
+  Graph drawn;
   KernelSet kernels(options.exact);
   bool train = options.train && has_loss(forward_graph(network, 1));
   for (Mode mode : {Mode::train, Mode::infer}) {
@@ -239,10 +250,9 @@ Compiled compile_network(const NetworkSource& source, const CompileOptions& opti
     PassedGraph passed = run_passes(network, mode, options, lowering, dump);
     Program program = build_program(passed.graph, passed.context.memory, name, lowering, kernels);
     verify(program);
-    write_text(folder / (name + ".graph.txt"), print(passed.graph));
-    if (plan.programs.empty() && graphviz_available())
-      render_dot(to_dot(passed.graph, {.stage = "as compiled", .show_parameters = false}), "svg",
-                 folder / "graph.svg");
+    texts[name + ".graph.txt"] = print(passed.graph);
+    if (plan.programs.empty())
+      drawn = passed.graph.clone();
     if (plan.state.empty())
       plan.state = state_of(passed.graph);
     if (compiled.reports.empty())
@@ -253,6 +263,12 @@ Compiled compile_network(const NetworkSource& source, const CompileOptions& opti
   for (const KernelSet::Entry& entry : kernels.entries())
     jobs.push_back({entry.name, entry.cpu.text});
   compiled.stats = toolchain.compile(jobs, default_threads());
+  prepare_folder(folder);
+  for (const auto& [name, text] : texts)
+    write_text(folder / name, text);
+  if (graphviz_available())
+    render_dot(to_dot(drawn, {.stage = "as compiled", .show_parameters = false}), "svg",
+               folder / "graph.svg");
   write_kernels(kernels, jobs, folder / "kernels");
   for (size_t i = 0; i < jobs.size(); ++i)
     plan.kernels.push_back(
@@ -260,6 +276,7 @@ Compiled compile_network(const NetworkSource& source, const CompileOptions& opti
   if (!tuner.table().empty())
     write_text(folder / "tuning.json", tuner.table().str());
   write_plan(plan, folder);
+  fs::remove(folder / unfinished_name);
   compiled.seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return compiled;

@@ -14,13 +14,13 @@
 namespace netc {
 
 struct CompileOptions {
-  int64_t batch = 0;  ///< 0: the description's.
-  bool exact = false; ///< `--math exact`.
-  int threads = 0;    ///< 0: all cores.
-  bool train = true;  ///< Compile the training step, too, if the network has a loss.
-  std::filesystem::path cache; ///< Empty: default_cache().
-  bool tune = false;   ///< Measure the contractions that the tuning table lacks.
-  bool frozen = false; ///< Fail on such a contraction instead of using the default rule.
+  int64_t batch = 0;            ///< 0: the description's.
+  bool exact = false;           ///< `--math exact`.
+  int threads = 0;              ///< 0: all cores.
+  bool train = true;            ///< Compile the training step, too, if the network has a loss.
+  std::filesystem::path cache;  ///< Empty: default_cache().
+  bool tune = false;            ///< Measure the contractions that the tuning table lacks.
+  bool frozen = false;          ///< Fail on such a contraction instead of using the default rule.
   std::filesystem::path tuning; ///< Table to use; empty: the plan's own, if it has one.
   PipelineOptions pipeline;
   int64_t stop_after_rewrite = INT64_MAX;
@@ -55,7 +55,7 @@ struct Compiled {
   Plan plan;
   std::filesystem::path folder;
   CompileStats stats;
-  double seconds = 0; ///< The whole of it.
+  double seconds = 0;              ///< The whole of it.
   std::vector<PassReport> reports; ///< Of the training graph, or of the inference graph.
 };
 

@@ -57,8 +57,8 @@ double fma_peak_gflops(int threads) {
   for (int i = 0; i < 3; ++i) {
     auto start = std::chrono::steady_clock::now();
     team.run([&](const Thread& thread) { kernel(buffers, thread); });
-    best = std::min(best,
-                    std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    best = std::min(
+        best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
   double lanes = toolchain.machine() == "avx512f" ? 16 : toolchain.machine() == "avx2" ? 8 : 4;
   dlclose(library);

@@ -99,6 +99,7 @@ nlohmann::ordered_json to_json(const TrainResult& result, const RunDirectory& ru
   }
   json["val_top1"] = optional(top1);
   json["val_top5"] = optional(top5);
+  json["damaged_images"] = result.damaged_images;
   json["run"] = run.path().string();
   return json;
 }
@@ -211,6 +212,9 @@ void report(const TrainResult& result, const RunDirectory& run, const Flags& fla
   if (result.validation)
     fmt::print("validation: loss {:.4f}, top-1 {:.2f} %\n", result.validation->loss,
                100 * result.validation->top1);
+  if (result.damaged_images > 0)
+    fmt::print("{} damaged image{} skipped\n", result.damaged_images,
+               result.damaged_images == 1 ? "" : "s");
   fmt::print("run folder: {}/ (checkpoints, metrics.csv, curves.svg)\n", run.path().string());
 }
 
