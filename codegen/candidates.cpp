@@ -4,9 +4,15 @@ namespace netc {
 
 namespace {
 
-const Conv2d& conv(const ContractionShape& shape) { return std::get<Conv2d>(shape); }
-const Linear& lin(const ContractionShape& shape) { return std::get<Linear>(shape); }
-bool always(const ContractionShape&) { return true; }
+const Conv2d& conv(const ContractionShape& shape) {
+  return std::get<Conv2d>(shape);
+}
+const Linear& lin(const ContractionShape& shape) {
+  return std::get<Linear>(shape);
+}
+bool always(const ContractionShape&) {
+  return true;
+}
 
 } // namespace
 
@@ -57,8 +63,7 @@ std::vector<const Candidate*> candidates_for(const std::string& family,
   std::vector<const Candidate*> list;
   for (const Candidate& candidate : candidates())
     if (candidate.family == family) {
-      bool first = candidate.preferred(shape) &&
-                   (list.empty() || !list.front()->preferred(shape));
+      bool first = candidate.preferred(shape) && (list.empty() || !list.front()->preferred(shape));
       list.insert(first ? list.begin() : list.end(), &candidate);
     }
   return list;

@@ -30,7 +30,6 @@ const Candidate& find_candidate(const std::string& family, const std::string& fu
 std::vector<const Candidate*> candidates_for(const std::string& family,
                                              const ContractionShape& shape);
 
-LoweredNode lower_contraction(const Node& node, const Group& group,
-                              const LoweringOptions& options);
+LoweredNode lower_contraction(const Node& node, const Group& group, const LoweringOptions& options);
 
 } // namespace netc

@@ -11,8 +11,8 @@ namespace netc {
 
 /// A contraction's kernel: a template of codegen/device specialised by constants.
 struct Contraction {
-  std::string function;                ///< The candidate, e.g. `linear_forward_dot`.
-  std::string header;                  ///< Where it is, below codegen/device/<dialect>/.
+  std::string function; ///< The candidate, e.g. `linear_forward_dot`.
+  std::string header;   ///< Where it is, below codegen/device/<dialect>/.
   std::variant<Conv2d, Linear> shape;
   bool has_epilogue = false; ///< The template takes an epilogue (it may be empty).
 };
@@ -34,8 +34,8 @@ struct LoweredNode {
 using ChooseCandidate = std::function<std::string(const Node& contraction)>;
 
 struct LoweringOptions {
-  bool exact = false; ///< `--math exact`: fixed block trees for every reduction.
-  int threads = 1;    ///< Threads the plan is for; scratch memory depends on it.
+  bool exact = false;     ///< `--math exact`: fixed block trees for every reduction.
+  int threads = 1;        ///< Threads the plan is for; scratch memory depends on it.
   ChooseCandidate choose; ///< Null: the default rule.
 };
 

@@ -1,5 +1,6 @@
 #include "codegen/printer.h"
 
+#include "codegen/shape_text.h"
 #include "ir/lowering.h"
 #include "ir/support/error.h"
 
@@ -106,7 +107,6 @@ private:
   void open_entry(int phase);
   void print_body();
   void print_contraction();
-  void print_shape();
   std::vector<const Param*> epilogue_params() const;
   void print_epilogue();
 
@@ -137,7 +137,8 @@ std::string Printer::expr(const Expr& e) {
   case ExprKind::call:
     return call(*e.node);
   case ExprKind::select:
-    return fmt::format("({} ? {} : {})", expr(e->args[0]), expr(e->args[1]), expr(e->args[2]));
+    return fmt::format("netc::select({}, {}, {})", expr(e->args[0]), expr(e->args[1]),
+                       expr(e->args[2]));
   case ExprKind::cast:
     return fmt::format("static_cast<{}>({})", type_name(e->type), expr(e->args[0]));
   }
@@ -151,8 +152,7 @@ std::string Printer::binary(const kernel::ExprNode& e) {
 
 std::string Printer::call(const kernel::ExprNode& e) {
   if (e.name == "and" || e.name == "xor")
-    return fmt::format("({} {} {})", expr(e.args[0]), e.name == "and" ? "&" : "^",
-                       expr(e.args[1]));
+    return fmt::format("({} {} {})", expr(e.args[0]), e.name == "and" ? "&" : "^", expr(e.args[1]));
   std::string args;
   for (const Expr& arg : e.args)
     args += (args.empty() ? "" : ", ") + expr(arg);
@@ -238,8 +238,7 @@ void Printer::parallel(const kernel::StmtNode& s) {
     below /= extent;
     std::string index = below == 1 ? "item" : fmt::format("item / {}", below);
     if (below * extent != items)
-      index = below == 1 ? fmt::format("item % {}", extent)
-                         : fmt::format("{} % {}", index, extent);
+      index = below == 1 ? fmt::format("item % {}", extent) : fmt::format("{} % {}", index, extent);
     line(fmt::format("[[maybe_unused]] const int {} = static_cast<int>({});", loop->name, index));
   }
   stmts(loops.back()->body);
@@ -271,8 +270,8 @@ void Printer::alloc(const kernel::StmtNode& s) {
                                     {"{count}", std::to_string(s.count)},
                                     {"{offset}", std::to_string(result_.shared_bytes)}}));
   int64_t bytes = s.count * byte_size(s.type);
-  result_.shared_bytes = static_cast<int>(
-      std::min<int64_t>(result_.shared_bytes + (bytes + 15) / 16 * 16, INT32_MAX));
+  result_.shared_bytes =
+      static_cast<int>(std::min<int64_t>(result_.shared_bytes + (bytes + 15) / 16 * 16, INT32_MAX));
 }
 
 void Printer::includes(const std::string& template_header) {
@@ -315,24 +314,6 @@ void Printer::print_body() {
   result_.phases = phase + 1;
 }
 
-void Printer::print_shape() {
-  if (const auto* c = std::get_if<Conv2d>(&lowered_.contraction->shape))
-    return line(fmt::format(
-        "constexpr netc::Conv2d shape{{\n"
-        "    .batch = {}, .in_height = {}, .in_width = {}, .in_channels = {}, .out_channels = {},\n"
-        "    .kernel_height = {}, .kernel_width = {}, .groups = {}, .stride_height = {},\n"
-        "    .stride_width = {}, .dilation_height = {}, .dilation_width = {}, .pad_top = {},\n"
-        "    .pad_left = {}, .pad_bottom = {}, .pad_right = {}, .exact_blocks = {}}};",
-        c->batch, c->in_height, c->in_width, c->in_channels, c->out_channels, c->kernel_height,
-        c->kernel_width, c->groups, c->stride_height, c->stride_width, c->dilation_height,
-        c->dilation_width, c->pad_top, c->pad_left, c->pad_bottom, c->pad_right,
-        c->exact_blocks));
-  const auto& l = std::get<Linear>(lowered_.contraction->shape);
-  line(fmt::format("constexpr netc::Linear shape{{\n    .batch = {}, .in_features = {}, "
-                   ".out_features = {}, .exact_blocks = {}}};",
-                   l.batch, l.in_features, l.out_features, l.exact_blocks));
-}
-
 void collect_buffers(const Expr& e, std::set<std::string>& names) {
   if (!e.node)
     return;
@@ -354,8 +335,8 @@ void collect_buffers(const kernel::StmtNode& s, std::set<std::string>& names) {
       collect_buffers(*child, names);
 }
 
-/// The buffers that the epilogue reads or writes besides the row. The contraction's own operands may
-/// be among them: x + conv(x).
+/// The buffers that the epilogue reads or writes besides the row. The contraction's own operands
+/// may be among them: x + conv(x).
 std::vector<const Param*> Printer::epilogue_params() const {
   std::set<std::string> names;
   for (const Stmt& s : lowered_.kernel.body)
@@ -386,7 +367,7 @@ void Printer::print_contraction() {
   bool epilogue = !lowered_.kernel.body.empty();
   open("namespace");
   --indent_;
-  print_shape();
+  line(shape_text(c.shape));
   if (epilogue)
     print_epilogue();
   line("} // namespace");

@@ -8,14 +8,14 @@ namespace netc {
 /// How one language says what Kernel IR leaves open. In patterns, {name}, {lo}, {hi}, {type},
 /// {count}, {offset} and {items} are replaced.
 struct Dialect {
-  std::string name;      ///< `cpu`, `cuda`; the folder below codegen/device/.
-  std::string extension; ///< Of source files, without the dot.
-  std::string parallel;  ///< Opens a loop over `item` in the iterations of this thread or block.
-  std::string lanes;     ///< Opens a loop over lanes.
-  std::string after_lanes;   ///< Statement behind a loop over lanes; may be empty.
-  std::string before_lanes;  ///< Line before it, e.g. a pragma; may be empty.
-  std::string alloc;         ///< An array private to the parallel iteration.
-  bool split_at_barriers;    ///< A barrier ends the kernel; the next phase is another one.
+  std::string name;         ///< `cpu`, `cuda`; the folder below codegen/device/.
+  std::string extension;    ///< Of source files, without the dot.
+  std::string parallel;     ///< Opens a loop over `item` in the iterations of this thread or block.
+  std::string lanes;        ///< Opens a loop over lanes.
+  std::string after_lanes;  ///< Statement behind a loop over lanes; may be empty.
+  std::string before_lanes; ///< Line before it, e.g. a pragma; may be empty.
+  std::string alloc;        ///< An array private to the parallel iteration.
+  bool split_at_barriers;   ///< A barrier ends the kernel; the next phase is another one.
 };
 
 const Dialect& cpu_dialect();
@@ -26,8 +26,8 @@ const Dialect& cuda_dialect();
 struct KernelText {
   std::string text;
   int phases = 1;
-  int shared_bytes = 0;              ///< Dynamic shared memory (CUDA).
-  std::vector<int64_t> parallelism;  ///< Parallel iterations of each phase.
+  int shared_bytes = 0;             ///< Dynamic shared memory (CUDA).
+  std::vector<int64_t> parallelism; ///< Parallel iterations of each phase.
 };
 
 KernelText print_kernel(const LoweredNode& lowered, const Dialect& dialect, bool exact);

@@ -83,9 +83,8 @@ private:
 
   int add_result(const Value& value) {
     if (const Value* parameter = stored_in(value)) {
-      bool in_place = std::any_of(
-          value.node->operands.begin(), value.node->operands.end(),
-          [&](const Value* operand) { return operand == parameter; });
+      bool in_place = std::any_of(value.node->operands.begin(), value.node->operands.end(),
+                                  [&](const Value* operand) { return operand == parameter; });
       NETC_CHECK(in_place, "`{}` is stored but not computed in place", value.name);
       int index = add_buffer(value, Place::state);
       program_.buffers[static_cast<size_t>(index)].alias = index_.at(parameter);
@@ -115,8 +114,8 @@ private:
   }
 
   void add_step(const Node& node) {
-    LoweredNode lowered =
-        lower(node, [&](const Value& v) { return used_.count(&v) > 0; }, options_);
+    LoweredNode lowered = lower(
+        node, [&](const Value& v) { return used_.count(&v) > 0; }, options_);
     Step step;
     step.label = label_of(node);
     step.loc = node.loc;
@@ -131,8 +130,7 @@ private:
       attach(index_.at(operand), kernel::Access::in);
     for (const Value* result : lowered.results)
       attach(add_result(*result), kernel::Access::out);
-    int64_t offset =
-        lowered.workspaces.empty() ? 0 : memory_.workspaces.at(&node).offset;
+    int64_t offset = lowered.workspaces.empty() ? 0 : memory_.workspaces.at(&node).offset;
     for (int64_t bytes : lowered.workspaces) {
       Buffer buffer;
       buffer.name = fmt::format("{}.workspace{}", node.name, program_.buffers.size());
@@ -207,8 +205,8 @@ std::vector<StateInit> state_of(const Graph& graph) {
       continue;
     const Attributes& a = node->attrs;
     list.push_back({node->result()->name, node->result()->type, a.text("init"), a.real("scale"),
-                    a.integer("fan_in"), a.integer("fan_out"), a.flag("trainable"),
-                    a.real("rate"), a.real("decay")});
+                    a.integer("fan_in"), a.integer("fan_out"), a.flag("trainable"), a.real("rate"),
+                    a.real("decay")});
   }
   return list;
 }

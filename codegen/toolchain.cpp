@@ -35,10 +35,19 @@ namespace {
 
 const std::vector<std::string>& options() {
   // No -ffast-math: NaN must pass and reductions keep their order. -fwrapv: counters are words.
-  static const std::vector<std::string> list = {
-      "-std=c++20",         "-O3",          "-march=native", "-ffp-contract=fast",
-      "-fno-math-errno",    "-fwrapv",      "-fno-trapping-math", "-fno-exceptions",
-      "-fno-rtti",          "-fPIC",        "-shared",       "-s", "-w"};
+  static const std::vector<std::string> list = {"-std=c++20",
+                                                "-O3",
+                                                "-march=native",
+                                                "-ffp-contract=fast",
+                                                "-fno-math-errno",
+                                                "-fwrapv",
+                                                "-fno-trapping-math",
+                                                "-fno-exceptions",
+                                                "-fno-rtti",
+                                                "-fPIC",
+                                                "-shared",
+                                                "-s",
+                                                "-w"};
   return list;
 }
 
@@ -150,11 +159,12 @@ CpuToolchain::CpuToolchain(fs::path cache, std::string compiler)
   std::error_code error;
   fs::create_directories(cache_, error);
   if (error)
-    throw RuntimeError(fmt::format("the cache folder `{}` cannot be made: {}", cache_.string(),
-                                   error.message()),
-                       "`--cache DIR` chooses another folder");
+    throw RuntimeError(
+        fmt::format("the cache folder `{}` cannot be made: {}", cache_.string(), error.message()),
+        "`--cache DIR` chooses another folder");
   include_ = write_headers(cache_);
-  std::vector<std::string> ask = {compiler_, "-march=native", "-dM", "-E", "-x", "c++", "/dev/null"};
+  std::vector<std::string> ask = {compiler_, "-march=native", "-dM",      "-E",
+                                  "-x",      "c++",           "/dev/null"};
   std::string macros = run(ask, temporary(cache_, ".log")).output;
   version_ = run({compiler_, "--version"}, temporary(cache_, ".log")).output;
   version_ = version_.substr(0, version_.find('\n'));
@@ -169,8 +179,7 @@ void CpuToolchain::compile_one(const CompileJob& job) const {
   write_file(source, job.source);
   std::vector<std::string> command = {compiler_};
   command.insert(command.end(), options().begin(), options().end());
-  command.insert(command.end(),
-                 {"-I", include_.string(), source.string(), "-o", object.string()});
+  command.insert(command.end(), {"-I", include_.string(), source.string(), "-o", object.string()});
   Finished finished = run(command, temporary(cache_, ".log"));
   std::error_code ignored;
   if (finished.status != 0) {
@@ -221,8 +230,7 @@ CompileStats CpuToolchain::compile(std::vector<CompileJob>& jobs, int parallel) 
     thread.join();
   if (failure)
     std::rethrow_exception(failure);
-  stats.seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  stats.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return stats;
 }
 

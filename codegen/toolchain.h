@@ -15,7 +15,7 @@ const std::map<std::string, std::string>& device_files();
 struct CompileJob {
   std::string name; ///< For messages.
   std::string source;
-  std::string key{};             ///< Filled: names source, headers, options and compiler.
+  std::string key{};              ///< Filled: names source, headers, options and compiler.
   std::filesystem::path binary{}; ///< Filled: a file in the cache.
 };
 

@@ -123,8 +123,7 @@ double conv2d_element(const std::string& family, const Conv2d& s, const float* a
   const int64_t k_group = s.group_out(), c_group = s.group_in();
   Images x{a, s.in_height, s.in_width, s.in_channels};
   auto weight = [&](int64_t k, int64_t c, int64_t r, int64_t t) {
-    return static_cast<double>(
-        b[((k * c_group + c) * s.kernel_height + r) * s.kernel_width + t]);
+    return static_cast<double>(b[((k * c_group + c) * s.kernel_height + r) * s.kernel_width + t]);
   };
   double sum = 0;
   if (family == "conv2d_forward") {
@@ -150,8 +149,8 @@ double conv2d_element(const std::string& family, const Conv2d& s, const float* a
         if (y < 0 || z < 0 || y % s.stride_height || z % s.stride_width)
           continue;
         for (int64_t k = group * k_group; k < (group + 1) * k_group; ++k)
-          sum += dy.at(n, y / s.stride_height, z / s.stride_width, k) *
-                 weight(k, c % c_group, r, t);
+          sum +=
+              dy.at(n, y / s.stride_height, z / s.stride_width, k) * weight(k, c % c_group, r, t);
       }
   } else {
     Images dy{b, s.out_height(), s.out_width(), s.out_channels};
@@ -191,8 +190,7 @@ double linear_element(const std::string& family, const Linear& l, const float* a
 
 } // namespace
 
-double contraction_element(const Node& contraction, const float* a, const float* b,
-                           int64_t index) {
+double contraction_element(const Node& contraction, const float* a, const float* b, int64_t index) {
   const std::string& family = std::get<TemplateLowering>(contraction.op->lower).name;
   ContractionShape shape = contraction_shape(contraction, false);
   if (const auto* conv = std::get_if<Conv2d>(&shape))

@@ -12,9 +12,9 @@ namespace netc::frontend {
 
 const std::vector<std::string>& reserved_names() {
   // Feeds, the network's input and the outputs of a loss.
-  static const std::vector<std::string> names = {
-      "data", "images", "labels", "sample_ids", "epochs", "seed",
-      "step", "rate",   "input",  "top1",       "top5",   "probabilities"};
+  static const std::vector<std::string> names = {"data",   "images", "labels", "sample_ids",
+                                                 "epochs", "seed",   "step",   "rate",
+                                                 "input",  "top1",   "top5",   "probabilities"};
   return names;
 }
 

@@ -68,9 +68,15 @@ template <class T> const T& get(const Attribute& attribute, std::string_view nam
 
 } // namespace
 
-bool Attributes::flag(std::string_view name) const { return get<bool>(at(name), name); }
-int64_t Attributes::integer(std::string_view name) const { return get<int64_t>(at(name), name); }
-double Attributes::real(std::string_view name) const { return get<double>(at(name), name); }
+bool Attributes::flag(std::string_view name) const {
+  return get<bool>(at(name), name);
+}
+int64_t Attributes::integer(std::string_view name) const {
+  return get<int64_t>(at(name), name);
+}
+double Attributes::real(std::string_view name) const {
+  return get<double>(at(name), name);
+}
 const std::string& Attributes::text(std::string_view name) const {
   return get<std::string>(at(name), name);
 }

@@ -60,7 +60,7 @@ struct AttrDef {
   double min = -std::numeric_limits<double>::infinity(); ///< Inclusive, each entry.
   double max = std::numeric_limits<double>::infinity();
   std::vector<std::string> choices{}; ///< Legal words; empty = any.
-  int length = 0;                   ///< Entries of a list of integers; 0 = any number.
+  int length = 0;                     ///< Entries of a list of integers; 0 = any number.
 };
 
 } // namespace netc

@@ -7,7 +7,9 @@
 
 namespace netc {
 
-bool Node::is(std::string_view op_name) const { return op->name == op_name; }
+bool Node::is(std::string_view op_name) const {
+  return op->name == op_name;
+}
 
 std::string Graph::unique_name(const std::string& base) {
   auto [it, fresh] = taken_.try_emplace(base, 1);
@@ -113,8 +115,8 @@ Node* copy_node(Graph& into, const Node& node, std::unordered_map<const Value*, 
   std::vector<TensorType> types;
   for (const auto& value : node.results)
     types.push_back(value->type);
-  Node* copy = into.add(*node.op, node.name, std::move(operands), node.attrs, std::move(types),
-                        node.loc);
+  Node* copy =
+      into.add(*node.op, node.name, std::move(operands), node.attrs, std::move(types), node.loc);
   copy->name = node.name;
   if (node.body)
     copy->body = std::make_unique<Graph>(node.body->clone());

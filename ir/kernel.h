@@ -12,8 +12,19 @@
 namespace netc::kernel {
 
 enum class ExprKind { integer, real, var, load, unary, binary, call, select, cast };
-enum class StmtKind { block, parallel, serial, lanes, let, if_, store, alloc, reduce, reduce_lanes,
-                      barrier };
+enum class StmtKind {
+  block,
+  parallel,
+  serial,
+  lanes,
+  let,
+  if_,
+  store,
+  alloc,
+  reduce,
+  reduce_lanes,
+  barrier
+};
 
 struct ExprNode;
 
@@ -50,6 +61,7 @@ Expr binary(std::string op, Expr a, Expr b);
 /// counter0, counter1, lane)` gives an i32 word, `uniform(word)` a f32 in [0, 1). Functions of i32
 /// bit patterns: `and`, `xor`, `shr` (zeros shifted in).
 Expr call(std::string function, std::vector<Expr> args, DType type = DType::f32);
+/// Both values are computed, so that both must be defined whatever the condition.
 Expr select(Expr condition, Expr yes, Expr no);
 Expr cast(DType type, Expr value);
 Expr operator+(Expr a, Expr b);

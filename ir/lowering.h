@@ -1,5 +1,6 @@
 #pragma once
-// What operators see while they are lowered to Kernel IR: tensors as pixels with channels innermost.
+// What operators see while they are lowered to Kernel IR: tensors as pixels with channels
+// innermost.
 
 #include "ir/kernel.h"
 #include "ir/op.h"

@@ -121,8 +121,9 @@ bool check_sizes(InferContext& c) {
       elements *= static_cast<double>(extent);
     }
     if (elements > 0x7fffffff) { // kernels index with i32
-      c.error(fmt::format("the result is too large: {} has {:.3g} elements, a tensor may have 2.1e9",
-                          type.str(), elements));
+      c.error(
+          fmt::format("the result is too large: {} has {:.3g} elements, a tensor may have 2.1e9",
+                      type.str(), elements));
       return false;
     }
   }
@@ -152,8 +153,7 @@ Node* GraphBuilder::apply(const OpDef& op, std::string name, std::vector<Value*>
   for (const Value* operand : operands)
     types.push_back(operand->type);
   Diagnostics diagnostics;
-  InferContext context{op, types, attrs, loc_, diagnostics,
-                       fmt::format("{} `{}`", op.name, name)};
+  InferContext context{op, types, attrs, loc_, diagnostics, fmt::format("{} `{}`", op.name, name)};
   NETC_CHECK(infer_node(context), "building `{}`:\n{}", name, diagnostics.render());
   return graph_.add(op, std::move(name), std::move(operands), std::move(attrs),
                     std::move(context.results), loc_, before_);
@@ -200,9 +200,9 @@ std::string operator_reference() {
                          operand.doc);
     for (const ResultDef& result : op->results)
       if (!result.doc.empty())
-        out += fmt::format("- result{}: {}\n",
-                           result.name.empty() ? "" : fmt::format(" `{}`", result.name),
-                           result.doc);
+        out +=
+            fmt::format("- result{}: {}\n",
+                        result.name.empty() ? "" : fmt::format(" `{}`", result.name), result.doc);
     out += attr_table("attribute", op->attrs);
     if (op->layer && !op->layer->keys.empty())
       out += attr_table("layer key", op->layer->keys);

@@ -61,7 +61,9 @@ template <class Io> void fields(Io& io, Plan& s) {
 struct Writer;
 struct Reader;
 template <class T>
-concept Record = requires(T& value, Writer& io) { fields(io, value); };
+concept Record = requires(T& value, Writer& io) {
+  fields(io, value);
+};
 
 struct Writer {
   Json json = Json::object();
@@ -132,7 +134,9 @@ const Program* Plan::find_program(std::string_view name) const {
   return nullptr;
 }
 
-std::string recipe_json(const Recipe& recipe) { return to_json_value(recipe).dump(2); }
+std::string recipe_json(const Recipe& recipe) {
+  return to_json_value(recipe).dump(2);
+}
 
 Recipe parse_recipe_json(const std::string& text) {
   Recipe recipe;

@@ -10,8 +10,8 @@ namespace netc {
 
 /// One distinct kernel; steps of several layers may share it.
 struct PlanKernel {
-  std::string name;   ///< As Step::kernel names it; stem of its files below `kernels/`.
-  std::string binary; ///< Content hash of source, options and compiler: the cache's key.
+  std::string name;           ///< As Step::kernel names it; stem of its files below `kernels/`.
+  std::string binary;         ///< Content hash of source, options and compiler: the cache's key.
   std::string implementation; ///< `generated`, or the contraction candidate.
 };
 

@@ -21,8 +21,7 @@ uint32_t name_key(std::string_view name) {
 }
 
 /// Calls fn(four random words, index of the first element they are for).
-template <class Fn>
-void for_each_draw(const StateInit& state, uint64_t seed, size_t count, Fn fn) {
+template <class Fn> void for_each_draw(const StateInit& state, uint64_t seed, size_t count, Fn fn) {
   uint32_t name = name_key(state.name);
   for (size_t i = 0; i < count; i += 4)
     fn(philox4x32_10(static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32) ^ stream_init,

@@ -54,9 +54,7 @@ public:
   const std::vector<StepTime>& times(const std::string& program) const;
 
   /// For tests: the arena of all programs, and the memory of all buffers.
-  std::span<std::byte> arena() const {
-    return {arena_.data(), static_cast<size_t>(arena_.size())};
-  }
+  std::span<std::byte> arena() const { return {arena_.data(), static_cast<size_t>(arena_.size())}; }
 
 private:
   struct Loaded;

@@ -60,7 +60,9 @@ ThreadTeam::ThreadTeam(int count, bool pin) : count_(count) {
   }
 }
 
-ThreadTeam::~ThreadTeam() { stop(); }
+ThreadTeam::~ThreadTeam() {
+  stop();
+}
 
 void ThreadTeam::stop() {
   stop_ = true;
@@ -77,7 +79,9 @@ void ThreadTeam::pin_to(int index) const {
   pthread_setaffinity_np(pthread_self(), sizeof set, &set);
 }
 
-void ThreadTeam::wait(const Thread& thread) { static_cast<ThreadTeam*>(thread.team)->barrier(); }
+void ThreadTeam::wait(const Thread& thread) {
+  static_cast<ThreadTeam*>(thread.team)->barrier();
+}
 
 void ThreadTeam::barrier() {
   if (count_ == 1)
@@ -108,8 +112,8 @@ void ThreadTeam::member(int index) {
 
 void ThreadTeam::run(const std::function<void(const Thread&)>& work) {
   cpu_set_t before;
-  bool pinned = !cores_.empty() &&
-                pthread_getaffinity_np(pthread_self(), sizeof before, &before) == 0;
+  bool pinned =
+      !cores_.empty() && pthread_getaffinity_np(pthread_self(), sizeof before, &before) == 0;
   if (pinned)
     pin_to(0);
   work_ = &work;

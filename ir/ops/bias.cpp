@@ -63,16 +63,15 @@ kernel::Kernel channel_sum_kernel(const Node& node) {
   Body body;
   body.loop(StmtKind::parallel, "block", 0, blocks, [&](Expr block, Body& b) {
     b.alloc("acc", DType::f32, p.c);
-    b.loop(StmtKind::lanes, "c", 0, p.c,
-           [&](Expr c, Body& l) { l.store("acc", {c}, Expr(0.0)); });
+    b.loop(StmtKind::lanes, "c", 0, p.c, [&](Expr c, Body& l) { l.store("acc", {c}, Expr(0.0)); });
     b.loop(StmtKind::serial, "row", block * Expr(rows) / Expr(blocks),
            (block + Expr(1)) * Expr(rows) / Expr(blocks), [&](Expr row, Body& r) {
              r.loop(StmtKind::serial, "w", 0, p.w, [&](Expr w, Body& pixel) {
                pixel.loop(StmtKind::lanes, "c1", 0, p.c, [&](Expr c, Body& l) {
-                 Expr value = kernel::load(
-                     "x", DType::f32,
-                     kernel::logical_indices(x.type.shape.size(), row / Expr(p.h), row % Expr(p.h),
-                                             w, c));
+                 Expr value =
+                     kernel::load("x", DType::f32,
+                                  kernel::logical_indices(x.type.shape.size(), row / Expr(p.h),
+                                                          row % Expr(p.h), w, c));
                  l.store("acc", {c}, kernel::load("acc", DType::f32, {c}) + value);
                });
              });
@@ -119,19 +118,19 @@ const OpDef bias{.name = "bias",
                  .reference = bias_reference,
                  .in_place = {{0, 0}}};
 
-const OpDef channel_sum{
-    .name = "channel_sum",
-    .doc = "Sum over batch and pixels: the cotangent of a bias.",
-    .operands = {{"x", "[n, c] or [n, c, h, w]"}},
-    .attrs = {},
-    .results = {{"", "[c]"}},
-    .infer = [](InferContext& c) {
-      if (c.expect_rank(0, {2, 4}))
-        c.results = {{DType::f32, {c.operands[0].shape[1]}}};
-    },
-    .flops = [](const Node& node) { return node.operands[0]->type.elements(); },
-    .factors = channel_sum_factors,
-    .lower = KernelLowering{channel_sum_kernel},
-    .reference = channel_sum_reference};
+const OpDef channel_sum{.name = "channel_sum",
+                        .doc = "Sum over batch and pixels: the cotangent of a bias.",
+                        .operands = {{"x", "[n, c] or [n, c, h, w]"}},
+                        .attrs = {},
+                        .results = {{"", "[c]"}},
+                        .infer =
+                            [](InferContext& c) {
+                              if (c.expect_rank(0, {2, 4}))
+                                c.results = {{DType::f32, {c.operands[0].shape[1]}}};
+                            },
+                        .flops = [](const Node& node) { return node.operands[0]->type.elements(); },
+                        .factors = channel_sum_factors,
+                        .lower = KernelLowering{channel_sum_kernel},
+                        .reference = channel_sum_reference};
 
 } // namespace netc::ops

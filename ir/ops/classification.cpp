@@ -55,7 +55,9 @@ Kernel classification_kernel(const Node& node) {
           .body = {}};
 }
 
-Expr label_of(Expr n) { return load("labels", DType::i32, {std::move(n)}); }
+Expr label_of(Expr n) {
+  return load("labels", DType::i32, {std::move(n)});
+}
 
 /// Emits `name` = the number of labels that count, as f32.
 Expr count_valid(Body& b, const std::string& name, int64_t samples, Expr label) {
@@ -68,8 +70,8 @@ Expr count_valid(Body& b, const std::string& name, int64_t samples, Expr label) 
 void finish(Body& body, int64_t samples, const std::string& result, bool mean) {
   body.barrier();
   body.loop(StmtKind::parallel, "one", 0, 1, [&](Expr, Body& b) {
-    Expr sum = b.reduce("sum", "+", "i", 0, samples, load("per_sample", DType::f32, {var("i")}),
-                        true);
+    Expr sum =
+        b.reduce("sum", "+", "i", 0, samples, load("per_sample", DType::f32, {var("i")}), true);
     Expr value = sum;
     if (mean)
       value = sum / max(count_valid(b, "valid", samples, label_of(var("valid_i"))), Expr(1.0));
@@ -88,9 +90,8 @@ Kernel loss_kernel(const Node& node) {
     auto logit = [&](Expr c) { return load("logits", DType::f32, {n, std::move(c)}); };
     b.alloc("exps", DType::f32, classes);
     Expr largest = b.reduce("largest", "max", "i", 0, classes, logit(var("i")), true);
-    b.loop(StmtKind::lanes, "c", 0, classes, [&](Expr c, Body& l) {
-      l.store("exps", {c}, call("exp", {logit(c) - largest}));
-    });
+    b.loop(StmtKind::lanes, "c", 0, classes,
+           [&](Expr c, Body& l) { l.store("exps", {c}, call("exp", {logit(c) - largest})); });
     Expr sum =
         b.reduce("sum_exps", "+", "i1", 0, classes, load("exps", DType::f32, {var("i1")}), true);
     Expr weight = b.let("weight", Expr(1.0) / sum);
@@ -121,10 +122,10 @@ Kernel topk_kernel(const Node& node) {
     // Classes ranked before the label: a larger logit, or an equal one of a lower class. A NaN
     // logit of the label's own class ranks behind all.
     Expr other = load("logits", DType::f32, {n, var("i")});
-    Expr before = kernel::binary("||", kernel::binary("||", other > own, kernel::binary("!=", own, own)),
-                                 (other == own) && (var("i") < label));
-    Expr rank = b.reduce("rank", "+", "i", 0, classes,
-                         select(before, Expr(1.0), Expr(0.0)), true);
+    Expr before =
+        kernel::binary("||", kernel::binary("||", other > own, kernel::binary("!=", own, own)),
+                       (other == own) && (var("i") < label));
+    Expr rank = b.reduce("rank", "+", "i", 0, classes, select(before, Expr(1.0), Expr(0.0)), true);
     Expr correct = (label >= Expr(0)) && (rank < Expr(static_cast<double>(integer(node, "k"))));
     b.loop(StmtKind::lanes, "l", 0, 1, [&](Expr l, Body& lane) {
       lane.store("per_sample", {n + l}, select(correct, Expr(1.0), Expr(0.0)));

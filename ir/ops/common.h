@@ -16,7 +16,9 @@ using kernel::PixelContext;
 using kernel::StmtKind;
 
 /// Reads `name` of a node's attributes.
-inline int64_t integer(const Node& node, const char* name) { return node.attrs.integer(name); }
+inline int64_t integer(const Node& node, const char* name) {
+  return node.attrs.integer(name);
+}
 
 /// Infers one result of the type of operand 0.
 void infer_same(InferContext& c);

@@ -40,10 +40,10 @@ std::vector<Value*> concat_vjp(VjpContext& c) {
   int64_t begin = 0;
   for (size_t i = 0; i < c.node.operands.size(); ++i) {
     int64_t end = begin + c.node.operands[i]->type.shape[1];
-    grads.push_back(c.wanted[i] ? c.builder.value(slice_channels,
-                                                  fmt::format("{}.grad{}", c.node.name, i),
-                                                  {c.cotangents[0]}, {{"begin", begin}, {"end", end}})
-                                : nullptr);
+    grads.push_back(c.wanted[i]
+                        ? c.builder.value(slice_channels, fmt::format("{}.grad{}", c.node.name, i),
+                                          {c.cotangents[0]}, {{"begin", begin}, {"end", end}})
+                        : nullptr);
     begin = end;
   }
   return grads;
@@ -53,9 +53,8 @@ void concat_pixel(PixelContext& c) {
   int64_t begin = 0;
   for (size_t i = 0; i < c.node.operands.size(); ++i) {
     int64_t channels = c.node.operands[i]->type.shape[1];
-    c.body.loop(StmtKind::lanes, c.local("c"), 0, channels, [&](Expr ch, Body& l) {
-      c.store(l, 0, Expr(begin) + ch, c.here(i, ch));
-    });
+    c.body.loop(StmtKind::lanes, c.local("c"), 0, channels,
+                [&](Expr ch, Body& l) { c.store(l, 0, Expr(begin) + ch, c.here(i, ch)); });
     begin += channels;
   }
 }
@@ -103,7 +102,9 @@ std::vector<Factor> all_but_channels(const Node& node) {
   return factors;
 }
 
-int64_t no_flops(const Node&) { return 0; }
+int64_t no_flops(const Node&) {
+  return 0;
+}
 
 } // namespace
 

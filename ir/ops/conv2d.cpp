@@ -37,7 +37,9 @@ Window window_with_kernel(const Attributes& attrs, int64_t kernel_h, int64_t ker
 }
 
 /// Pixels a dilated kernel spans.
-int64_t span(int64_t kernel, int64_t dilation) { return (kernel - 1) * dilation + 1; }
+int64_t span(int64_t kernel, int64_t dilation) {
+  return (kernel - 1) * dilation + 1;
+}
 
 void infer_conv2d(InferContext& c) {
   if (!c.expect_rank(0, {4}) || !c.expect_rank(1, {4}))
@@ -45,8 +47,8 @@ void infer_conv2d(InferContext& c) {
   const Shape &x = c.operands[0].shape, &w = c.operands[1].shape;
   int64_t groups = c.attrs.integer("groups");
   if (x[1] % groups || w[0] % groups) {
-    c.error(fmt::format("{} groups do not divide {} input and {} output channels", groups, x[1],
-                        w[0]));
+    c.error(
+        fmt::format("{} groups do not divide {} input and {} output channels", groups, x[1], w[0]));
     return;
   }
   if (w[1] * groups != x[1]) {
@@ -109,8 +111,11 @@ struct Geometry {
 
 Geometry geometry(const Node& node) {
   const Shape& result = node.result()->type.shape;
-  Geometry g{node.operands[0]->type.shape, node.operands[1]->type.shape, result,
-             {}, integer(node, "groups")};
+  Geometry g{node.operands[0]->type.shape,
+             node.operands[1]->type.shape,
+             result,
+             {},
+             integer(node, "groups")};
   if (node.op == &conv2d_data_gradient)
     std::swap(g.x, g.y);
   else if (node.op == &conv2d_weight_gradient)
@@ -124,7 +129,9 @@ int64_t conv2d_macs(const Node& node) {
   return element_count(g.y) * g.w[1] * g.w[2] * g.w[3];
 }
 
-int64_t conv2d_flops(const Node& node) { return 2 * conv2d_macs(node); }
+int64_t conv2d_flops(const Node& node) {
+  return 2 * conv2d_macs(node);
+}
 
 /// The seven loops of a convolution with the dimension each walks in (x, w, y); the three passes
 /// differ in which of the three is the result and so in what is reduced.
@@ -215,12 +222,11 @@ Value* build_conv2d(LayerContext& c) {
     return nullptr;
   }
   int64_t taps = kernel[0] * kernel[1];
-  Value* w = c.parameter(
-      {.name = "weight",
-       .type = {DType::f32, {filters, channels / groups, kernel[0], kernel[1]}},
-       .init = "weight",
-       .fan_in = channels / groups * taps,
-       .fan_out = filters / groups * taps});
+  Value* w = c.parameter({.name = "weight",
+                          .type = {DType::f32, {filters, channels / groups, kernel[0], kernel[1]}},
+                          .init = "weight",
+                          .fan_in = channels / groups * taps,
+                          .fan_out = filters / groups * taps});
   Attributes attrs;
   for (const AttrDef& def : window_attrs())
     for (const auto& [name, value] : c.keys)
@@ -282,17 +288,16 @@ const OpDef conv2d_data_gradient{
     .lower = TemplateLowering{"conv2d_data_gradient"},
     .reference = data_gradient_reference};
 
-const OpDef conv2d_weight_gradient{
-    .name = "conv2d_weight_gradient",
-    .doc = "Cotangent of conv2d's weights from that of its result.",
-    .operands = {{"x", "images"}, {"dy", "cotangent of the result"}},
-    .attrs = window_attrs_and({kernel_attr()}),
-    .results = {{"", "as the weights"}},
-    .infer = infer_weight_gradient,
-    .macs = conv2d_macs,
-    .flops = conv2d_flops,
-    .factors = conv2d_factors,
-    .lower = TemplateLowering{"conv2d_weight_gradient"},
-    .reference = weight_gradient_reference};
+const OpDef conv2d_weight_gradient{.name = "conv2d_weight_gradient",
+                                   .doc = "Cotangent of conv2d's weights from that of its result.",
+                                   .operands = {{"x", "images"}, {"dy", "cotangent of the result"}},
+                                   .attrs = window_attrs_and({kernel_attr()}),
+                                   .results = {{"", "as the weights"}},
+                                   .infer = infer_weight_gradient,
+                                   .macs = conv2d_macs,
+                                   .flops = conv2d_flops,
+                                   .factors = conv2d_factors,
+                                   .lower = TemplateLowering{"conv2d_weight_gradient"},
+                                   .reference = weight_gradient_reference};
 
 } // namespace netc::ops

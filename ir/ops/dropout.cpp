@@ -10,7 +10,9 @@ double kept_factor(const Node& node) {
   return node.attrs.text("mode") == "inverted" ? 1 / (1 - node.attrs.real("rate")) : 1;
 }
 
-int64_t stream(const Node& node) { return stream_dropout + integer(node, "stream"); }
+int64_t stream(const Node& node) {
+  return stream_dropout + integer(node, "stream");
+}
 
 Expr dropout_map(MapContext& c) {
   Expr index = c.element_index();
@@ -30,8 +32,9 @@ void dropout_reference(RefContext& c) {
   };
   const RefTensor *seed = c.operands[1], *step = c.operands[2];
   for (size_t i = 0; i < c.results[0].data.size(); ++i) {
-    Philox4 draw = philox4x32_10(word(seed, 0), word(seed, 1) ^ static_cast<unsigned>(stream(c.node)),
-                                 word(step, 0), static_cast<unsigned>(i / 4), 0, 0);
+    Philox4 draw =
+        philox4x32_10(word(seed, 0), word(seed, 1) ^ static_cast<unsigned>(stream(c.node)),
+                      word(step, 0), static_cast<unsigned>(i / 4), 0, 0);
     if (uniform_unit(draw.word[i % 4]) >= static_cast<float>(c.node.attrs.real("rate")))
       c.results[0].data[i] = c.operands[0]->data[i] * kept_factor(c.node);
   }

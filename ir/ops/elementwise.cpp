@@ -13,11 +13,15 @@ using kernel::call;
 using kernel::select;
 
 // Written so that a NaN passes through instead of turning into 0.
-Expr relu_map(MapContext& c) { return select(c.operand(0) < Expr(0.0), Expr(0.0), c.operand(0)); }
+Expr relu_map(MapContext& c) {
+  return select(c.operand(0) < Expr(0.0), Expr(0.0), c.operand(0));
+}
 Expr relu_grad_map(MapContext& c) {
   return select(c.operand(1) > Expr(0.0), c.operand(0), Expr(0.0));
 }
-Expr tanh_map(MapContext& c) { return call("tanh", {c.operand(0)}); }
+Expr tanh_map(MapContext& c) {
+  return call("tanh", {c.operand(0)});
+}
 Expr tanh_grad_map(MapContext& c) {
   return c.operand(0) * (Expr(1.0) - c.operand(1) * c.operand(1));
 }
@@ -27,7 +31,9 @@ Expr sigmoid_map(MapContext& c) {
 Expr sigmoid_grad_map(MapContext& c) {
   return c.operand(0) * c.operand(1) * (Expr(1.0) - c.operand(1));
 }
-Expr scale_map(MapContext& c) { return c.operand(0) * Expr(c.node.attrs.real("factor")); }
+Expr scale_map(MapContext& c) {
+  return c.operand(0) * Expr(c.node.attrs.real("factor"));
+}
 Expr add_map(MapContext& c) {
   Expr sum = c.operand(0);
   for (size_t i = 1; i < c.node.operands.size(); ++i)
@@ -44,12 +50,24 @@ template <double (*fn)(double dy, double y)> void grad_reference(RefContext& c) 
     c.results[0].data[i] = fn(c.operands[0]->data[i], c.operands[1]->data[i]);
 }
 
-double relu_value(double x) { return x < 0 ? 0 : x; }
-double relu_slope(double dy, double y) { return y > 0 ? dy : 0; }
-double tanh_value(double x) { return std::tanh(x); }
-double tanh_slope(double dy, double y) { return dy * (1 - y * y); }
-double sigmoid_value(double x) { return 1 / (1 + std::exp(-x)); }
-double sigmoid_slope(double dy, double y) { return dy * y * (1 - y); }
+double relu_value(double x) {
+  return x < 0 ? 0 : x;
+}
+double relu_slope(double dy, double y) {
+  return y > 0 ? dy : 0;
+}
+double tanh_value(double x) {
+  return std::tanh(x);
+}
+double tanh_slope(double dy, double y) {
+  return dy * (1 - y * y);
+}
+double sigmoid_value(double x) {
+  return 1 / (1 + std::exp(-x));
+}
+double sigmoid_slope(double dy, double y) {
+  return dy * y * (1 - y);
+}
 
 template <const OpDef& grad> std::vector<Value*> activation_vjp(VjpContext& c) {
   return {c.builder.value(grad, c.node.name + ".grad", {c.cotangents[0], c.node.result()})};
@@ -122,8 +140,8 @@ const OpDef relu_grad = activation_grad("relu_grad", "dy where y > 0, else 0.", 
                                         grad_reference<relu_slope>);
 const OpDef tanh = activation("tanh", "Hyperbolic tangent.", tanh_map, unary_reference<tanh_value>,
                               activation_vjp<tanh_grad>);
-const OpDef tanh_grad = activation_grad("tanh_grad", "dy (1 - y^2).", tanh_grad_map,
-                                        grad_reference<tanh_slope>);
+const OpDef tanh_grad =
+    activation_grad("tanh_grad", "dy (1 - y^2).", tanh_grad_map, grad_reference<tanh_slope>);
 const OpDef sigmoid = activation("sigmoid", "1 / (1 + exp(-x)).", sigmoid_map,
                                  unary_reference<sigmoid_value>, activation_vjp<sigmoid_grad>);
 const OpDef sigmoid_grad = activation_grad("sigmoid_grad", "dy y (1 - y).", sigmoid_grad_map,

@@ -6,7 +6,9 @@ namespace netc::ops {
 
 namespace {
 
-Expr constant_element(MapContext& c) { return Expr(c.node.attrs.real("value")); }
+Expr constant_element(MapContext& c) {
+  return Expr(c.node.attrs.real("value"));
+}
 
 void constant_reference(RefContext& c) {
   for (double& x : c.results[0].data)
@@ -49,20 +51,21 @@ const OpDef parameter{
            "and Bengio 2010), `msra` (gaussian, sqrt(2 / fan_in), He et al. 2015), `data_mean` "
            "(filled by the runtime from the data or the recipe).",
     .operands = {},
-    .attrs = with_type(
-        {{.name = "init",
-          .kind = AttrKind::text,
-          .fallback = Attribute{std::string("constant")},
-          .doc = "initialisation",
-          .choices = {"constant", "gaussian", "uniform", "xavier", "msra", "data_mean"}},
-         real_attr("scale", 0.0, "size of the initial values; see `init`"),
-         count_attr("fan_in", "inputs of one unit"), count_attr("fan_out", "outputs of one input"),
-         {.name = "trainable",
-          .kind = AttrKind::boolean,
-          .fallback = Attribute{true},
-          .doc = "whether the optimizer updates it"},
-         real_attr("rate", 1.0, "learning-rate multiplier"),
-         real_attr("decay", 1.0, "weight-decay multiplier")}),
+    .attrs =
+        with_type({{.name = "init",
+                    .kind = AttrKind::text,
+                    .fallback = Attribute{std::string("constant")},
+                    .doc = "initialisation",
+                    .choices = {"constant", "gaussian", "uniform", "xavier", "msra", "data_mean"}},
+                   real_attr("scale", 0.0, "size of the initial values; see `init`"),
+                   count_attr("fan_in", "inputs of one unit"),
+                   count_attr("fan_out", "outputs of one input"),
+                   {.name = "trainable",
+                    .kind = AttrKind::boolean,
+                    .fallback = Attribute{true},
+                    .doc = "whether the optimizer updates it"},
+                   real_attr("rate", 1.0, "learning-rate multiplier"),
+                   real_attr("decay", 1.0, "weight-decay multiplier")}),
     .results = {{"", "the value at the start of the step"}},
     .infer = infer_from_attrs};
 
@@ -76,18 +79,17 @@ const OpDef argument{.name = "argument",
                      .results = {{"", "the operand"}},
                      .infer = infer_from_attrs};
 
-const OpDef constant{.name = "constant",
-                     .doc = "A tensor whose elements all equal `value`.",
-                     .operands = {},
-                     .attrs = with_type({{.name = "value",
-                                          .kind = AttrKind::real,
-                                          .doc = "every element"}}),
-                     .results = {{"", "the tensor"}},
-                     .infer = infer_from_attrs,
-                     .flops = [](const Node&) -> int64_t { return 0; },
-                     .factors = map_factors,
-                     .lower = MapLowering{constant_element},
-                     .reference = constant_reference};
+const OpDef constant{
+    .name = "constant",
+    .doc = "A tensor whose elements all equal `value`.",
+    .operands = {},
+    .attrs = with_type({{.name = "value", .kind = AttrKind::real, .doc = "every element"}}),
+    .results = {{"", "the tensor"}},
+    .infer = infer_from_attrs,
+    .flops = [](const Node&) -> int64_t { return 0; },
+    .factors = map_factors,
+    .lower = MapLowering{constant_element},
+    .reference = constant_reference};
 
 const OpDef fused{
     .name = "fused",

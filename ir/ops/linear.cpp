@@ -43,7 +43,9 @@ int64_t linear_macs(const Node& node) {
   return node.result()->type.elements() * reduced;
 }
 
-int64_t linear_flops(const Node& node) { return 2 * linear_macs(node); }
+int64_t linear_flops(const Node& node) {
+  return 2 * linear_macs(node);
+}
 
 std::vector<Factor> linear_factors(const Node& node) {
   struct Row {
@@ -60,10 +62,11 @@ std::vector<Factor> linear_factors(const Node& node) {
     else if (node.op == &linear_weight_gradient)
       result = row.w, operands = {row.x, row.y};
     size_t holder = operands[0] >= 0 ? 0 : 1;
-    int64_t extent =
-        node.operands[holder]->type.shape[static_cast<size_t>(operands[holder])];
-    factors.push_back({row.name, extent,
-                       result < 0 ? FactorKind::reduction : FactorKind::parallel, operands,
+    int64_t extent = node.operands[holder]->type.shape[static_cast<size_t>(operands[holder])];
+    factors.push_back({row.name,
+                       extent,
+                       result < 0 ? FactorKind::reduction : FactorKind::parallel,
+                       operands,
                        {result}});
   }
   return factors;
@@ -155,18 +158,17 @@ const OpDef linear{
                       .build = build_linear,
                       .parameters = true}};
 
-const OpDef linear_data_gradient{
-    .name = "linear_data_gradient",
-    .doc = "dx[n,i] = sum over o of dy[n,o] w[o,i].",
-    .operands = {{"dy", "cotangent of the result"}, {"w", "weights"}},
-    .attrs = {},
-    .results = {{"", "as x"}},
-    .infer = infer_data_gradient,
-    .macs = linear_macs,
-    .flops = linear_flops,
-    .factors = linear_factors,
-    .lower = TemplateLowering{"linear_data_gradient"},
-    .reference = data_gradient_reference};
+const OpDef linear_data_gradient{.name = "linear_data_gradient",
+                                 .doc = "dx[n,i] = sum over o of dy[n,o] w[o,i].",
+                                 .operands = {{"dy", "cotangent of the result"}, {"w", "weights"}},
+                                 .attrs = {},
+                                 .results = {{"", "as x"}},
+                                 .infer = infer_data_gradient,
+                                 .macs = linear_macs,
+                                 .flops = linear_flops,
+                                 .factors = linear_factors,
+                                 .lower = TemplateLowering{"linear_data_gradient"},
+                                 .reference = data_gradient_reference};
 
 const OpDef linear_weight_gradient{
     .name = "linear_weight_gradient",

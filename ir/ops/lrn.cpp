@@ -45,8 +45,8 @@ void infer_lrn(InferContext& c) {
 class PaddedChannels {
 public:
   PaddedChannels(PixelContext& c, const std::string& base, const Params& p, int64_t channels)
-      : name_(c.local(base)), p_(p), index_(c.local("c")),
-        per_group_(channels / p.groups), stride_(per_group_ + 2 * p.half) {
+      : name_(c.local(base)), p_(p), index_(c.local("c")), per_group_(channels / p.groups),
+        stride_(per_group_ + 2 * p.half) {
     c.body.alloc(name_, DType::f32, stride_ * p_.groups);
     for (int64_t g = 0; g < p_.groups && p_.half > 0; ++g)
       c.body.loop(StmtKind::lanes, c.local("edge"), 0, p_.half, [&](Expr e, Body& l) {
@@ -82,9 +82,7 @@ private:
   template <class Fn> void each(Body& body, Fn fn) {
     for (int64_t g = 0; g < p_.groups; ++g)
       body.loop(StmtKind::lanes, fmt::format("{}_{}_{}", index_, loops_++, g), 0, per_group_,
-                [&](Expr i, Body& l) {
-                  fn(Expr(g * stride_) + i, Expr(g * per_group_) + i, l);
-                });
+                [&](Expr i, Body& l) { fn(Expr(g * stride_) + i, Expr(g * per_group_) + i, l); });
   }
 
   std::string name_;
@@ -163,8 +161,8 @@ void lrn_grad_reference(RefContext& c) {
   for (size_t i = 0; i < s.size(); ++i)
     dx[i] = dy.data[i] * std::pow(s[i], -p.beta);
   for_each_pair(c.node, x.type.shape, [&](size_t i, size_t j) {
-    dx[i] -= 2 * p.alpha * p.beta * x.data[i] * dy.data[j] * x.data[j] *
-             std::pow(s[j], -p.beta - 1);
+    dx[i] -=
+        2 * p.alpha * p.beta * x.data[i] * dy.data[j] * x.data[j] * std::pow(s[j], -p.beta - 1);
   });
 }
 
@@ -177,7 +175,8 @@ std::vector<AttrDef> lrn_attrs() {
            .doc = "channels in the window, odd",
            .min = 1,
            .max = 4095},
-          real("k", "constant under the power", 1e-6), real("alpha", "weight of the squares", 0),
+          real("k", "constant under the power", 1e-6),
+          real("alpha", "weight of the squares", 0),
           real("beta", "exponent", 0),
           {.name = "alpha_over_n",
            .kind = AttrKind::boolean,
@@ -204,9 +203,10 @@ const OpDef lrn{
       return {c.builder.value(lrn_grad, c.node.name + ".grad",
                               {c.cotangents[0], c.node.operands[0]}, c.node.attrs)};
     },
-    .flops = [](const Node& node) {
-      return (2 * integer(node, "n") + 6) * node.result()->type.elements();
-    },
+    .flops =
+        [](const Node& node) {
+          return (2 * integer(node, "n") + 6) * node.result()->type.elements();
+        },
     .factors = pixel_factors,
     .lower = PixelLowering{lrn_pixel},
     .reference = lrn_reference,
@@ -219,9 +219,10 @@ const OpDef lrn_grad{
     .attrs = lrn_attrs(),
     .results = {{"", "as x"}},
     .infer = infer_lrn,
-    .flops = [](const Node& node) {
-      return (3 * integer(node, "n") + 14) * node.result()->type.elements();
-    },
+    .flops =
+        [](const Node& node) {
+          return (3 * integer(node, "n") + 14) * node.result()->type.elements();
+        },
     .factors = pixel_factors,
     .lower = PixelLowering{lrn_grad_pixel},
     .reference = lrn_grad_reference};

@@ -105,8 +105,7 @@ void max_pool_pixel(PixelContext& c) {
       if (index) {
         Expr place = l.let(c.local("place"), load(where, DType::i32, {ch}));
         l.store(where, {ch},
-                select(stays, place,
-                       (h - rows.start) * Expr(win.kernel_w) + (w - columns.start)));
+                select(stays, place, (h - rows.start) * Expr(win.kernel_w) + (w - columns.start)));
       }
       l.store(best, {ch}, select(stays, old, value));
     });

@@ -51,7 +51,9 @@ void reshape_pixel(PixelContext& c) {
   });
 }
 
-void reshape_reference(RefContext& c) { c.results[0].data = c.operands[0]->data; }
+void reshape_reference(RefContext& c) {
+  c.results[0].data = c.operands[0]->data;
+}
 
 std::vector<Factor> batch_factor(const Node& node) {
   return {{"batch", node.result()->type.shape[0], FactorKind::parallel, {0}, {0}}};
@@ -62,7 +64,9 @@ Value* reshape_simplify(GraphBuilder&, const Node& node) {
   return x->type == node.result()->type ? x : nullptr;
 }
 
-int64_t no_flops(const Node&) { return 0; }
+int64_t no_flops(const Node&) {
+  return 0;
+}
 
 } // namespace
 
@@ -80,23 +84,22 @@ const OpDef flatten{.name = "flatten",
                     .layer = LayerDef{},
                     .simplify = reshape_simplify};
 
-const OpDef reshape{
-    .name = "reshape",
-    .doc = "Gives each sample another shape with the same number of elements.",
-    .operands = {{"x", "[n, c, h, w] or [n, f]"}},
-    .attrs = {{.name = "shape",
-               .kind = AttrKind::integers,
-               .doc = "of a sample: [features] or [channels, height, width]",
-               .min = 1,
-               .max = 1e12}},
-    .results = {{"", "the same elements"}},
-    .infer = infer_reshape,
-    .vjp = reshape_vjp,
-    .flops = no_flops,
-    .factors = batch_factor,
-    .lower = PixelLowering{.pixel = reshape_pixel, .fusable = false},
-    .reference = reshape_reference,
-    .layer = LayerDef{},
-    .simplify = reshape_simplify};
+const OpDef reshape{.name = "reshape",
+                    .doc = "Gives each sample another shape with the same number of elements.",
+                    .operands = {{"x", "[n, c, h, w] or [n, f]"}},
+                    .attrs = {{.name = "shape",
+                               .kind = AttrKind::integers,
+                               .doc = "of a sample: [features] or [channels, height, width]",
+                               .min = 1,
+                               .max = 1e12}},
+                    .results = {{"", "the same elements"}},
+                    .infer = infer_reshape,
+                    .vjp = reshape_vjp,
+                    .flops = no_flops,
+                    .factors = batch_factor,
+                    .lower = PixelLowering{.pixel = reshape_pixel, .fusable = false},
+                    .reference = reshape_reference,
+                    .layer = LayerDef{},
+                    .simplify = reshape_simplify};
 
 } // namespace netc::ops

@@ -35,8 +35,7 @@ kernel::Kernel sgd_kernel(const Node& node) {
   Body body;
   body.loop(StmtKind::parallel, "part", 0, (count + chunk - 1) / chunk, [&](Expr part, Body& b) {
     Expr begin = part * Expr(chunk);
-    Expr rate = b.let("step", load("rate", DType::f32, {Expr(0)}) *
-                                  Expr(node.attrs.real("rate")));
+    Expr rate = b.let("step", load("rate", DType::f32, {Expr(0)}) * Expr(node.attrs.real("rate")));
     Expr shrink = b.let("shrink", rate * Expr(node.attrs.real("decay")));
     b.loop(StmtKind::lanes, "i", begin, min(begin + Expr(chunk), Expr(count)),
            [&](Expr i, Body& l) {
@@ -55,8 +54,8 @@ void sgd_reference(RefContext& c) {
   const auto &w = c.operands[0]->data, &g = c.operands[1]->data, &v = c.operands[2]->data;
   double rate = c.operands[3]->data[0] * c.node.attrs.real("rate");
   for (size_t i = 0; i < w.size(); ++i) {
-    double next = c.node.attrs.real("momentum") * v[i] -
-                  c.node.attrs.real("decay") * rate * w[i] - rate * g[i];
+    double next = c.node.attrs.real("momentum") * v[i] - c.node.attrs.real("decay") * rate * w[i] -
+                  rate * g[i];
     c.results[1].data[i] = next;
     c.results[0].data[i] = w[i] + next;
   }

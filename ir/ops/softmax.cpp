@@ -29,9 +29,8 @@ void softmax_pixel(PixelContext& c) {
   Expr sum = c.body.reduce(c.local("sum"), "+", i, 0, channels,
                            load(exps, DType::f32, {kernel::var(i)}), true);
   Expr weight = c.body.let(c.local("weight"), Expr(1.0) / sum);
-  c.body.loop(StmtKind::lanes, c.local("c"), 0, channels, [&](Expr ch, Body& l) {
-    c.store(l, 0, ch, load(exps, DType::f32, {ch}) * weight);
-  });
+  c.body.loop(StmtKind::lanes, c.local("c"), 0, channels,
+              [&](Expr ch, Body& l) { c.store(l, 0, ch, load(exps, DType::f32, {ch}) * weight); });
 }
 
 /// dx = y (dy - sum of dy y).
@@ -40,9 +39,8 @@ void softmax_grad_pixel(PixelContext& c) {
   std::string i = c.local("i");
   Expr dot = c.body.reduce(c.local("dot"), "+", i, 0, channels,
                            c.here(0, kernel::var(i)) * c.here(1, kernel::var(i)), true);
-  c.body.loop(StmtKind::lanes, c.local("c"), 0, channels, [&](Expr ch, Body& l) {
-    c.store(l, 0, ch, c.here(1, ch) * (c.here(0, ch) - dot));
-  });
+  c.body.loop(StmtKind::lanes, c.local("c"), 0, channels,
+              [&](Expr ch, Body& l) { c.store(l, 0, ch, c.here(1, ch) * (c.here(0, ch) - dot)); });
 }
 
 /// Calls fn(indices of the channels of a pixel) for every pixel.
@@ -60,9 +58,8 @@ template <class Fn> void for_each_pixel(const Shape& shape, Fn fn) {
 void softmax_reference(RefContext& c) {
   const auto& x = c.operands[0]->data;
   auto& y = c.results[0].data;
-  for_each_pixel(c.results[0].type.shape, [&](const std::vector<size_t>& channels) {
-    softmax_values(x, channels, y);
-  });
+  for_each_pixel(c.results[0].type.shape,
+                 [&](const std::vector<size_t>& channels) { softmax_values(x, channels, y); });
 }
 
 void softmax_grad_reference(RefContext& c) {

@@ -21,7 +21,7 @@ struct Evaluation {
 struct EvaluateOptions {
   Split split = Split::validation;
   int workers = 0;
-  std::function<void(std::string)> warn;                        ///< Damaged images.
+  std::function<void(std::string)> warn;                       ///< Damaged images.
   std::function<void(int64_t done, int64_t batches)> progress; ///< After each batch; may be null.
   std::function<bool()> interrupted; ///< True: give up; the evaluation is of what was seen.
 };

@@ -77,7 +77,7 @@ public:
     write_curves(run_.file("metrics.csv"), run_.file("curves.svg"), recipe().name);
     progress_.finish();
     result_.steps = step_;
-  result_.damaged_images = static_cast<int64_t>(warned_.size());
+    result_.damaged_images = static_cast<int64_t>(warned_.size());
     double step_seconds = median(step_seconds_);
     result_.images_per_second = step_seconds > 0 ? static_cast<double>(batch_) / step_seconds : 0;
     return result_;
@@ -155,7 +155,8 @@ void Trainer::restore(const TrainingState& state) {
   options_.seed = state.seed;
   rate_.restore(state.schedule);
   owes_validation_ = state.more.count(owes_validation_key) > 0;
-  if (auto data = state.more.find(data_key); data != state.more.end() && data->second != data_size())
+  if (auto data = state.more.find(data_key);
+      data != state.more.end() && data->second != data_size())
     user_error(fmt::format("the run began with {}, the data now has {}", data->second, data_size()),
                "restore the data, or start a new run");
   auto interval = state.more.find(interval_key);

@@ -14,8 +14,8 @@
 namespace netc {
 
 struct TrainOptions {
-  double epochs = 0;            ///< Total, also of a resumed run; 0: the recipe's.
-  int64_t steps = 0;            ///< Total; overrides epochs when not 0.
+  double epochs = 0; ///< Total, also of a resumed run; 0: the recipe's.
+  int64_t steps = 0; ///< Total; overrides epochs when not 0.
   uint64_t seed = 1;
   int64_t checkpoint_every = 0; ///< Steps; 0: at ends of epochs, 100 steps apart at least.
   bool validate_at_end = false; ///< With `steps`: validate after the last step, too.
@@ -27,13 +27,13 @@ struct TrainOptions {
 /// What a run came to. Timings leave out the first step, validation and checkpoints.
 struct TrainResult {
   int64_t steps = 0;
-  double images_per_second = 0; ///< Batch / median step time; 0 when fewer than 2 steps ran.
-  double data_wait_fraction = 0; ///< Share of the training time spent waiting for images.
+  double images_per_second = 0;     ///< Batch / median step time; 0 when fewer than 2 steps ran.
+  double data_wait_fraction = 0;    ///< Share of the training time spent waiting for images.
   std::optional<double> train_loss; ///< Mean over the last logged interval.
   std::optional<Evaluation> validation; ///< The last one.
-  int signal = 0; ///< The signal (Ctrl-C: SIGINT) that stopped the run, or 0.
-  int64_t damaged_images = 0; ///< Different ones met, and skipped.
-  bool finished_early = false; ///< The schedule ended at a plateau.
+  int signal = 0;                       ///< The signal (Ctrl-C: SIGINT) that stopped the run, or 0.
+  int64_t damaged_images = 0;           ///< Different ones met, and skipped.
+  bool finished_early = false;          ///< The schedule ended at a plateau.
 };
 
 /// Trains the session on the dataset, writing `metrics.csv`, checkpoints and `curves.svg` into

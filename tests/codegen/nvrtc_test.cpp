@@ -125,7 +125,8 @@ std::vector<OpCase> feature_cases() {
 KernelSet kernels_of(const Graph& graph, bool exact) {
   PreparedGraph prepared = prepare_graph(graph, {.exact = exact});
   KernelSet kernels(exact);
-  build_program(prepared.graph, prepared.context.memory, "test", {.exact = exact}, kernels);
+  build_program(prepared.graph, prepared.context.memory, "test",
+                {.exact = exact, .choose = nullptr}, kernels);
   return kernels;
 }
 

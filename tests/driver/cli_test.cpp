@@ -177,7 +177,7 @@ TEST_F(Cli, JsonOfTrainEvalAndPredict) {
   nlohmann::ordered_json json =
       json_of("train tiny.yaml --data shapes --steps 5 --validate --run r --quiet");
   EXPECT_EQ(keys_of(json), (Keys{"steps", "images_per_second", "peak_bytes", "data_wait_fraction",
-                                 "train_loss", "val_top1", "val_top5", "run"}));
+                                 "train_loss", "val_top1", "val_top5", "damaged_images", "run"}));
   EXPECT_EQ(json["steps"], 5);
   EXPECT_EQ(json["run"], "r");
   double top1 = json["val_top1"];

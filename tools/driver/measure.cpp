@@ -23,8 +23,8 @@ Memory random_floats(int64_t count, unsigned stream) {
   Memory memory(count * 4);
   float* data = reinterpret_cast<float*>(memory.data());
   for (int64_t i = 0; i < count; i += 4) {
-    Philox4 words = philox4x32_10(1, stream_synthetic ^ stream, static_cast<unsigned>(i / 4), 0, 0,
-                                  0);
+    Philox4 words =
+        philox4x32_10(1, stream_synthetic ^ stream, static_cast<unsigned>(i / 4), 0, 0, 0);
     for (int64_t k = 0; k < 4 && i + k < count; ++k)
       data[i + k] = 2 * uniform_unit(words.word[k]) - 1;
   }
@@ -67,7 +67,8 @@ Trial measure(const CpuToolchain& toolchain, int threads, double budget_ms, cons
               const Candidate& candidate) {
   LoweringOptions options{.exact = false, .threads = threads, .choose = nullptr};
   options.choose = [&](const Node&) { return candidate.function; };
-  LoweredNode lowered = lower(node, [](const Value&) { return true; }, options);
+  LoweredNode lowered = lower(
+      node, [](const Value&) { return true; }, options);
   std::vector<CompileJob> jobs = {
       {candidate.function, print_kernel(lowered, cpu_dialect(), false).text}};
   toolchain.compile(jobs, 1);

@@ -44,6 +44,13 @@ inline int min(int a, int b) {
 inline int max(int a, int b) {
   return a < b ? b : a;
 }
+/// Both values are computed: a load under a condition is what g++ 12 vectorises wrongly.
+inline float select(bool condition, float yes, float no) {
+  return condition ? yes : no;
+}
+inline int select(bool condition, int yes, int no) {
+  return condition ? yes : no;
+}
 inline int shift_right(int x, int by) {
   return static_cast<int>(static_cast<unsigned>(x) >> by);
 }

@@ -53,13 +53,16 @@ inline void linear_forward_tile_sum(const float* w, const float* packed, long o,
     });
     sum.store_rows(row, P::panel);
   } else {
+    // A block is summed by itself: one chain over all features rounds more than twice as much.
     const Run run{begin, end};
     Sums sum;
-    if (begin == 0)
-      sum.clear();
-    else
-      sum.load_rows(row, P::panel);
+    sum.clear();
     sum.inner(a, &run, &run + 1, b + long(begin) * P::panel);
+    if (begin > 0) {
+      Sums before;
+      before.load_rows(row, P::panel);
+      sum = before + sum;
+    }
     sum.store_rows(row, P::panel);
   }
 }
