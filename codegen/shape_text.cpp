@@ -14,7 +14,7 @@ std::string shape_text(const std::variant<Conv2d, Linear>& shape) {
         "    .pad_left = {}, .pad_bottom = {}, .pad_right = {}, .exact_blocks = {}}};",
         c->batch, c->in_height, c->in_width, c->in_channels, c->out_channels, c->kernel_height,
         c->kernel_width, c->groups, c->stride_height, c->stride_width, c->dilation_height,
-        c->dilation_width, c->pad_top, c->pad_left, c->pad_bottom, c->pad_right, c->exact_blocks));
+        c->dilation_width, c->pad_top, c->pad_left, c->pad_bottom, c->pad_right, c->exact_blocks);
   const auto& l = std::get<Linear>(shape);
   return fmt::format("constexpr netc::Linear shape{{\n    .batch = {}, .in_features = {}, "
                      ".out_features = {}, .exact_blocks = {}}};",
