@@ -93,6 +93,11 @@ private:
   int64_t epoch_start(int64_t step) const {
     return (((step - 1) * batch_ / count_) * count_ + batch_ - 1) / batch_;
   }
+  bool checkpoint_due(int64_t step) const {
+    if (options_.checkpoint_every > 0)
+      return step % options_.checkpoint_every == 0;
+    return ends_epoch(step) && step / least_steps_saved > epoch_start(step) / least_steps_saved;
+  }
   bool ends_epoch(int64_t step) const {
     return step * batch_ / count_ > (step - 1) * batch_ / count_;
   }
@@ -126,6 +131,7 @@ private:
   MetricsWriter* metrics_ = nullptr;
   int64_t step_ = 0, last_step_ = 0, log_every_ = 1;
   int64_t saved_step_ = -1;
+  int64_t extra_step_ = -1; ///< Of the checkpoint an interruption left; it goes with the next one.
   bool owes_validation_ = false;       ///< The validation at this step was broken off.
   double loss_sum_ = 0, top1_sum_ = 0; ///< Since the last row of metrics.
   int64_t summed_ = 0, valid_ = 0;
@@ -152,6 +158,7 @@ void Trainer::start_or_resume() {
 
 void Trainer::restore(const TrainingState& state) {
   step_ = saved_step_ = state.step;
+  extra_step_ = checkpoint_due(step_) ? -1 : step_;
   options_.seed = state.seed;
   rate_.restore(state.schedule);
   owes_validation_ = state.more.count(owes_validation_key) > 0;
@@ -238,10 +245,7 @@ void Trainer::after_step(double loss) {
   bool epoch_end = ends_epoch(step_);
   if (epoch_end || (options_.validate_at_end && step_ == last_step_))
     validate();
-  bool due = options_.checkpoint_every > 0
-                 ? step_ % options_.checkpoint_every == 0
-                 : epoch_end && step_ / least_steps_saved > epoch_start(step_) / least_steps_saved;
-  if (due)
+  if (checkpoint_due(step_))
     checkpoint();
 }
 
@@ -308,6 +312,10 @@ void Trainer::checkpoint() {
   for (const StateInit& s : session_.plan().state)
     tensors.push_back({s.name, s.type, session_.state(s.name).data()});
   save_checkpoint(run_.path(), state, tensors);
+  if (extra_step_ >= 0 && extra_step_ != step_) {
+    std::filesystem::remove(run_.file(checkpoint_name(extra_step_)));
+    extra_step_ = -1;
+  }
   prune_checkpoints(run_.path());
   saved_step_ = step_;
 }
