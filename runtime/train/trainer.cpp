@@ -5,6 +5,8 @@
 #include "runtime/train/feeds.h"
 #include "runtime/train/numbers.h"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -37,11 +39,15 @@ double median(std::vector<double> values) {
   return *middle;
 }
 
+/// Lines as one text. Names of folders need not be UTF-8, the text of a checkpoint must be: bytes
+/// that are not become U+FFFD.
 std::string join_lines(const std::vector<std::string>& lines) {
+  using nlohmann::json;
   std::string text;
   for (const std::string& line : lines)
     text += (text.empty() ? "" : "\n") + line;
-  return text;
+  return json::parse(json(text).dump(-1, ' ', false, json::error_handler_t::replace))
+      .get<std::string>();
 }
 
 std::string validation_line(double epoch, const Evaluation& e) {

@@ -62,7 +62,8 @@ CLI::Validator positive() {
 }
 
 void print_json(const nlohmann::ordered_json& json) {
-  std::cout << json.dump(2) << "\n";
+  // Names of folders need not be UTF-8; JSON must be.
+  std::cout << json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << "\n";
 }
 
 std::string text_table(const std::vector<std::vector<std::string>>& rows) {
