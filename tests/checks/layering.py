@@ -17,7 +17,9 @@ SEES = {
 }
 
 # A compiled plan runs without parser, passes and compiler, so the runtime knows this much of ir.
-RUNTIME_SEES = re.compile(r"ir/(support/\w+|dtype|program|plan|recipe|kernel_abi|emulator_abi)\.h")
+RUNTIME_SEES = re.compile(
+    r"ir/(support/\w+|dtype|program|plan|recipe|target|kernel_abi|emulator_abi)\.h"
+)
 
 # Compiled into kernels as they are: these include each other and nothing else.
 DEVICE = re.compile(r"codegen/device/.*|ir/(kernel|emulator)_abi\.h|ir/support/philox\.h")
@@ -46,7 +48,7 @@ def check_include(path, room, kind, target):
     if owner not in SEES[room]:
         return f"{room}/ must not include {owner}/ ({target})"
     if room == "runtime" and owner == "ir" and not RUNTIME_SEES.fullmatch(target):
-        return f"the runtime knows support, dtype, program, plan, recipe, the ABIs; not {target}"
+        return f"the runtime knows support, dtype, program, plan, recipe, target, ABIs; not {target}"
     return None
 
 

@@ -40,14 +40,14 @@ inline void warp_barrier(emu::Place place = {}) {
   emu::running_machine->warp_operation(emu::WarpOperation::barrier, nullptr, place);
 }
 
-/// `count` elements at `offset_bytes` of the block's dynamic shared memory.
+/// The `count` elements at `offset_bytes`, a multiple of 16, of the block's dynamic shared memory.
 template <class T> Shared<T> shared_array(int offset_bytes, long count, emu::Place place = {}) {
   emu::Machine& machine = *emu::running_machine;
   const long bytes = count * static_cast<long>(sizeof(T));
   if (offset_bytes < 0 || count < 0 || offset_bytes + bytes > machine.shared.bytes)
     machine.fail(emu::Fault::out_of_bounds, &machine.shared, offset_bytes, bytes, place);
-  if (offset_bytes % sizeof(T) != 0)
-    machine.fail(emu::Fault::misaligned, &machine.shared, offset_bytes, sizeof(T), place);
+  if (offset_bytes % 16 != 0)
+    machine.fail(emu::Fault::misaligned, &machine.shared, offset_bytes, 16, place);
   return Shared<T>(emu::Array{&machine.shared, offset_bytes, bytes}, 0);
 }
 
