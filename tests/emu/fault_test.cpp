@@ -1,4 +1,5 @@
-// Each check of the emulator on a small kernel that is right, and on the same kernel with a mistake.
+// Each check of the emulator on a small kernel that is right, and on the same kernel with a
+// mistake.
 
 #include "tests/emu/emu_testing.h"
 
@@ -53,7 +54,7 @@ const FaultCase bounds_cases[] = {
   netc::Global<const float> from = in;
   out[netc::lane()] = from[netc::lane()]; // FAULT
 )",
-     "from = in", "from = nullptr", emu::Fault::out_of_bounds, nullptr},
+     "from = in", "from = nullptr", emu::Fault::out_of_bounds, "nullptr"},
     {"MisalignedVector", R"(
   const netc::Float4 v = netc::load4(in + 0, 4 * (netc::lane() % 32)); // FAULT
   netc::store4(out, 4 * netc::lane(), v);
