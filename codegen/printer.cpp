@@ -397,7 +397,10 @@ void Printer::print_contraction() {
   line("} // namespace");
   line("");
   std::string arguments;
-  std::string workspace = lowered_.workspaces.empty() ? "nullptr" : "workspace";
+  std::string none = replace_all(dialect_.pointer, {{"{type}", "float"}}) + "{}";
+  std::string workspace = !lowered_.workspaces.empty() ? "workspace"
+                          : dialect_.split_at_barriers ? none
+                                                       : "nullptr";
   if (c.has_epilogue) {
     std::string fields;
     for (const Param* param : epilogue_params())

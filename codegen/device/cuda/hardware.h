@@ -113,18 +113,25 @@ inline float shuffle(float value, int source) {
   return __shfl_sync(0xffffffffu, value, source);
 }
 
+/// The nearest TF32 number, as the matrix instructions take it; from sm_80 on, as all that follows.
+inline unsigned to_tf32([[maybe_unused]] float value) {
+  unsigned bits = 0;
 #if __CUDA_ARCH__ >= 800
-/// The nearest TF32 number, as the matrix instructions take it.
-inline unsigned to_tf32(float value) {
-  unsigned bits;
   asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(value));
+#endif
   return bits;
 }
 /// The nearest bf16 numbers; `low` in the lower half.
-inline unsigned pack_bf16(float low, float high) {
-  unsigned bits;
+inline unsigned pack_bf16([[maybe_unused]] float low, [[maybe_unused]] float high) {
+  unsigned bits = 0;
+#if __CUDA_ARCH__ >= 800
   asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(bits) : "f"(high), "f"(low));
+#endif
   return bits;
+}
+/// The bits of a float.
+inline float as_float(unsigned bits) {
+  return __uint_as_float(bits);
 }
 /// d += a b on 16x8 sums of the warp, 8 (TF32) or 16 (bf16) deep. Fragments as the PTX ISA lays
 /// them out (section "Warp-level matrix instructions", mma.m16n8k8 and mma.m16n8k16): with g = lane
@@ -133,18 +140,21 @@ inline unsigned pack_bf16(float low, float high) {
 /// + 4. A register of bf16 holds depths 2t, 2t + 1: a rows g, g + 8, g, g + 8, the last two 8
 /// deeper; b column g, the second 8 deeper.
 inline void mma_tf32(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
+#if __CUDA_ARCH__ >= 800
   asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
       "{%8, %9}, {%0, %1, %2, %3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#endif
 }
 inline void mma_bf16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
+#if __CUDA_ARCH__ >= 800
   asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
       "{%8, %9}, {%0, %1, %2, %3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
 #endif
+}
 
 inline float sqrt(float x) {
   return ::sqrtf(x);
