@@ -49,11 +49,15 @@ void check_machine(const Plan& plan) {
 #endif
 }
 
-/// Launches in order, all threads of the team in each.
+/// Steps in order, all threads of the team in each.
 class CpuProgram : public DeviceProgram {
 public:
-  CpuProgram(ThreadTeam& team, std::vector<Launch> launches, std::vector<KernelFunction> kernels)
-      : team_(team), launches_(std::move(launches)), kernels_(std::move(kernels)) {}
+  struct Launch {
+    KernelFunction kernel;
+    std::vector<void*> buffers;
+  };
+  CpuProgram(ThreadTeam& team, std::vector<Launch> launches)
+      : team_(team), launches_(std::move(launches)) {}
 
   void start(std::span<StepTime> times) override {
     times_ = times;
@@ -67,7 +71,7 @@ private:
     FlushDenormals flush;
     Clock::time_point start = Clock::now();
     for (size_t i = 0; i < launches_.size(); ++i) {
-      kernels_[i](launches_[i].buffers.data(), thread);
+      launches_[i].kernel(launches_[i].buffers.data(), thread);
       thread.barrier();
       if (!times_.empty() && thread.index == 0) {
         Clock::time_point end = Clock::now();
@@ -79,7 +83,6 @@ private:
 
   ThreadTeam& team_;
   std::vector<Launch> launches_;
-  std::vector<KernelFunction> kernels_;
   std::span<StepTime> times_;
 };
 
@@ -88,6 +91,8 @@ public:
   explicit CpuDevice(const DeviceSpec& spec) : Device(spec) {}
 
   std::string description() const override { return processor_description(); }
+  Target target() const override { return {}; }
+  bool runs(const Target& target) const override { return target.kind == Target::Kind::cpu; }
   bool host_visible() const override { return true; }
   void write(std::byte* to, const void* from, int64_t bytes) override {
     std::memcpy(to, from, static_cast<size_t>(bytes));
@@ -107,16 +112,11 @@ public:
                                                             : plan.threads);
   }
 
-  std::unique_ptr<DeviceProgram> bind(std::vector<Launch> launches, std::vector<Transfer> feeds,
-                                      std::vector<Transfer> outputs) override {
-    NETC_CHECK(feeds.empty() && outputs.empty(), "the CPU's memory is the host's");
-    std::vector<KernelFunction> kernels;
-    for (const Launch& launch : launches) {
-      auto kernel = kernels_.find(launch.step->kernel);
-      NETC_CHECK(kernel != kernels_.end(), "the plan has no kernel `{}`", launch.step->kernel);
-      kernels.push_back(kernel->second);
-    }
-    return std::make_unique<CpuProgram>(*team_, std::move(launches), std::move(kernels));
+  std::unique_ptr<DeviceProgram> bind(Binding binding) override {
+    std::vector<CpuProgram::Launch> launches;
+    for (const Step& step : binding.program->steps)
+      launches.push_back({kernels_.at(step.kernel), binding.parameters(step)});
+    return std::make_unique<CpuProgram>(*team_, std::move(launches));
   }
 
 protected:

@@ -3,6 +3,7 @@
 // run on it.
 
 #include "ir/plan.h"
+#include "ir/target.h"
 
 #include <filesystem>
 #include <memory>
@@ -54,13 +55,6 @@ private:
   bool host_ = false; ///< Memory of the host, for copies.
 };
 
-/// One launch: a step of a program with its buffers where they lie on the device.
-struct Launch {
-  const Step* step = nullptr; ///< Outlives the launch.
-  std::vector<void*> buffers; ///< Step::buffers, in order.
-  std::vector<int64_t> bytes; ///< Their sizes.
-};
-
 /// Bytes that travel between host and device with each run; none where the host sees the device.
 struct Transfer {
   std::byte* host = nullptr;
@@ -68,14 +62,30 @@ struct Transfer {
   int64_t bytes = 0;
 };
 
+/// A program and where its buffers lie.
+struct Binding {
+  const Program* program = nullptr; ///< Outlives what is bound.
+  std::vector<void*> addresses;     ///< On the device, by index of the buffer.
+  std::vector<Transfer> feeds;      ///< To the device before the first step.
+  std::vector<Transfer> outputs;    ///< To the host after the last step.
+
+  /// The parameters of a step's kernel.
+  std::vector<void*> parameters(const Step& step) const {
+    std::vector<void*> list;
+    for (int buffer : step.buffers)
+      list.push_back(addresses[static_cast<size_t>(buffer)]);
+    return list;
+  }
+};
+
 /// A program bound to memory. The programs of a device run one after the other, in the order in
 /// which they were started.
 class DeviceProgram {
 public:
   virtual ~DeviceProgram() = default;
-  /// Brings the feeds to the device, runs all launches and brings the outputs back. May return
-  /// before that is done; wait() must be called before the next start(). With `times`, one for each
-  /// launch, adds what each took and returns when all is done.
+  /// Brings the feeds to the device, runs all steps and brings the outputs back. May return before
+  /// that is done; wait() must be called before the next start(). With `times`, one for each step,
+  /// adds what each took and returns when all is done.
   virtual void start(std::span<StepTime> times) = 0;
   /// Returns once the last start() is done: the host may read outputs and write feeds.
   virtual void wait() = 0;
@@ -95,6 +105,10 @@ public:
   const std::string& name() const { return spec_.name; }
   /// What it is, for people: `NVIDIA H200, sm_90`.
   virtual std::string description() const = 0;
+  /// What kernels for it are best compiled for.
+  virtual Target target() const = 0;
+  /// Whether kernels compiled for `target` run on it.
+  virtual bool runs(const Target& target) const = 0;
   /// Whether its memory is the host's: nothing needs to be copied.
   virtual bool host_visible() const = 0;
   /// How many sets of feeds and outputs a program gets: with several, the host fills one while the
@@ -118,13 +132,11 @@ public:
   /// Copies `bytes` from another device (or this one) to this one.
   virtual void copy_from(Device& source, const std::byte* from, std::byte* to, int64_t bytes);
 
-  /// Loads the kernels of a plan, once. Throws UserError when the plan is for another target,
-  /// RuntimeError when a binary is missing or was made for another machine.
+  /// Loads the kernels of a plan, once, the target of which runs() here. Throws RuntimeError when a
+  /// binary is missing or was made for another machine.
   virtual void load(const Plan& plan, const std::filesystem::path& folder) = 0;
-  /// Binds launches of loaded kernels; `feeds` and `outputs` travel with each run.
-  virtual std::unique_ptr<DeviceProgram> bind(std::vector<Launch> launches,
-                                              std::vector<Transfer> feeds,
-                                              std::vector<Transfer> outputs) = 0;
+  /// Binds a program of the loaded plan to memory.
+  virtual std::unique_ptr<DeviceProgram> bind(Binding binding) = 0;
   /// Returns when everything started is done.
   virtual void synchronize() = 0;
 

@@ -17,6 +17,9 @@ std::vector<DeviceInfo> list_devices();
 /// `cuda:0` where there is one, else `cpu:0`.
 std::string default_device();
 
+/// The first device that plans for `target` are for, whether this machine has it or not.
+std::string device_for(const Target& target);
+
 /// Opens a device. UserError when no device can have that name, RuntimeError when this machine or
 /// this build lacks it.
 std::unique_ptr<Device> open_device(const DeviceSpec& spec);

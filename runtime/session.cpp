@@ -1,6 +1,7 @@
 #include "runtime/session.h"
 
-#include "ir/support/error.h"
+#include "ir/support/diagnostics.h"
+#include "runtime/atomic_file.h"
 #include "runtime/devices.h"
 #include "runtime/initialize.h"
 #include "runtime/memory.h"
@@ -26,6 +27,26 @@ int64_t block_bytes(const Program& program, Place place) {
     if (buffer.place == place && buffer.alias < 0)
       bytes += aligned(buffer.bytes);
   return bytes;
+}
+
+/// UserError at the plan's line when it is for another kind of device.
+void check_target(const Plan& plan, const std::filesystem::path& folder, const Device& device) {
+  if (device.runs(parse_target(plan.target)))
+    return;
+  std::filesystem::path file = folder / "plan.json";
+  auto source = std::make_shared<SourceFile>(SourceFile{file.string(), read_file(file)});
+  size_t at = std::min(source->text.find("\"target\""), source->text.size());
+  size_t line_start = source->text.rfind('\n', at) + 1; // 0 in the first line
+  int line =
+      1 + static_cast<int>(std::count(
+              source->text.begin(), source->text.begin() + static_cast<std::ptrdiff_t>(at), '\n'));
+  Diagnostics diagnostics;
+  diagnostics
+      .error({source, line, static_cast<int>(at - line_start) + 1},
+             fmt::format("the plan is for `{}`, `{}` ({}) runs `{}`", plan.target, device.name(),
+                         device.description(), device.target().str()))
+      .note("choose another device with `--device`, or compile the network again for this one");
+  diagnostics.throw_if_errors();
 }
 
 /// Memory of feeds or outputs: on the device, and where the host reads and writes it.
@@ -74,6 +95,7 @@ Session::Session(const Plan& plan, const std::filesystem::path& folder, const De
 Session::Session(const Plan& plan, const std::filesystem::path& folder,
                  std::unique_ptr<Device> device)
     : plan_(plan), device_(std::move(device)) {
+  check_target(plan_, folder, *device_);
   device_->load(plan_, folder);
   check_room();
   int64_t arena = 0;
@@ -130,11 +152,11 @@ Session::Slot Session::bind_slot(const Program& program) {
     end += aligned(buffer.bytes);
     return address;
   };
-  std::vector<std::byte*> addresses;
+  Binding binding;
   for (const Buffer& buffer : program.buffers) {
-    std::byte* address = nullptr;
+    void* address = nullptr;
     if (buffer.alias >= 0) {
-      address = addresses[static_cast<size_t>(buffer.alias)];
+      address = binding.addresses[static_cast<size_t>(buffer.alias)];
     } else if (buffer.place == Place::state) {
       auto it = state_.find(buffer.name);
       NETC_CHECK(it != state_.end(), "program `{}` uses unknown state `{}`", program.name,
@@ -147,18 +169,12 @@ Session::Slot Session::bind_slot(const Program& program) {
     } else {
       address = place_in(slot.outputs, output, buffer, slot.named_outputs);
     }
-    addresses.push_back(address);
+    binding.addresses.push_back(address);
   }
-  std::vector<Launch> launches;
-  const Program& kept = *plan_.find_program(program.name);
-  for (const Step& step : kept.steps) {
-    Launch& launch = launches.emplace_back(Launch{&step, {}, {}});
-    for (int buffer : step.buffers) {
-      launch.buffers.push_back(addresses[static_cast<size_t>(buffer)]);
-      launch.bytes.push_back(program.buffers[static_cast<size_t>(buffer)].bytes);
-    }
-  }
-  slot.bound = device_->bind(std::move(launches), slot.feeds.transfers(), slot.outputs.transfers());
+  binding.program = &program;
+  binding.feeds = slot.feeds.transfers();
+  binding.outputs = slot.outputs.transfers();
+  slot.bound = device_->bind(std::move(binding));
   return slot;
 }
 

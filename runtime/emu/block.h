@@ -110,10 +110,10 @@ private:
   std::vector<emu::Region> regions_;
   Memory shared_memory_;
   std::unique_ptr<EmulatorShadow> shared_shadow_;
-  std::vector<EmulatorShadow*> shadows_;   ///< Of the regions.
-  emu::Stamp interval_ = 1;                ///< Counts over all launches.
+  std::vector<EmulatorShadow*> shadows_; ///< Of the regions.
+  emu::Stamp interval_ = 1;              ///< Counts over all launches.
   emu::Stamp block_start_ = 0;
-  std::vector<emu::Stamp> block_starts_;   ///< Of this launch, by block.
+  std::vector<emu::Stamp> block_starts_; ///< Of this launch, by block.
   std::optional<Report> report_;
 };
 

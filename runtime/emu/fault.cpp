@@ -67,8 +67,9 @@ std::string what_happened(const EmulatorFault::Details& d) {
 }
 
 std::string message(const EmulatorFault::Details& d) {
-  return fmt::format("kernel `{}` (kernel_{}), block {}, thread {}{}: {}", d.kernel, d.entry,
-                     d.block, d.thread, at(d.place), what_happened(d));
+  const std::string step = d.step.empty() ? "" : fmt::format(" of {}", d.step);
+  return fmt::format("kernel `{}` (kernel_{}){}, block {}, thread {}{}: {}", d.kernel, d.entry,
+                     step, d.block, d.thread, at(d.place), what_happened(d));
 }
 
 } // namespace
@@ -92,9 +93,10 @@ EmulatorFault EmulatedBlock::describe(const EmulatorLaunch& launch) const {
       details.buffer = launch.buffers[i].name;
   if (report.other) {
     const Other& other = *report.other;
-    EmulatorFault::Party party{
-        .block = block, .thread = other.thread, .place = readable(other.place),
-        .ended = other.ended};
+    EmulatorFault::Party party{.block = block,
+                               .thread = other.thread,
+                               .place = readable(other.place),
+                               .ended = other.ended};
     if (other.stamp != 0) {
       auto next = std::upper_bound(block_starts_.begin(), block_starts_.end(), other.stamp);
       party.block = next - block_starts_.begin() - 1;

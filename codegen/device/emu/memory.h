@@ -26,8 +26,7 @@ struct Array {
 
 /// Notes that the running thread reads what the cell stands for.
 inline void note_read(Region& region, Cell& cell, Place place) {
-  const bool readable =
-      cell.writer - region.readable_from < region.settled - region.readable_from;
+  const bool readable = cell.writer - region.readable_from < region.settled - region.readable_from;
   if (readable && cell.reader < region.settled) {
     cell.reader = region.machine->now;
     cell.reader_place = place.bits;
@@ -69,8 +68,7 @@ template <int bytes, class Note> void for_cells(const Region& region, long offse
     note(*cell++);
 }
 
-template <int bytes>
-const unsigned char* check_read(const Array& array, long at, Place place) {
+template <int bytes> const unsigned char* check_read(const Array& array, long at, Place place) {
   const long offset = check_place<bytes>(array, at, place);
   Region& region = *array.region;
   for_cells<bytes>(region, offset, [&](Cell& cell) { note_read(region, cell, place); });
