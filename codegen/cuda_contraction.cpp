@@ -41,6 +41,49 @@ std::string_view name_of(Math math) {
   return names[static_cast<size_t>(math)];
 }
 
+/// Multiprocessors that tilings are made for (an H100 or H200 has 132, with two blocks each): a
+/// tiling depends on the shape alone, so that a plan computes the same bits on every device.
+constexpr int usual_multiprocessors = 132;
+
+/// Relative time of a product in this tiling: whole waves of tiles, each the slices it multiplies
+/// and, for splits, the sums it writes and reads again.
+double tiling_cost(const ProductShape& p, const Tiling& t) {
+  const long blocks = tiles(p, t) * t.splits;
+  const double waves = double(ceil_div(blocks, 2 * usual_multiprocessors));
+  // Small tiles bring more operands to shared memory for each product.
+  const double load = 1.0 / t.rows + 1.0 / t.columns;
+  const double slice = double(t.rows) * t.columns * (1 + 24 * load);
+  const double slices = double(ceil_div(ceil_div(p.depth, slice_depth), t.splits)) + t.stages;
+  const double exchange =
+      t.splits > 1 ? 2.5 * double(p.groups * p.rows * p.columns) * t.splits / usual_multiprocessors
+                   : 0;
+  return waves * slice * slices + exchange;
+}
+
+/// The tiling of least cost. `shared_limit`: bytes of shared memory a block may have.
+Tiling choose_tiling(const Conv2d& c, Pass pass, Math math, int shared_limit) {
+  const ProductShape p = product_shape(c, pass);
+  if (c.exact_blocks > 0) // partial sums of the tree are kept in registers
+    return {Math::fma, 64, 64, 2, 1};
+  Tiling best{};
+  double best_cost = 0;
+  for (int rows : {128, 64})
+    for (int columns : {128, 64})
+      for (int splits : {1, 2, 3, 4, 6, 8, 12, 16, 24, 32}) {
+        if (splits > 1 && p.depth < long(splits) * 8 * slice_depth)
+          continue;
+        Tiling t{math, rows, columns, math == Math::fma ? 2 : 4, splits};
+        while (t.stages > 2 && tile_shared_bytes(c, pass, t) > shared_limit)
+          --t.stages;
+        const double cost = tiling_cost(p, t);
+        if (best_cost == 0 || cost < best_cost) {
+          best = t;
+          best_cost = cost;
+        }
+      }
+  return best;
+}
+
 /// A launch over `items` elements, a few a thread: enough blocks for every multiprocessor.
 KernelEntry sweep(long items) {
   constexpr long most = 16 * usual_multiprocessors;

@@ -58,6 +58,11 @@ struct Float4 {
   float x, y, z, w;
 };
 
+/// The bits of a float.
+inline float as_float(unsigned bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
 /// Vector accesses at elements, aligned to the size of the vector.
 inline Float2 load2(Global<const float> from, emu::Index i) {
   return emu::load<Float2>(from.array(), from.byte(i.value), i.place);
