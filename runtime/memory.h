@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <utility>
 
 namespace netc {
@@ -31,6 +32,22 @@ private:
   }
   std::byte* data_ = nullptr;
   int64_t size_ = 0;
+};
+
+/// Memories by their addresses, for who lends them out.
+class MemoryPool {
+public:
+  /// Throws as Memory does; `bytes` > 0.
+  std::byte* take(int64_t bytes) {
+    Memory memory(bytes);
+    std::byte* data = memory.data();
+    memories_.emplace(data, std::move(memory));
+    return data;
+  }
+  void give_back(std::byte* data) noexcept { memories_.erase(data); }
+
+private:
+  std::map<std::byte*, Memory> memories_;
 };
 
 /// Largest resident size of this process so far, in bytes.

@@ -31,6 +31,8 @@ void wait_for_change(const std::atomic<unsigned>& value, unsigned old) {
   value.wait(old, std::memory_order_acquire);
 }
 
+} // namespace
+
 std::vector<int> usable_cores() {
   std::vector<int> cores;
   cpu_set_t set;
@@ -40,8 +42,6 @@ std::vector<int> usable_cores() {
         cores.push_back(core);
   return cores;
 }
-
-} // namespace
 
 ThreadTeam::ThreadTeam(int count, bool pin) : count_(count) {
   // One thread may go where the system likes; more threads than cores, too.

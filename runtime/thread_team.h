@@ -10,6 +10,9 @@
 
 namespace netc {
 
+/// The cores this process may use.
+std::vector<int> usable_cores();
+
 /// A team of `count` threads; the calling thread is member 0, the others wait until run() is
 /// called. Not copyable; run() is for one caller at a time.
 class ThreadTeam {

@@ -53,6 +53,8 @@ public:
   struct Details {
     emu::Fault kind{};
     std::string kernel{};
+    std::string
+        step{}; ///< What the kernel computes, with its place in the description; may be empty.
     int entry = 0;
     int64_t block = 0;
     int thread = 0;

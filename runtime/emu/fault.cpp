@@ -67,8 +67,9 @@ std::string what_happened(const EmulatorFault::Details& d) {
 }
 
 std::string message(const EmulatorFault::Details& d) {
-  return fmt::format("kernel `{}` (kernel_{}), block {}, thread {}{}: {}", d.kernel, d.entry,
-                     d.block, d.thread, at(d.place), what_happened(d));
+  const std::string step = d.step.empty() ? "" : fmt::format(" of {}", d.step);
+  return fmt::format("kernel `{}` (kernel_{}){}, block {}, thread {}{}: {}", d.kernel, d.entry,
+                     step, d.block, d.thread, at(d.place), what_happened(d));
 }
 
 } // namespace

@@ -5,7 +5,7 @@
 #include "runtime/train/feeds.h"
 
 #include <algorithm>
-#include <cstring>
+#include <deque>
 
 namespace netc {
 
@@ -14,13 +14,13 @@ namespace {
 const std::string eval_program = "eval";
 
 double first(Session& session, const std::string& output) {
-  return session.buffer_of<float>(eval_program, output)[0];
+  return session.output_of<float>(eval_program, output)[0];
 }
 
 } // namespace
 
 Evaluation evaluate(Session& session, const Dataset& dataset, const EvaluateOptions& options) {
-  if (session.buffer(eval_program, "loss").empty())
+  if (session.output(eval_program, "loss").empty())
     user_error(fmt::format("the network `{}` has no loss to evaluate", session.plan().network));
   Loader loader(dataset, {.split = options.split,
                           .batch = session.plan().batch,
@@ -30,10 +30,22 @@ Evaluation evaluate(Session& session, const Dataset& dataset, const EvaluateOpti
                           .depth = 4,
                           .warn = options.warn});
   Evaluation sum;
-  bool has_top5 = !session.buffer(eval_program, "top5").empty();
+  bool has_top5 = !session.output(eval_program, "top5").empty();
   double top5 = 0;
   int64_t total = dataset.size(options.split), batch = session.plan().batch;
   int64_t batches = (total + batch - 1) / batch;
+  int64_t done = 0;
+  std::deque<int64_t> valid; // images of the batches the device is at
+  auto finish = [&] {
+    session.finish(eval_program);
+    sum.images += valid.front();
+    sum.loss += first(session, "loss") * static_cast<double>(valid.front());
+    sum.top1 += first(session, "top1");
+    top5 += has_top5 ? first(session, "top5") : 0;
+    valid.pop_front();
+    if (options.progress)
+      options.progress(++done, batches);
+  };
   for (int64_t i = 0; i < batches; ++i) {
     if (options.interrupted && options.interrupted()) {
       sum.interrupted = true;
@@ -42,14 +54,13 @@ Evaluation evaluate(Session& session, const Dataset& dataset, const EvaluateOpti
     const Batch* images = loader.next();
     NETC_CHECK(images, "the split ends after {} of {} batches", i, batches);
     fill_feeds(session, eval_program, *images, {});
-    session.run(eval_program);
-    sum.images += images->valid;
-    sum.loss += first(session, "loss") * static_cast<double>(images->valid);
-    sum.top1 += first(session, "top1");
-    top5 += has_top5 ? first(session, "top5") : 0;
-    if (options.progress)
-      options.progress(i + 1, batches);
+    session.start(eval_program);
+    valid.push_back(images->valid);
+    if (session.full(eval_program))
+      finish();
   }
+  while (!valid.empty())
+    finish();
   double count = static_cast<double>(std::max<int64_t>(sum.images, 1));
   sum.loss /= count;
   sum.top1 /= count;
@@ -61,10 +72,10 @@ Evaluation evaluate(Session& session, const Dataset& dataset, const EvaluateOpti
 std::vector<float> predict(Session& session, const std::vector<std::vector<uint8_t>>& images) {
   int64_t batch = session.plan().batch;
   size_t bytes = static_cast<size_t>(stored_format(session.plan().recipe.input).bytes());
-  std::span<float> probabilities = session.buffer_of<float>(eval_program, "probabilities");
-  if (probabilities.empty())
+  size_t outputs = session.output_of<float>(eval_program, "probabilities").size();
+  if (outputs == 0)
     user_error(fmt::format("the network `{}` has no classes to predict", session.plan().network));
-  size_t classes = probabilities.size() / static_cast<size_t>(batch);
+  size_t classes = outputs / static_cast<size_t>(batch);
   std::vector<float> result;
   for (size_t begin = 0; begin < images.size(); begin += static_cast<size_t>(batch)) {
     size_t count = std::min(images.size() - begin, static_cast<size_t>(batch));
@@ -81,6 +92,7 @@ std::vector<float> predict(Session& session, const std::vector<std::vector<uint8
     }
     fill_feeds(session, eval_program, filled, {});
     session.run(eval_program);
+    std::span<const float> probabilities = session.output_of<float>(eval_program, "probabilities");
     result.insert(result.end(), probabilities.begin(),
                   probabilities.begin() + static_cast<std::ptrdiff_t>(count * classes));
   }
@@ -93,10 +105,11 @@ void set_input_mean(Session& session, const Dataset& dataset) {
     return;
   std::vector<double> mean =
       input.mean == Mean::channel ? channel_means(dataset) : input.mean_values;
-  std::span<float> state = session.state("input.mean");
-  NETC_CHECK(mean.size() == state.size(), "{} channel means for {} channels", mean.size(),
-             state.size());
-  std::copy(mean.begin(), mean.end(), state.begin());
+  session.write_state("input.mean", [&](std::span<float> state) {
+    NETC_CHECK(mean.size() == state.size(), "{} channel means for {} channels", mean.size(),
+               state.size());
+    std::copy(mean.begin(), mean.end(), state.begin());
+  });
 }
 
 } // namespace netc

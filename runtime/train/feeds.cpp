@@ -18,7 +18,7 @@ void fill(std::span<std::byte> feed, const void* data, size_t bytes, const char*
 template <class T>
 void fill(Session& session, const std::string& program, const char* name,
           const std::vector<T>& values) {
-  fill(session.buffer(program, name), values.data(), values.size() * sizeof(T), name);
+  fill(session.feed(program, name), values.data(), values.size() * sizeof(T), name);
 }
 
 } // namespace

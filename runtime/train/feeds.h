@@ -13,7 +13,8 @@ struct StepNumbers {
   double rate = 0;
 };
 
-/// Copies batch and numbers into the program's feeds; feeds the program does not have are skipped.
+/// Copies batch and numbers into the feeds of the program's next run; feeds the program does not
+/// have are skipped.
 void fill_feeds(Session& session, const std::string& program, const Batch& batch,
                 const StepNumbers& numbers);
 

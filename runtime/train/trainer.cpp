@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <deque>
 #include <set>
 #include <sstream>
 
@@ -18,6 +19,8 @@ namespace netc {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+const std::string program = "train";
 
 // Further strings of a checkpoint, so that a resumed run writes the same rows of metrics.
 constexpr const char* interval_key = "interval"; ///< Sums since the last row.
@@ -108,6 +111,8 @@ private:
     return step * batch_ / count_ > (step - 1) * batch_ / count_;
   }
 
+  int64_t next_step() const { return step_ + static_cast<int64_t>(running_.size()); }
+
   std::string data_size() const {
     return fmt::format("{} training and {} validation images in {} classes", count_,
                        dataset_.size(Split::validation), dataset_.classes());
@@ -115,9 +120,12 @@ private:
   void start_or_resume();
   void restore(const TrainingState& state);
   void loop();
-  double run_step(const Batch& batch);
-  void after_step(double loss);
-  void log(double loss);
+  bool may_start() const;
+  bool decides(int64_t step) const;
+  void start_step(Loader& loader);
+  void finish_step();
+  void after_step(double loss, double rate);
+  void log(double rate);
   void validate();
   void checkpoint();
   /// Each damaged image is named once, however often it is met.
@@ -138,10 +146,20 @@ private:
   int64_t step_ = 0, last_step_ = 0, log_every_ = 1;
   int64_t saved_step_ = -1;
   int64_t extra_step_ = -1; ///< Of the checkpoint an interruption left; it goes with the next one.
+  /// A step the device has been given.
+  struct Running {
+    int64_t valid;  ///< Its images.
+    double rate;    ///< Its learning rate.
+    double starved; ///< Seconds for which the device had nothing to do but wait for the images.
+  };
+  std::deque<Running> running_;        ///< Oldest first; step_ does not count them yet.
+  Clock::time_point began_;            ///< When the time of the oldest of them began to count.
   bool owes_validation_ = false;       ///< The validation at this step was broken off.
   double loss_sum_ = 0, top1_sum_ = 0; ///< Since the last row of metrics.
   int64_t summed_ = 0, valid_ = 0;
   double interval_seconds_ = 0;
+  bool first_ = true;                ///< No step of this process is finished.
+  double trained_ = 0, starved_ = 0; ///< Seconds: of steps, of waiting for images in them.
   std::vector<double> step_seconds_;
   std::set<std::string> warned_;
   TrainResult result_;
@@ -197,47 +215,70 @@ void Trainer::loop() {
                            .workers = options_.workers,
                            .depth = 4,
                            .warn = [this](std::string text) { warn(text); }});
-  double waited = 0, trained = 0;
-  bool more = !interrupt_.requested();
-  for (bool first = true; more && step_ < last_step_ && !rate_.finished(); first = false) {
-    Clock::time_point start = Clock::now();
-    double waited_before = loader.waited_seconds();
-    const Batch* batch = loader.next();
-    double loss = run_step(*batch);
-    double seconds = seconds_since(start);
-    interval_seconds_ += seconds;
-    if (!first) {
-      step_seconds_.push_back(seconds);
-      trained += seconds;
-      waited += loader.waited_seconds() - waited_before;
-    }
-    valid_ += batch->valid;
-    after_step(loss);
-    more = !interrupt_.requested();
+  while (may_start()) {
+    start_step(loader);
+    while (!running_.empty() && (session_.full(program) || decides(next_step())))
+      finish_step();
   }
+  while (!running_.empty())
+    finish_step();
   result_.signal = interrupt_.signal();
   result_.finished_early = rate_.finished();
-  result_.data_wait_fraction = trained > 0 ? waited / trained : 0;
+  result_.data_wait_fraction = trained_ > 0 ? starved_ / trained_ : 0;
   if (saved_step_ != step_)
     checkpoint();
 }
 
-double Trainer::run_step(const Batch& batch) {
-  fill_feeds(session_, "train", batch, {options_.seed, step_, rate_.rate(epoch_of(step_))});
-  session_.run("train");
-  double loss = session_.buffer_of<float>("train", "loss")[0];
+bool Trainer::may_start() const {
+  return next_step() < last_step_ && !rate_.finished() && !interrupt_.requested();
+}
+
+/// Whether what comes after `step` steps hangs on their results, or needs the state as it then is:
+/// the device must not be ahead.
+bool Trainer::decides(int64_t step) const {
+  return step == last_step_ || ends_epoch(step) || checkpoint_due(step);
+}
+
+/// Prepares a step and hands it to the device, which may still be at the one before.
+void Trainer::start_step(Loader& loader) {
+  if (running_.empty())
+    began_ = Clock::now();
+  double waited_before = loader.waited_seconds();
+  const Batch* batch = loader.next();
+  double starved = session_.idle(program) ? loader.waited_seconds() - waited_before : 0;
+  double rate = rate_.rate(epoch_of(next_step()));
+  fill_feeds(session_, program, *batch, {options_.seed, next_step(), rate});
+  session_.start(program);
+  running_.push_back({batch->valid, rate, starved});
+}
+
+/// Waits for the oldest step and does what follows it.
+void Trainer::finish_step() {
+  session_.finish(program);
+  double loss = session_.output_of<float>(program, "loss")[0];
   if (!std::isfinite(loss))
     user_error(fmt::format("the loss is {} at step {}", loss, step_ + 1),
                "a lower learning rate (`train: optimizer: rate`) or smaller initial weights "
                "(`init:`) usually help; the checkpoints before this step stand");
-  return loss;
+  Running step = running_.front();
+  running_.pop_front();
+  double seconds = seconds_since(began_);
+  began_ = Clock::now();
+  interval_seconds_ += seconds;
+  if (!first_) {
+    step_seconds_.push_back(seconds);
+    trained_ += seconds;
+    starved_ += step.starved;
+  }
+  first_ = false;
+  valid_ += step.valid;
+  after_step(loss, step.rate);
 }
 
-void Trainer::after_step(double loss) {
-  double rate = rate_.rate(epoch_of(step_));
+void Trainer::after_step(double loss, double rate) {
   ++step_;
   loss_sum_ += loss;
-  std::span<float> top1 = session_.buffer_of<float>("train", "top1");
+  std::span<const float> top1 = session_.output_of<float>(program, "top1");
   top1_sum_ += top1.empty() ? 0 : top1[0];
   ++summed_;
   progress_.update({.step = step_,
@@ -314,9 +355,12 @@ void Trainer::checkpoint() {
   if (summed_ > 0)
     state.more[interval_key] =
         fmt::format("{} {} {} {}", number_text(loss_sum_), number_text(top1_sum_), summed_, valid_);
+  std::vector<StateValues> values;
   std::vector<NamedTensor> tensors;
-  for (const StateInit& s : session_.plan().state)
-    tensors.push_back({s.name, s.type, session_.state(s.name).data()});
+  for (const StateInit& s : session_.plan().state) {
+    values.push_back(session_.state(s.name));
+    tensors.push_back({s.name, s.type, values.back().values.data()});
+  }
   save_checkpoint(run_.path(), state, tensors);
   if (extra_step_ >= 0 && extra_step_ != step_) {
     std::filesystem::remove(run_.file(checkpoint_name(extra_step_)));
@@ -338,7 +382,9 @@ void load_state(Session& session, const Checkpoint& checkpoint) {
     const auto* entry = checkpoint.file.find(state.name);
     if (!entry && state.name.ends_with(".momentum"))
       continue;
-    checkpoint.file.read(state.name, state.type, session.state(state.name).data());
+    session.write_state(state.name, [&](std::span<float> values) {
+      checkpoint.file.read(state.name, state.type, values.data());
+    });
   }
 }
 

@@ -110,7 +110,7 @@ TEST(Compile, WithoutACompilerThePlanStillRuns) {
     session.initialize(1);
     session.run("train");
     session.run("eval");
-    return std::isfinite(session.buffer_of<float>("eval", "loss")[0]) ? 0 : 3;
+    return std::isfinite(session.output_of<float>("eval", "loss")[0]) ? 0 : 3;
   });
   EXPECT_EQ(code, 0);
 }

@@ -19,10 +19,11 @@ void load_caffe_weights(Session& session, const fs::path& folder) {
   for (const auto& layer : json)
     for (size_t i = 0; i < 2; ++i) {
       std::string name = layer.at("name").get<std::string>() + (i == 0 ? ".weight" : ".bias");
-      std::span<float> state = session.state(name);
       size_t offset = layer.at("blobs")[i].at("offset").get<size_t>();
-      ASSERT_LE(offset + state.size_bytes(), bytes.size()) << name;
-      std::memcpy(state.data(), bytes.data() + offset, state.size_bytes());
+      session.write_state(name, [&](std::span<float> state) {
+        ASSERT_LE(offset + state.size_bytes(), bytes.size()) << name;
+        std::memcpy(state.data(), bytes.data() + offset, state.size_bytes());
+      });
     }
 }
 

@@ -102,15 +102,16 @@ void train_steps(Session& session, int steps) {
 
 /// The bytes of all state after some steps.
 std::string trained(const Plan& plan, const fs::path& folder, int threads) {
-  Session session(plan, folder, threads);
+  Session session(plan, folder, {.threads = threads});
   session.initialize(1);
   train_steps(session, 3);
   std::string bytes;
   for (const StateInit& s : plan.state) {
-    auto values = std::as_bytes(session.state(s.name));
+    StateValues state = session.state(s.name);
+    auto values = std::as_bytes(state.values);
     bytes.append(reinterpret_cast<const char*>(values.data()), values.size());
   }
-  EXPECT_TRUE(std::isfinite(session.buffer_of<float>("train", "loss")[0]));
+  EXPECT_TRUE(std::isfinite(session.output_of<float>("train", "loss")[0]));
   return bytes;
 }
 
@@ -156,7 +157,7 @@ TEST(Session, NothingIsAllocatedInsideAStep) {
 /// One past the last byte of the arena that one step writes, found with two fill patterns; checks
 /// what lies behind the arena up to the end of its page.
 size_t arena_touched(Session& session, const std::string& program) {
-  std::span<std::byte> arena = session.arena();
+  std::span<std::byte> arena(session.arena().data(), static_cast<size_t>(session.arena().size()));
   const size_t rest = (4096 - arena.size() % 4096) % 4096;
   size_t end = 0;
   for (std::byte pattern : {std::byte{0x5a}, std::byte{0xa5}}) {
@@ -189,9 +190,8 @@ TEST(Session, TheHighestArenaByteIsThePlans) {
     session.initialize(1);
     for (const char* program : {"train", "eval"})
       expect_whole_arena_used(session, program);
-    EXPECT_EQ(
-        static_cast<int64_t>(session.arena().size()),
-        std::max(compiled.plan.programs[0].arena_bytes, compiled.plan.programs[1].arena_bytes));
+    EXPECT_EQ(session.arena().size(), std::max(compiled.plan.programs[0].arena_bytes,
+                                               compiled.plan.programs[1].arena_bytes));
   }
 }
 
@@ -231,7 +231,7 @@ TEST(Session, AlexNetUsesThePlannedMemory) {
     session.initialize(1);
     for (const Buffer& buffer : plan.find_program("train")->buffers) // as a batch would
       if (buffer.place == Place::feed)
-        std::memset(session.buffer("train", buffer.name).data(), 0,
+        std::memset(session.feed("train", buffer.name).data(), 0,
                     static_cast<size_t>(buffer.bytes));
     session.run("train");
     return 0;

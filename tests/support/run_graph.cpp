@@ -141,28 +141,35 @@ const RefTensor& input_of(const Buffer& buffer, const Tensors& inputs) {
 }
 
 void fill(Session& session, const Program& program, const Tensors& inputs) {
-  std::memset(session.arena().data(), static_cast<int>(canary), session.arena().size());
+  session.poison(canary);
   for (const Buffer& buffer : program.buffers) {
     if (buffer.place == Place::state && buffer.alias < 0)
-      write_tensor(reinterpret_cast<std::byte*>(session.state(buffer.name).data()),
-                   input_of(buffer, inputs), Layout::row_major);
-    std::span<std::byte> memory = session.buffer(program.name, buffer.name);
-    if (buffer.place == Place::feed || buffer.place == Place::output)
+      session.write_state(buffer.name, [&](std::span<float> values) {
+        write_tensor(reinterpret_cast<std::byte*>(values.data()), input_of(buffer, inputs),
+                     Layout::row_major);
+      });
+    if (buffer.place == Place::feed) {
+      std::span<std::byte> memory = session.feed(program.name, buffer.name);
       std::memset(memory.data(), static_cast<int>(canary), memory.size());
-    if (buffer.place == Place::feed)
       write_tensor(memory.data(), input_of(buffer, inputs), buffer.layout);
+    }
   }
 }
 
 void expect_guards(Session& session, const Program& program) {
+  std::vector<std::byte> arena(static_cast<size_t>(session.arena().size()));
+  session.device().read(arena.data(), session.arena().data(), session.arena().size());
   for (const Buffer& buffer : program.buffers) {
     size_t size = static_cast<size_t>(buffer.type.bytes());
-    if (buffer.place == Place::feed || buffer.place == Place::output)
-      expect_untouched(session.buffer(program.name, buffer.name).subspan(size), buffer.name);
+    if (buffer.place == Place::feed)
+      expect_untouched(session.feed(program.name, buffer.name).subspan(size), buffer.name);
+    if (buffer.place == Place::output)
+      expect_untouched(session.output(program.name, buffer.name).subspan(size), buffer.name);
     if (buffer.place == Place::arena)
-      expect_untouched(session.arena().subspan(static_cast<size_t>(buffer.offset + buffer.bytes),
-                                               static_cast<size_t>(guard_bytes)),
-                       buffer.name);
+      expect_untouched(
+          std::span<const std::byte>(arena).subspan(
+              static_cast<size_t>(buffer.offset + buffer.bytes), static_cast<size_t>(guard_bytes)),
+          buffer.name);
   }
 }
 
@@ -215,7 +222,7 @@ CompiledGraph::~CompiledGraph() {
 Tensors CompiledGraph::run(const Tensors& inputs, int threads) const {
   Plan plan = read_plan(folder_);
   const Program& program = plan.programs.front();
-  Session session(plan, folder_, threads);
+  Session session(plan, folder_, {.threads = threads});
   fill(session, program, inputs);
   session.run(program.name);
   if (options_.guards)
@@ -224,11 +231,11 @@ Tensors CompiledGraph::run(const Tensors& inputs, int threads) const {
   for (const Buffer& buffer : program.buffers)
     if (buffer.place == Place::output)
       results[buffer.name] =
-          read_tensor(session.buffer(program.name, buffer.name).data(), buffer.type, buffer.layout);
+          read_tensor(session.output(program.name, buffer.name).data(), buffer.type, buffer.layout);
   for (const Graph::Store& store : graph_.stores) {
     const Value& parameter = *store.parameter;
     results[parameter.name] =
-        read_tensor(reinterpret_cast<std::byte*>(session.state(parameter.name).data()),
+        read_tensor(reinterpret_cast<const std::byte*>(session.state(parameter.name).values.data()),
                     parameter.type, Layout::row_major);
   }
   return results;

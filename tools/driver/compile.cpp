@@ -4,6 +4,7 @@
 #include "codegen/tuning.h"
 #include "ir/ops.h"
 #include "ir/support/hash.h"
+#include "runtime/thread_team.h"
 #include "tools/driver/measure.h"
 #include "tools/viz/dot.h"
 #include "tools/viz/render.h"
@@ -13,7 +14,6 @@
 #include <chrono>
 #include <fstream>
 #include <ostream>
-#include <sched.h>
 #include <sstream>
 
 namespace netc {
@@ -21,8 +21,7 @@ namespace netc {
 namespace fs = std::filesystem;
 
 int default_threads() {
-  cpu_set_t set;
-  return sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
+  return std::max(1, static_cast<int>(usable_cores().size()));
 }
 
 NetworkSource load_network(const std::string& net, std::ostream& messages) {

@@ -4,9 +4,8 @@
 #include "ir/kernel_abi.h"
 #include "ir/support/philox.h"
 #include "runtime/memory.h"
+#include "runtime/shared_library.h"
 #include "runtime/thread_team.h"
-
-#include <dlfcn.h>
 
 #include <algorithm>
 #include <chrono>
@@ -44,25 +43,6 @@ double sampled_error(const Node& node, const float* a, const float* b, const flo
   return std::sqrt(difference / std::max(norm, 1e-300));
 }
 
-/// A library that is closed again.
-class Library {
-public:
-  explicit Library(const std::filesystem::path& file)
-      : handle_(dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL)) {
-    if (!handle_)
-      throw RuntimeError(fmt::format("a measured kernel cannot be loaded: {}", dlerror()));
-  }
-  ~Library() { dlclose(handle_); }
-  Library(const Library&) = delete;
-  Library& operator=(const Library&) = delete;
-  KernelFunction kernel() const {
-    return reinterpret_cast<KernelFunction>(dlsym(handle_, "kernel"));
-  }
-
-private:
-  void* handle_;
-};
-
 Trial measure(const CpuToolchain& toolchain, int threads, double budget_ms, const Node& node,
               const Candidate& candidate) {
   LoweringOptions options{.target = {}, .exact = false, .threads = threads, .choose = nullptr};
@@ -72,7 +52,8 @@ Trial measure(const CpuToolchain& toolchain, int threads, double budget_ms, cons
   std::vector<CompileJob> jobs = {
       {candidate.function, print_kernel(lowered, cpu_dialect(), false).text}};
   toolchain.compile(jobs, 1);
-  Library library(jobs[0].binary);
+  SharedLibrary library(jobs[0].binary);
+  auto kernel = library.function<KernelFunction>("kernel");
   Memory a = random_floats(node.operands[0]->type.elements(), 1);
   Memory b = random_floats(node.operands[1]->type.elements(), 2);
   Memory result(node.result()->type.bytes()), workspace(lowered.workspace_bytes());
@@ -83,7 +64,7 @@ Trial measure(const CpuToolchain& toolchain, int threads, double budget_ms, cons
   double spent = 0;
   for (int run = 0; run < 3 || spent < budget_ms; ++run) {
     Clock::time_point start = Clock::now();
-    team.run([&](const Thread& thread) { library.kernel()(buffers, thread); });
+    team.run([&](const Thread& thread) { kernel(buffers, thread); });
     double ms = std::chrono::duration<double>(Clock::now() - start).count() * 1e3;
     spent += ms;
     trial.ms = run == 0 ? trial.ms : std::min(trial.ms, ms); // the first one warms up

@@ -69,7 +69,7 @@ Measured measure(Session& session, const Flags& flags, const std::string& progra
 void run(const Flags& flags) {
   bool train = flags.mode == "train";
   ReadyPlan plan(flags, train);
-  Session session(plan.plan(), plan.folder(), flags.threads);
+  Session session(plan.plan(), plan.folder(), {.threads = flags.threads});
   session.initialize(flags.seed);
   std::string program = train ? "train" : "eval";
   double peak = fma_peak_gflops(session.plan().threads);

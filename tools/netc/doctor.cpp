@@ -1,27 +1,20 @@
 // `netc devices` and `netc doctor`: what this machine can do.
 
 #include "codegen/nvrtc.h"
+#include "runtime/cpu_device.h"
+#include "runtime/devices.h"
 #include "tools/netc/command.h"
 #include "tools/viz/render.h"
 
-#include <fstream>
 #include <unistd.h>
 
 namespace netc::cli {
 
 namespace {
 
-std::string processor_name() {
-  std::ifstream in("/proc/cpuinfo");
-  for (std::string line; std::getline(in, line);)
-    if (line.rfind("model name", 0) == 0)
-      return line.substr(line.find(':') + 2);
-  return "unknown processor";
-}
-
-void list_devices() {
-  fmt::print("cpu:0  {}, {} core{}\n", processor_name(), default_threads(),
-             default_threads() == 1 ? "" : "s");
+void print_devices() {
+  for (const DeviceInfo& device : list_devices())
+    fmt::print("{:<8}{}\n", device.name, device.description);
 }
 
 /// One line of the report; problems are what keeps netc from training.
@@ -54,7 +47,7 @@ void check_memory() {
 }
 
 void doctor() {
-  line(true, "processor", fmt::format("{}, {} cores", processor_name(), default_threads()));
+  line(true, "processor", processor_description());
   check_memory();
   bool compiler = check_compiler();
   NvrtcToolchain nvrtc;
@@ -71,7 +64,7 @@ void doctor() {
 
 void add_doctor(CLI::App& app, std::function<void()>& command) {
   app.add_subcommand("devices", "the devices netc can use")->callback([&command] {
-    command = list_devices;
+    command = print_devices;
   });
   app.add_subcommand("doctor", "checks what netc needs on this machine")->callback([&command] {
     command = doctor;

@@ -75,7 +75,7 @@ void run_eval(const Flags& flags) {
   std::unique_ptr<Dataset> dataset = open_dataset(flags.data, stored_format(recipe.input));
   check_classes(*dataset, recipe);
   ReadyPlan plan(flags, false);
-  Session session(plan.plan(), plan.folder(), flags.threads);
+  Session session(plan.plan(), plan.folder(), {.threads = flags.threads});
   load_state(session, checkpoint);
   EvaluateOptions options;
   options.split = flags.split == "train" ? Split::train : Split::validation;
@@ -140,7 +140,7 @@ void run_predict(const Flags& flags) {
   std::vector<std::string> names =
       lines_of(names_entry == checkpoint.state.more.end() ? "" : names_entry->second);
   ReadyPlan plan(flags, false, std::min<int64_t>(static_cast<int64_t>(images.size()), 64));
-  Session session(plan.plan(), plan.folder(), flags.threads);
+  Session session(plan.plan(), plan.folder(), {.threads = flags.threads});
   load_state(session, checkpoint);
   std::vector<float> probabilities = predict(session, images);
   size_t classes = probabilities.size() / images.size();

@@ -80,7 +80,8 @@ void print_notes(const Dataset& dataset, const Recipe& recipe) {
                              dataset.classes(), outputs);
 }
 
-nlohmann::ordered_json to_json(const TrainResult& result, const RunDirectory& run) {
+nlohmann::ordered_json to_json(const TrainResult& result, const Session& session,
+                               const RunDirectory& run) {
   auto optional = [](const auto& value) {
     return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json(nullptr);
   };
@@ -89,7 +90,7 @@ nlohmann::ordered_json to_json(const TrainResult& result, const RunDirectory& ru
   json["images_per_second"] = result.images_per_second > 0
                                   ? nlohmann::ordered_json(result.images_per_second)
                                   : nlohmann::ordered_json(nullptr);
-  json["peak_bytes"] = peak_resident_bytes();
+  json["peak_bytes"] = session.peak_bytes();
   json["data_wait_fraction"] = result.data_wait_fraction;
   json["train_loss"] = optional(result.train_loss);
   std::optional<double> top1, top5;
@@ -195,9 +196,10 @@ void record(const Flags& flags, const Origin& origin, const RunDirectory& run) {
   run.write(config_name, config_text(flags));
 }
 
-void report(const TrainResult& result, const RunDirectory& run, const Flags& flags) {
+void report(const TrainResult& result, const Session& session, const RunDirectory& run,
+            const Flags& flags) {
   if (flags.json)
-    return print_json(to_json(result, run));
+    return print_json(to_json(result, session, run));
   if (result.signal)
     fmt::print("stopped at step {}; continue with: {}\n", result.steps,
                run.resume_command(flags.net));
@@ -207,7 +209,7 @@ void report(const TrainResult& result, const RunDirectory& run, const Flags& fla
   if (result.images_per_second > 0)
     fmt::print("{:.1f} images/s (batch / median step), peak memory {}, waited for images {:.1f} % "
                "of the time\n",
-               result.images_per_second, megabytes(peak_resident_bytes()),
+               result.images_per_second, megabytes(session.peak_bytes()),
                100 * result.data_wait_fraction);
   if (result.validation)
     fmt::print("validation: loss {:.4f}, top-1 {:.2f} %\n", result.validation->loss,
@@ -246,7 +248,7 @@ int run(Flags flags) {
   }
   Plan plan = plan_of_run(flags, origin, *folder);
   record(flags, origin, *folder);
-  Session session(plan, folder->file("plan"), flags.threads);
+  Session session(plan, folder->file("plan"), {.threads = flags.threads});
   TrainOptions options{.epochs = flags.epochs,
                        .steps = flags.steps,
                        .seed = flags.seed,
@@ -256,7 +258,7 @@ int run(Flags flags) {
                        .log_every = 0,
                        .quiet = flags.quiet};
   TrainResult result = train(session, *dataset, *folder, options);
-  report(result, *folder, flags);
+  report(result, session, *folder, flags);
   return result.signal ? 128 + result.signal : 0;
 }
 

@@ -1,0 +1,18 @@
+#pragma once
+// Amounts of memory as people write them.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace netc {
+
+/// `512.0 MB`, `6.25 GB`; units are powers of 1000.
+std::string byte_text(int64_t bytes);
+
+/// Reads `6GB`, `6.5 GB`, `512MB`, `8GiB`, `1000000` (bytes), in any case; nothing when `text` is
+/// no amount above zero.
+std::optional<int64_t> parse_bytes(std::string_view text);
+
+} // namespace netc

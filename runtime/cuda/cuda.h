@@ -1,0 +1,40 @@
+#pragma once
+// GPUs as seen from outside: what this build and this machine have, and opening one. In a build
+// without the CUDA Toolkit there are none (absent.cpp).
+
+#include "ir/target.h"
+#include "runtime/device.h"
+
+namespace netc {
+
+/// A GPU of this machine.
+struct Gpu {
+  std::string name;   ///< `NVIDIA H200`.
+  int capability = 0; ///< Compute capability x 10: 90.
+  int64_t memory_bytes = 0;
+};
+
+/// What netc can do with GPUs here, and why not more.
+struct CudaState {
+  std::string runtime; ///< `13.0`; empty where netc was built without CUDA.
+  std::string driver;  ///< The newest CUDA version that the driver knows; empty without a driver.
+  std::vector<Gpu> gpus;
+  std::string problem; ///< Why there are no GPUs; empty when there are.
+  std::string hint;    ///< What helps against the problem.
+};
+
+/// Looks at the machine; never throws.
+CudaState cuda_state();
+
+/// Whether kernels compiled for `target` run on a GPU of compute capability `capability` / 10. A
+/// binary runs on its own and later minor versions (with the suffix `a` on its own only), PTX on
+/// all later versions.
+bool runs_on_gpu(const Target& target, int capability);
+
+/// `NVIDIA H200, sm_90, 150.12 GB`.
+std::string describe(const Gpu& gpu);
+
+/// The GPU number `index` as a logical device. RuntimeError when there is none.
+std::unique_ptr<Device> open_cuda_device(const DeviceSpec& spec, int index);
+
+} // namespace netc

@@ -1,0 +1,77 @@
+#include "runtime/devices.h"
+
+#include "ir/support/diagnostics.h"
+#include "runtime/cpu_device.h"
+#include "runtime/cuda/cuda.h"
+#include "runtime/emu_device.h"
+
+#include <charconv>
+#include <optional>
+#include <string_view>
+
+namespace netc {
+
+namespace {
+
+/// `cuda:2` in its parts.
+struct DeviceName {
+  std::string_view kind;
+  int index = 0;
+};
+
+std::optional<DeviceName> split(std::string_view name) {
+  size_t colon = name.find(':');
+  if (colon == name.npos)
+    return std::nullopt;
+  DeviceName parts{name.substr(0, colon)};
+  std::string_view digits = name.substr(colon + 1);
+  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), parts.index);
+  bool number = error == std::errc() && end == digits.data() + digits.size() && parts.index >= 0;
+  return number ? std::optional(parts) : std::nullopt;
+}
+
+} // namespace
+
+std::vector<DeviceInfo> list_devices() {
+  std::vector<DeviceInfo> list;
+  for (const char* name : {"cpu:0", "emu:0"})
+    list.push_back({name, open_device({.name = name})->description()});
+  CudaState cuda = cuda_state();
+  for (size_t i = 0; i < cuda.gpus.size(); ++i)
+    list.push_back({fmt::format("cuda:{}", i),
+                    fmt::format("{}, driver for CUDA {}", describe(cuda.gpus[i]), cuda.driver)});
+  return list;
+}
+
+std::string default_device() {
+  return cuda_state().gpus.empty() ? "cpu:0" : "cuda:0";
+}
+
+std::string device_for(const Target& target) {
+  switch (target.kind) {
+  case Target::Kind::cpu:
+    return "cpu:0";
+  case Target::Kind::emu:
+    return "emu:0";
+  case Target::Kind::cuda:
+    break;
+  }
+  return "cuda:0";
+}
+
+std::unique_ptr<Device> open_device(const DeviceSpec& spec) {
+  if (std::optional<DeviceName> name = split(spec.name)) {
+    if (name->kind == "cpu" && name->index == 0)
+      return open_cpu_device(spec);
+    if (name->kind == "emu" && name->index == 0)
+      return open_emu_device(spec);
+    if (name->kind == "cuda")
+      return open_cuda_device(spec, name->index);
+  }
+  user_error(
+      fmt::format("there is no device `{}`", spec.name),
+      "`cpu:0`, `emu:0` and `cuda:0`, `cuda:1`, ... are names; `netc devices` lists those of "
+      "this machine");
+}
+
+} // namespace netc

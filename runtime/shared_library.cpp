@@ -1,0 +1,31 @@
+#include "runtime/shared_library.h"
+
+#include "ir/support/error.h"
+
+#include <dlfcn.h>
+
+namespace netc {
+
+SharedLibrary::SharedLibrary(const std::filesystem::path& file)
+    : file_(std::filesystem::absolute(file)),
+      handle_(dlopen(file_.c_str(), RTLD_NOW | RTLD_LOCAL)) {
+  if (!handle_)
+    throw RuntimeError(
+        fmt::format("kernel `{}` cannot be loaded: {}", file_.stem().string(), dlerror()),
+        "compile the network again");
+}
+
+SharedLibrary::~SharedLibrary() {
+  if (handle_)
+    dlclose(handle_);
+}
+
+void* SharedLibrary::symbol(const std::string& name) const {
+  void* found = dlsym(handle_, name.c_str());
+  if (!found)
+    throw RuntimeError(fmt::format("`{}` holds no `{}`", file_.string(), name),
+                       "compile the network again");
+  return found;
+}
+
+} // namespace netc
