@@ -13,6 +13,7 @@ const Dialect& cpu_dialect() {
       .after_lanes = "",
       .before_lanes = "#pragma GCC ivdep",
       .alloc = "alignas(64) {type} {name}[{count}];",
+      .pointer = "{type}*",
       .split_at_barriers = false};
   return dialect;
 }
@@ -25,9 +26,14 @@ const Dialect& cuda_dialect() {
       .lanes = "for (int {name} = {lo} + netc::lane(); {name} < {hi}; {name} += netc::lanes())",
       .after_lanes = "netc::barrier();",
       .before_lanes = "",
-      .alloc = "{type}* const {name} = netc::shared_array<{type}>({offset});",
+      .alloc = "const netc::Shared<{type}> {name} = netc::shared_array<{type}>({offset}, {count});",
+      .pointer = "netc::Global<{type}>",
       .split_at_barriers = true};
   return dialect;
+}
+
+const Dialect& dialect_of(const Target& target) {
+  return target.has_cuda_text() ? cuda_dialect() : cpu_dialect();
 }
 
 } // namespace netc

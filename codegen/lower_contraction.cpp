@@ -1,6 +1,7 @@
 // Contractions: the constants of their template, and the epilogue that follows them.
 
 #include "codegen/candidates.h"
+#include "codegen/cuda_contraction.h"
 #include "codegen/group.h"
 #include "codegen/lowering.h"
 #include "codegen/tuning.h"
@@ -143,13 +144,24 @@ LoweredNode lower_contraction(const Node& node, const Group& group,
                               const LoweringOptions& options) {
   const Node& contraction = *group.members[0];
   const auto& family = std::get<TemplateLowering>(contraction.op->lower).name;
-  std::string chosen = options.choose && !options.exact ? options.choose(contraction) : "";
   Contraction c;
   c.shape = contraction_shape(contraction, options.exact);
-  const Candidate& candidate = find_candidate(family, chosen, c.shape);
-  c.function = candidate.function;
-  c.header = candidate.header;
-  c.has_epilogue = family.find("weight_gradient") == std::string::npos;
+  int64_t workspace = 0;
+  if (options.target.has_cuda_text()) {
+    c.function = family;
+    c.header = family.starts_with("linear") ? "linear.h" : "conv2d.h";
+    c.precision =
+        options.exact ? Precision::fp32 : parse_precision(contraction.attrs.text("precision"));
+    c.has_epilogue = true;
+    workspace = specialise_for_cuda(c, family, options.target);
+  } else {
+    std::string chosen = options.choose && !options.exact ? options.choose(contraction) : "";
+    const Candidate& candidate = find_candidate(family, chosen, c.shape);
+    c.function = candidate.function;
+    c.header = candidate.header;
+    c.has_epilogue = family.find("weight_gradient") == std::string::npos;
+    workspace = candidate.workspace(c.shape, options.threads);
+  }
 
   LoweredNode lowered{group.operands, group.results, {}, {}, {}};
   lowered.kernel.name = node.name;
@@ -164,10 +176,10 @@ LoweredNode lower_contraction(const Node& node, const Group& group,
     lowered.kernel.params[i].layout = Layout::row_major;
   }
   lowered.kernel.body = lower_epilogue(group);
-  if (int64_t bytes = candidate.workspace(c.shape, options.threads); bytes > 0) {
-    lowered.workspaces = {bytes};
+  if (workspace > 0) {
+    lowered.workspaces = {workspace};
     lowered.kernel.params.push_back(
-        {"workspace", {DType::f32, {bytes / 4}}, Layout::row_major, kernel::Access::workspace});
+        {"workspace", {DType::f32, {workspace / 4}}, Layout::row_major, kernel::Access::workspace});
   }
   lowered.contraction = std::move(c);
   return lowered;

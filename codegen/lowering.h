@@ -4,6 +4,8 @@
 #include "codegen/device/cpu/contraction_shape.h"
 #include "ir/kernel.h"
 #include "ir/op.h"
+#include "ir/plan.h"
+#include "ir/target.h"
 
 #include <variant>
 
@@ -14,7 +16,10 @@ struct Contraction {
   std::string function; ///< The candidate, e.g. `linear_forward_dot`.
   std::string header;   ///< Where it is, below codegen/device/<dialect>/.
   std::variant<Conv2d, Linear> shape;
+  Precision precision = Precision::fp32;
   bool has_epilogue = false; ///< The template takes an epilogue (it may be empty).
+  std::string constants{};   ///< Of CUDA: the text that defines `tiling`, the second argument.
+  std::vector<KernelEntry> entries{}; ///< Of CUDA: one a phase, the third argument.
 };
 
 /// A node as a kernel over buffers: operands, then results, then workspaces.
@@ -34,6 +39,7 @@ struct LoweredNode {
 using ChooseCandidate = std::function<std::string(const Node& contraction)>;
 
 struct LoweringOptions {
+  Target target{};
   bool exact = false;     ///< `--math exact`: fixed block trees for every reduction.
   int threads = 1;        ///< Threads the plan is for; scratch memory depends on it.
   ChooseCandidate choose; ///< Null: the default rule.

@@ -32,6 +32,10 @@ const char* type_name(DType type) {
   internal_error(__FILE__, __LINE__, "kernels do not compute in bf16");
 }
 
+/// Threads of a block, as device/cuda is laid out for, and the blocks a grid may have.
+constexpr int usual_threads = 256;
+constexpr int64_t largest_grid = (int64_t{1} << 31) - 1;
+
 std::string replace_all(std::string text, const std::map<std::string, std::string>& values) {
   for (const auto& [key, value] : values)
     for (size_t at = 0; (at = text.find(key, at)) != std::string::npos; at += value.size())
@@ -102,9 +106,11 @@ private:
   void includes(const std::string& template_header);
   std::string pointer_type(const Param& param) const {
     bool constant = param.access == kernel::Access::in;
-    return fmt::format("{}{}*", constant ? "const " : "", type_name(param.type.dtype));
+    std::string type = fmt::format("{}{}", constant ? "const " : "", type_name(param.type.dtype));
+    return replace_all(dialect_.pointer, {{"{type}", type}});
   }
-  void open_entry(int phase);
+  void open_entry(size_t phase);
+  void close_entry();
   void print_body();
   void print_contraction();
   std::vector<const Param*> epilogue_params() const;
@@ -116,6 +122,7 @@ private:
   std::map<std::string, const Param*> params_;
   std::string out_;
   int indent_ = 0;
+  int64_t items_ = 1;             ///< Parallel iterations of the entry being printed, at most.
   bool lanes_are_serial_ = false; ///< In an epilogue, which one thread runs by itself.
   KernelText result_;
 };
@@ -230,7 +237,7 @@ void Printer::parallel(const kernel::StmtNode& s) {
                "a parallel loop of `{}` has no constant extent", lowered_.kernel.name);
     items *= *kernel::constant(loop->hi);
   }
-  result_.parallelism.push_back(items);
+  items_ = std::max(items_, items);
   open(replace_all(dialect_.parallel, {{"{items}", fmt::format("{}L", items)}}));
   int64_t below = items;
   for (const auto* loop : loops) {
@@ -258,20 +265,24 @@ void Printer::lanes(const kernel::StmtNode& s) {
 }
 
 void Printer::reduce(const kernel::StmtNode& s) {
-  line(fmt::format("const float {} = netc::{}<netc::{}, {}>({}, {}, [&](int {}) {{ return {}; }});",
-                   s.name, s.kind == StmtKind::reduce ? "reduce" : "reduce_lanes",
-                   s.op == "max" ? "Max" : "Add", exact_, expr(s.lo), expr(s.hi), s.var,
-                   expr(s.a)));
+  bool by_lanes = s.kind == StmtKind::reduce_lanes;
+  std::string scratch;
+  if (by_lanes && dialect_.split_at_barriers) { // a result of each warp
+    scratch = fmt::format("netc::shared_array<float>({}, 32), ", result_.local_bytes);
+    result_.local_bytes += 32 * byte_size(DType::f32);
+  }
+  line(fmt::format(
+      "const float {} = netc::{}<netc::{}, {}>({}{}, {}, [&](int {}) {{ return {}; }});", s.name,
+      by_lanes ? "reduce_lanes" : "reduce", s.op == "max" ? "Max" : "Add", exact_, scratch,
+      expr(s.lo), expr(s.hi), s.var, expr(s.a)));
 }
 
 void Printer::alloc(const kernel::StmtNode& s) {
   line(replace_all(dialect_.alloc, {{"{type}", type_name(s.type)},
                                     {"{name}", s.name},
                                     {"{count}", std::to_string(s.count)},
-                                    {"{offset}", std::to_string(result_.shared_bytes)}}));
-  int64_t bytes = s.count * byte_size(s.type);
-  result_.shared_bytes =
-      static_cast<int>(std::min<int64_t>(result_.shared_bytes + (bytes + 15) / 16 * 16, INT32_MAX));
+                                    {"{offset}", std::to_string(result_.local_bytes)}}));
+  result_.local_bytes += (s.count * byte_size(s.type) + 15) / 16 * 16;
 }
 
 void Printer::includes(const std::string& template_header) {
@@ -282,7 +293,7 @@ void Printer::includes(const std::string& template_header) {
   line("");
 }
 
-void Printer::open_entry(int phase) {
+void Printer::open_entry(size_t phase) {
   const auto& params = lowered_.kernel.params;
   if (dialect_.split_at_barriers) {
     std::string list;
@@ -297,21 +308,32 @@ void Printer::open_entry(int phase) {
                      params[i].name, i));
 }
 
+/// Arrays of an entry share one launch size; the grid covers the longest of its parallel loops.
+void Printer::close_entry() {
+  close();
+  if (!dialect_.split_at_barriers)
+    return;
+  KernelEntry entry;
+  entry.blocks = std::clamp<int64_t>(items_, 1, largest_grid);
+  entry.threads = usual_threads;
+  entry.shared_bytes = static_cast<int>(std::min<int64_t>(result_.local_bytes, INT32_MAX));
+  result_.entries.push_back(entry);
+  items_ = 1;
+}
+
 void Printer::print_body() {
   includes("");
-  int phase = 0;
-  open_entry(phase);
+  open_entry(0);
   for (const Stmt& s : lowered_.kernel.body) {
     if (s->kind == StmtKind::barrier && dialect_.split_at_barriers) {
-      close();
+      close_entry();
       line("");
-      open_entry(++phase);
+      open_entry(result_.entries.size());
     } else {
       stmt(*s);
     }
   }
-  close();
-  result_.phases = phase + 1;
+  close_entry();
 }
 
 void collect_buffers(const Expr& e, std::set<std::string>& names) {
@@ -368,24 +390,38 @@ void Printer::print_contraction() {
   open("namespace");
   --indent_;
   line(shape_text(c.shape));
+  if (!c.constants.empty())
+    line(c.constants);
   if (epilogue)
     print_epilogue();
   line("} // namespace");
   line("");
-  open_entry(0);
   std::string arguments;
-  std::string workspace = lowered_.workspaces.empty() ? "nullptr" : "workspace";
+  std::string none = replace_all(dialect_.pointer, {{"{type}", "float"}}) + "{}";
+  std::string workspace = !lowered_.workspaces.empty() ? "workspace"
+                          : dialect_.split_at_barriers ? none
+                                                       : "nullptr";
   if (c.has_epilogue) {
     std::string fields;
     for (const Param* param : epilogue_params())
       fields += (fields.empty() ? "" : ", ") + param->name;
     arguments = epilogue ? fmt::format(", Epilogue{{{}}}", fields) : ", netc::NoEpilogue{}";
   }
-  std::string thread = dialect_.split_at_barriers ? "" : ", thread";
-  line(fmt::format("netc::{}<shape>(in0, in1, out0, {}{}{});", c.function, workspace, arguments,
-                   thread));
-  close();
-  result_.parallelism = {0};
+  if (!dialect_.split_at_barriers) {
+    open_entry(0);
+    line(fmt::format("netc::{}<shape>(in0, in1, out0, {}{}, thread);", c.function, workspace,
+                     arguments));
+    return close();
+  }
+  for (size_t phase = 0; phase < c.entries.size(); ++phase) {
+    if (phase > 0)
+      line("");
+    open_entry(phase);
+    line(fmt::format("netc::{}<shape, tiling, {}>(in0, in1, out0, {}{});", c.function, phase,
+                     workspace, arguments));
+    close();
+  }
+  result_.entries = c.entries;
 }
 
 } // namespace

@@ -2,11 +2,12 @@
 // Kernels to text. One printer serves the C family; a dialect is a table of what differs.
 
 #include "codegen/lowering.h"
+#include "ir/plan.h"
 
 namespace netc {
 
 /// How one language says what Kernel IR leaves open. In patterns, {name}, {lo}, {hi}, {type},
-/// {count}, {offset} and {items} are replaced.
+/// {count}, {offset}, {bytes} and {items} are replaced.
 struct Dialect {
   std::string name;         ///< `cpu`, `cuda`; the folder below codegen/device/.
   std::string extension;    ///< Of source files, without the dot.
@@ -15,19 +16,21 @@ struct Dialect {
   std::string after_lanes;  ///< Statement behind a loop over lanes; may be empty.
   std::string before_lanes; ///< Line before it, e.g. a pragma; may be empty.
   std::string alloc;        ///< An array private to the parallel iteration.
+  std::string pointer;      ///< Type of a buffer of {type}.
   bool split_at_barriers;   ///< A barrier ends the kernel; the next phase is another one.
 };
 
 const Dialect& cpu_dialect();
 const Dialect& cuda_dialect();
+/// The dialect that kernels for `target` are printed in.
+const Dialect& dialect_of(const Target& target);
 
 /// The text of a kernel. Equal kernels give equal text, whatever layer they serve: the entry is
 /// `kernel` (CPU), `kernel_0`, `kernel_1`... (CUDA, one a phase).
 struct KernelText {
   std::string text;
-  int phases = 1;
-  int shared_bytes = 0;             ///< Dynamic shared memory (CUDA).
-  std::vector<int64_t> parallelism; ///< Parallel iterations of each phase.
+  std::vector<KernelEntry> entries{}; ///< Of CUDA text, one a phase.
+  int64_t local_bytes = 0;            ///< Arrays private to a parallel iteration.
 };
 
 KernelText print_kernel(const LoweredNode& lowered, const Dialect& dialect, bool exact);

@@ -158,16 +158,21 @@ private:
 
 namespace {
 
-/// Bytes of arrays a kernel may keep on a thread's stack, of 8 MB as a rule.
-constexpr int largest_local = 4 << 20;
+/// Bytes of arrays one parallel iteration may have: on the CPU they are on a thread's stack, of 8
+/// MB as a rule, in CUDA in the shared memory of a block.
+int64_t largest_local(const Target& target) {
+  return target.has_cuda_text() ? target.shared_bytes() : 4 << 20;
+}
 
-void check_local_arrays(const KernelText& text, const std::string& label, const Loc& loc) {
-  if (text.shared_bytes <= largest_local)
+void check_local_arrays(const KernelText& text, int64_t limit, const std::string& label,
+                        const Loc& loc) {
+  if (text.local_bytes <= limit)
     return;
   Diagnostics diagnostics;
   diagnostics
       .error(loc, fmt::format("`{}` needs {:.1f} MB of scratch for one pixel, {:.1f} MB are there",
-                              label, text.shared_bytes / 1e6, largest_local / 1e6))
+                              label, static_cast<double>(text.local_bytes) / 1e6,
+                              static_cast<double>(limit) / 1e6))
       .note("all channels of a pixel are kept at once; fewer channels need less");
   diagnostics.throw_if_errors();
 }
@@ -175,19 +180,20 @@ void check_local_arrays(const KernelText& text, const std::string& label, const 
 } // namespace
 
 std::string KernelSet::add(const LoweredNode& lowered, const std::string& label, const Loc& loc) {
-  KernelText cpu = print_kernel(lowered, cpu_dialect(), exact_);
-  check_local_arrays(cpu, label, loc);
+  KernelText code = print_kernel(lowered, dialect_of(target_), exact_);
+  check_local_arrays(code, largest_local(target_), label, loc);
   std::string user = loc.known() ? fmt::format("{} ({})", label, loc.str()) : label;
   for (Entry& entry : entries_)
-    if (entry.cpu.text == cpu.text) {
+    if (entry.code.text == code.text) {
       entry.users.push_back(user);
       return entry.name;
     }
   Entry entry;
   entry.name = fmt::format("{:02}_{}", entries_.size(), file_stem(lowered.kernel.name));
   entry.implementation = lowered.contraction ? lowered.contraction->function : "generated";
-  entry.cpu = std::move(cpu);
-  entry.cuda = print_kernel(lowered, cuda_dialect(), exact_);
+  if (lowered.contraction)
+    entry.precision = to_string(lowered.contraction->precision);
+  entry.code = std::move(code);
   entry.users = {user};
   entries_.push_back(std::move(entry));
   return entries_.back().name;

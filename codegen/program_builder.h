@@ -7,21 +7,24 @@
 
 namespace netc {
 
-/// The distinct kernels of a plan, in all dialects. Equal text is one kernel.
+/// The distinct kernels of a plan, in the dialect of its target. Equal text is one kernel.
 class KernelSet {
 public:
   struct Entry {
     std::string name;
     std::string implementation;
-    KernelText cpu, cuda;
+    std::string precision; ///< Of a contraction; else empty.
+    KernelText code;
     std::vector<std::string> users; ///< "layer (file:line:col)" of each step that launches it.
   };
-  explicit KernelSet(bool exact) : exact_(exact) {}
+  explicit KernelSet(Target target = {}, bool exact = false)
+      : target_(std::move(target)), exact_(exact) {}
   /// Adds the kernel of a step and returns its name.
   std::string add(const LoweredNode& lowered, const std::string& label, const Loc& loc);
   const std::vector<Entry>& entries() const { return entries_; }
 
 private:
+  Target target_;
   bool exact_;
   std::vector<Entry> entries_;
 };

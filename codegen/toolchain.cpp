@@ -33,22 +33,36 @@ const std::map<std::string, std::string>& device_files() {
 
 namespace {
 
-const std::vector<std::string>& options() {
-  // No -ffast-math: NaN must pass and reductions keep their order. -fwrapv: counters are words.
-  static const std::vector<std::string> list = {"-std=c++20",
-                                                "-O3",
-                                                "-march=native",
-                                                "-ffp-contract=fast",
-                                                "-fno-math-errno",
-                                                "-fwrapv",
-                                                "-fno-trapping-math",
-                                                "-fno-exceptions",
-                                                "-fno-rtti",
-                                                "-fPIC",
-                                                "-shared",
-                                                "-s",
-                                                "-w"};
-  return list;
+/// No -ffast-math: NaN must pass and reductions keep their order. -fwrapv: counters are words.
+const std::vector<std::string>& options(HostKernels kernels) {
+  static const std::vector<std::string> cpu = {"-std=c++20",
+                                               "-O3",
+                                               "-march=native",
+                                               "-ffp-contract=fast",
+                                               "-fno-math-errno",
+                                               "-fwrapv",
+                                               "-fno-trapping-math",
+                                               "-fno-exceptions",
+                                               "-fno-rtti",
+                                               "-fPIC",
+                                               "-shared",
+                                               "-s",
+                                               "-w"};
+  // Speed lies in the checks; -ffp-contract=off: the same bits on every machine.
+  static const std::vector<std::string> emu = {"-std=c++20",
+                                               "-O2",
+                                               "-ffp-contract=off",
+                                               "-fno-math-errno",
+                                               "-fwrapv",
+                                               "-fno-exceptions",
+                                               "-fno-rtti",
+                                               "-fPIC",
+                                               "-fvisibility=hidden",
+                                               "-shared",
+                                               "-s",
+                                               "-w",
+                                               "-D__global__="};
+  return kernels == HostKernels::cpu ? cpu : emu;
 }
 
 struct Finished {
@@ -154,8 +168,18 @@ fs::path default_cache() {
   return fs::temp_directory_path() / "netc-cache";
 }
 
-CpuToolchain::CpuToolchain(fs::path cache, std::string compiler)
-    : cache_(std::move(cache)), compiler_(find_compiler(compiler)) {
+std::string emulator_source(const std::string& text) {
+  std::string source = "#line 1 \"kernel.cu\"\n" + text + "\n#include \"codegen/device/emu/entry.h\"\n";
+  for (int i = 0; text.find(fmt::format("__global__ void kernel_{}(", i)) != text.npos; ++i)
+    source += fmt::format("extern \"C\" __attribute__((visibility(\"default\"))) void "
+                          "emulate_{0}(netc::emu::Machine& machine) {{\n"
+                          "  netc::emu::enter(kernel_{0}, machine);\n}}\n",
+                          i);
+  return source;
+}
+
+CpuToolchain::CpuToolchain(fs::path cache, std::string compiler, HostKernels kernels)
+    : kernels_(kernels), cache_(std::move(cache)), compiler_(find_compiler(compiler)) {
   std::error_code error;
   fs::create_directories(cache_, error);
   if (error)
@@ -163,22 +187,27 @@ CpuToolchain::CpuToolchain(fs::path cache, std::string compiler)
         fmt::format("the cache folder `{}` cannot be made: {}", cache_.string(), error.message()),
         "`--cache DIR` chooses another folder");
   include_ = write_headers(cache_);
-  std::vector<std::string> ask = {compiler_, "-march=native", "-dM",      "-E",
-                                  "-x",      "c++",           "/dev/null"};
+  std::vector<std::string> ask = {compiler_, "-dM", "-E", "-x", "c++", "/dev/null"};
+  if (kernels_ == HostKernels::cpu)
+    ask.emplace_back("-march=native");
   std::string macros = run(ask, temporary(cache_, ".log")).output;
   version_ = run({compiler_, "--version"}, temporary(cache_, ".log")).output;
   version_ = version_.substr(0, version_.find('\n'));
-  machine_ = widest_vectors(macros);
+  machine_ = kernels_ == HostKernels::cpu ? widest_vectors(macros) : "baseline";
   fingerprint_ = version_ + macros + include_.filename().string();
-  for (const std::string& option : options())
+  for (const std::string& option : options(kernels_))
     fingerprint_ += option + " ";
+}
+
+std::string CpuToolchain::text_of(const CompileJob& job) const {
+  return kernels_ == HostKernels::cpu ? job.source : emulator_source(job.source);
 }
 
 void CpuToolchain::compile_one(const CompileJob& job) const {
   fs::path source = temporary(cache_, ".cpp"), object = temporary(cache_, ".so");
-  write_file(source, job.source);
+  write_file(source, text_of(job));
   std::vector<std::string> command = {compiler_};
-  command.insert(command.end(), options().begin(), options().end());
+  command.insert(command.end(), options(kernels_).begin(), options(kernels_).end());
   command.insert(command.end(), {"-I", include_.string(), source.string(), "-o", object.string()});
   Finished finished = run(command, temporary(cache_, ".log"));
   std::error_code ignored;
@@ -201,7 +230,7 @@ CompileStats CpuToolchain::compile(std::vector<CompileJob>& jobs, int parallel) 
   CompileStats stats;
   std::vector<const CompileJob*> missing;
   for (CompileJob& job : jobs) {
-    job.key = content_hash(fingerprint_ + job.source);
+    job.key = content_hash(fingerprint_ + text_of(job));
     job.binary = cache_ / (job.key + ".so");
     std::error_code ignored; // an empty file is what a power failure leaves
     bool cached = fs::exists(job.binary) && fs::file_size(job.binary, ignored) > 0;

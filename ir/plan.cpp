@@ -44,8 +44,13 @@ template <class Io> void fields(Io& io, TrainSpec& s) {
 template <class Io> void fields(Io& io, Recipe& s) {
   io("name", s.name), io("input", s.input), io("train", s.train), io("classes", s.classes);
 }
+template <class Io> void fields(Io& io, KernelEntry& s) {
+  io("blocks", s.blocks), io("threads", s.threads), io("shared_bytes", s.shared_bytes);
+  io("registers", s.registers), io("spill_bytes", s.spill_bytes);
+}
 template <class Io> void fields(Io& io, PlanKernel& s) {
-  io("name", s.name), io("implementation", s.implementation), io("binary", s.binary);
+  io("name", s.name), io("implementation", s.implementation), io("precision", s.precision);
+  io("binary", s.binary), io("entries", s.entries);
 }
 template <class Io> void fields(Io& io, LayerRow& s) {
   io("name", s.name), io("type", s.type), io("output", s.output), io("parameters", s.parameters);

@@ -8,11 +8,24 @@
 
 namespace netc {
 
+/// How an entry `kernel_<i>` of CUDA text is launched, and what its compiler says of it. The
+/// entries of a kernel run in order, with the same buffers.
+struct KernelEntry {
+  int64_t blocks = 1;   ///< Of the grid.
+  int threads = 256;    ///< Of a block.
+  int shared_bytes = 0; ///< Dynamic shared memory of a block.
+  int registers = 0;    ///< Of a thread; 0 where the compiler does not say.
+  int spill_bytes = 0;  ///< Registers spilled to memory: bytes stored and loaded, a thread.
+  bool operator==(const KernelEntry&) const = default;
+};
+
 /// One distinct kernel; steps of several layers may share it.
 struct PlanKernel {
   std::string name;           ///< As Step::kernel names it; stem of its files below `kernels/`.
   std::string binary;         ///< Content hash of source, options and compiler: the cache's key.
   std::string implementation; ///< `generated`, or the contraction candidate.
+  std::string precision;      ///< Of a contraction, see ir/target.h; else empty.
+  std::vector<KernelEntry> entries{}; ///< Of CUDA text; empty on the CPU.
 };
 
 /// A row of the layer table.
@@ -27,10 +40,10 @@ struct LayerRow {
 
 /// A plan as its folder holds it; see write_plan.
 struct Plan {
-  int format = 1;
+  int format = 2;
   std::string network;
   std::string network_hash; ///< Of the description's text.
-  std::string target;       ///< `cpu`.
+  std::string target;       ///< As Target::str(), see ir/target.h.
   std::string compiler;     ///< Version line of the toolchain that made the binaries.
   std::string machine;      ///< Instruction set the binaries need, e.g. `avx512f`.
   bool exact = false;

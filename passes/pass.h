@@ -4,6 +4,7 @@
 #include "ir/graph.h"
 #include "ir/memory_plan.h"
 #include "ir/recipe.h"
+#include "ir/target.h"
 
 #include <functional>
 #include <iosfwd>
@@ -16,6 +17,8 @@ enum class Mode { train, infer };
 /// What passes know besides the graph. One context serves one graph.
 struct PassContext {
   Mode mode = Mode::train;
+  Target target{};                       ///< What the graph is compiled for.
+  Precision precision = Precision::fp32; ///< Of its contractions.
   OptimizerSpec optimizer;
   /// Scratch bytes the kernel of a node needs; injected by the driver from codegen. Null: none.
   std::function<int64_t(const Node&)> workspace_bytes;

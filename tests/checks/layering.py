@@ -17,10 +17,12 @@ SEES = {
 }
 
 # A compiled plan runs without parser, passes and compiler, so the runtime knows this much of ir.
-RUNTIME_SEES = re.compile(r"ir/(support/\w+|dtype|program|plan|recipe|kernel_abi)\.h")
+RUNTIME_SEES = re.compile(
+    r"ir/(support/\w+|dtype|program|plan|recipe|target|kernel_abi|emulator_abi)\.h"
+)
 
 # Compiled into kernels as they are: these include each other and nothing else.
-DEVICE = re.compile(r"codegen/device/.*|ir/kernel_abi\.h|ir/support/philox\.h")
+DEVICE = re.compile(r"codegen/device/.*|ir/(kernel|emulator)_abi\.h|ir/support/philox\.h")
 
 # Written by CMake into the build folder.
 GENERATED = {"ir/ops.h", "ir/op_table.inc", "codegen/device_files.inc", "tools/models.inc"}
@@ -32,7 +34,7 @@ def check_include(path, room, kind, target):
     """The reason why `path` must not include `target`, or None."""
     if DEVICE.fullmatch(str(path)):
         if kind == "<" or not DEVICE.fullmatch(target):
-            return f"kernels include codegen/device, kernel_abi.h and philox.h only, not {target}"
+            return f"kernels include codegen/device, the ABIs and philox.h only, not {target}"
         if not (ROOT / target).is_file():
             return f"there is no {target}"
         return None
@@ -46,7 +48,7 @@ def check_include(path, room, kind, target):
     if owner not in SEES[room]:
         return f"{room}/ must not include {owner}/ ({target})"
     if room == "runtime" and owner == "ir" and not RUNTIME_SEES.fullmatch(target):
-        return f"the runtime knows support, dtype, program, plan, recipe, kernel_abi; not {target}"
+        return f"the runtime knows support, dtype, program, plan, recipe, target, ABIs; not {target}"
     return None
 
 

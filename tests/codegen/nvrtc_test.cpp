@@ -16,6 +16,8 @@
 namespace netc::test {
 namespace {
 
+const Target sm_90 = parse_target("cuda:sm_90");
+
 class CudaTextNvrtc : public testing::Test {
 protected:
   void SetUp() override {
@@ -28,14 +30,14 @@ protected:
     for (const KernelSet::Entry& entry : kernels.entries()) {
       std::string log, cubin;
       try {
-        cubin = nvrtc_.compile(entry.cuda.text, "sm_90", log);
+        cubin = nvrtc_.compile(entry.code.text, "sm_90", log);
       } catch (const InternalError& error) {
-        ADD_FAILURE() << entry.users.front() << ": " << error.what() << "\n" << entry.cuda.text;
+        ADD_FAILURE() << entry.users.front() << ": " << error.what() << "\n" << entry.code.text;
         continue;
       }
       EXPECT_EQ(cubin.substr(0, 4), "\177ELF") << entry.users.front();
       EXPECT_EQ(log, "") << entry.users.front();
-      for (int phase = 0; phase < entry.cuda.phases; ++phase)
+      for (size_t phase = 0; phase < entry.code.entries.size(); ++phase)
         EXPECT_THAT(cubin, testing::HasSubstr(fmt::format("kernel_{}", phase)));
     }
   }
@@ -123,10 +125,10 @@ std::vector<OpCase> feature_cases() {
 
 /// The kernels of operators and their gradients, each by itself.
 KernelSet kernels_of(const Graph& graph, bool exact) {
-  PreparedGraph prepared = prepare_graph(graph, {.exact = exact});
-  KernelSet kernels(exact);
+  PreparedGraph prepared = prepare_graph(graph, {.target = sm_90, .exact = exact});
+  KernelSet kernels(sm_90, exact);
   build_program(prepared.graph, prepared.context.memory, "test",
-                {.exact = exact, .choose = nullptr}, kernels);
+                {.target = sm_90, .exact = exact, .choose = nullptr}, kernels);
   return kernels;
 }
 
@@ -146,11 +148,12 @@ TEST_F(CudaTextNvrtc, CompilesEveryOperator) {
 /// The kernels of a bundled network, training and inference, as a plan holds them.
 KernelSet kernels_of_network(const std::string& name, int64_t batch, bool exact) {
   CompileOptions options;
+  options.target = sm_90;
   options.batch = batch;
   options.exact = exact;
   options.threads = 2;
   const Network network = load_network(name, std::cerr).network;
-  KernelSet kernels(exact);
+  KernelSet kernels(sm_90, exact);
   for (Mode mode : {Mode::train, Mode::infer}) {
     PassedGraph passed = run_passes(network, mode, options, lowering_options(options), std::cerr);
     build_program(passed.graph, passed.context.memory, "test", lowering_options(options), kernels);

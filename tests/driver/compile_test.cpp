@@ -28,7 +28,7 @@ TEST(Compile, LenetTwiceGivesTheSameBytes) {
   EXPECT_EQ(first.stats.hits + first.stats.misses, second.stats.hits);
 }
 
-TEST(Compile, FolderHoldsGraphsProgramsAndEveryKernelInBothDialects) {
+TEST(Compile, FolderHoldsGraphsProgramsAndEveryKernel) {
   TemporaryFolder folder;
   Compiled compiled = compile_into(source_of(tiny_network()), test_options(), folder / "p");
   std::map<std::string, std::string> files = files_below(folder / "p");
@@ -42,7 +42,7 @@ TEST(Compile, FolderHoldsGraphsProgramsAndEveryKernelInBothDialects) {
   EXPECT_EQ(launched.size(), compiled.plan.kernels.size());
   for (const PlanKernel& kernel : compiled.plan.kernels) {
     EXPECT_TRUE(launched.count(kernel.name)) << kernel.name;
-    for (const char* suffix : {".cpp", ".cu", ".so"})
+    for (const char* suffix : {".cpp", ".so"})
       EXPECT_FALSE(files["kernels/" + kernel.name + suffix].empty()) << kernel.name << suffix;
     EXPECT_THAT(files["kernels/" + kernel.name + ".cpp"], HasSubstr("(tiny.yaml:")) << kernel.name;
   }

@@ -32,7 +32,10 @@ const CpuToolchain& toolchain() {
 }
 
 LoweringOptions lowering_options(const RunOptions& options) {
-  return {.exact = options.exact, .threads = options.threads, .choose = nullptr};
+  return {.target = options.target,
+          .exact = options.exact,
+          .threads = options.threads,
+          .choose = nullptr};
 }
 
 PassContext pass_context(const RunOptions& options) {
@@ -168,13 +171,14 @@ void expect_guards(Session& session, const Program& program) {
 std::vector<PlanKernel> compile_kernels(const KernelSet& kernels, const fs::path& folder) {
   std::vector<CompileJob> jobs;
   for (const KernelSet::Entry& entry : kernels.entries())
-    jobs.push_back({entry.name, entry.cpu.text});
+    jobs.push_back({entry.name, entry.code.text});
   toolchain().compile(jobs, default_threads());
   std::vector<PlanKernel> list;
   for (size_t i = 0; i < jobs.size(); ++i) {
     const KernelSet::Entry& entry = kernels.entries()[i];
     fs::create_symlink(fs::absolute(jobs[i].binary), folder / "kernels" / (entry.name + ".so"));
-    list.push_back({entry.name, jobs[i].key, entry.implementation});
+    list.push_back(
+        {entry.name, jobs[i].key, entry.implementation, entry.precision, entry.code.entries});
   }
   return list;
 }
@@ -184,7 +188,7 @@ std::vector<PlanKernel> compile_kernels(const KernelSet& kernels, const fs::path
 CompiledGraph::CompiledGraph(Graph graph, PassContext context, const RunOptions& options)
     : graph_(std::move(graph)), options_(options), folder_(new_folder()) {
   verify(graph_);
-  KernelSet kernels(options.exact);
+  KernelSet kernels(options.target, options.exact);
   Plan plan;
   plan.network = "test";
   plan.target = "cpu";

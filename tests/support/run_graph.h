@@ -2,6 +2,7 @@
 // Runs a graph as the user's program would: passes, kernels, the system's compiler, a plan on disk,
 // a session. What the harness of the operators and the tests of whole networks stand on.
 
+#include "ir/target.h"
 #include "passes/pass.h"
 #include "tests/support/interpret.h"
 
@@ -10,6 +11,7 @@
 namespace netc::test {
 
 struct RunOptions {
+  Target target{};
   bool exact = false; ///< `--math exact`.
   bool fuse = false;  ///< Run the fusing passes, too.
   /// Every buffer gets a place of its own with a guard band behind it; else the planned places.

@@ -45,7 +45,8 @@ Graph forward_graph(const Network& network, int64_t batch) {
 }
 
 LoweringOptions lowering_options(const CompileOptions& options) {
-  return {.exact = options.exact,
+  return {.target = options.target,
+          .exact = options.exact,
           .threads = options.threads > 0 ? options.threads : default_threads(),
           .choose = nullptr};
 }
@@ -69,6 +70,8 @@ PassedGraph run_passes(const Network& network, Mode mode, const CompileOptions& 
                        const LoweringOptions& lowering, std::ostream& dump) {
   PassedGraph passed{forward_graph(network, batch_of(network, options)), {}, {}};
   passed.context.mode = mode;
+  passed.context.target = options.target;
+  passed.context.precision = options.precision.value_or(default_precision(options.target));
   passed.context.optimizer = network.recipe.train.optimizer;
   passed.context.rewrites_left = options.stop_after_rewrite;
   passed.context.workspace_bytes = [&lowering](const Node& node) -> int64_t {
@@ -172,8 +175,7 @@ void write_kernels(const KernelSet& kernels, const std::vector<CompileJob>& jobs
     std::string heading;
     for (const std::string& user : entry.users)
       heading += "// " + user + "\n";
-    write_text(folder / (entry.name + ".cpp"), heading + entry.cpu.text);
-    write_text(folder / (entry.name + ".cu"), heading + entry.cuda.text);
+    write_text(folder / (entry.name + ".cpp"), heading + entry.code.text);
     std::error_code error;
     fs::copy_file(jobs[i].binary, folder / (entry.name + ".so"),
                   fs::copy_options::overwrite_existing, error);
@@ -241,7 +243,7 @@ Compiled compile_network(const NetworkSource& source, const CompileOptions& opti
 
   std::map<std::string, std::string> texts; // nothing is touched until all is known to compile
   Graph drawn;
-  KernelSet kernels(options.exact);
+  KernelSet kernels(options.target, options.exact);
   bool train = options.train && has_loss(forward_graph(network, 1));
   for (Mode mode : {Mode::train, Mode::infer}) {
     if (mode == Mode::train && !train)
@@ -261,7 +263,7 @@ Compiled compile_network(const NetworkSource& source, const CompileOptions& opti
   }
   std::vector<CompileJob> jobs;
   for (const KernelSet::Entry& entry : kernels.entries())
-    jobs.push_back({entry.name, entry.cpu.text});
+    jobs.push_back({entry.name, entry.code.text});
   compiled.stats = toolchain.compile(jobs, default_threads());
   prepare_folder(folder);
   for (const auto& [name, text] : texts)
@@ -271,8 +273,9 @@ Compiled compile_network(const NetworkSource& source, const CompileOptions& opti
                folder / "graph.svg");
   write_kernels(kernels, jobs, folder / "kernels");
   for (size_t i = 0; i < jobs.size(); ++i)
-    plan.kernels.push_back(
-        {kernels.entries()[i].name, jobs[i].key, kernels.entries()[i].implementation});
+    plan.kernels.push_back({kernels.entries()[i].name, jobs[i].key,
+                            kernels.entries()[i].implementation, kernels.entries()[i].precision,
+                            kernels.entries()[i].code.entries});
   if (!tuner.table().empty())
     write_text(folder / "tuning.json", tuner.table().str());
   write_plan(plan, folder);

@@ -5,18 +5,22 @@
 #include "codegen/toolchain.h"
 #include "frontend/network.h"
 #include "ir/plan.h"
+#include "ir/target.h"
 #include "passes/pass.h"
 #include "tools/driver/models.h"
 
 #include <filesystem>
 #include <iosfwd>
+#include <optional>
 
 namespace netc {
 
 struct CompileOptions {
-  int64_t batch = 0;            ///< 0: the description's.
-  bool exact = false;           ///< `--math exact`.
-  int threads = 0;              ///< 0: all cores.
+  Target target{};
+  std::optional<Precision> precision; ///< Of contractions; none: the target's default.
+  int64_t batch = 0;                  ///< 0: the description's.
+  bool exact = false;                 ///< `--math exact`.
+  int threads = 0;                    ///< 0: all cores.
   bool train = true;            ///< Compile the training step, too, if the network has a loss.
   std::filesystem::path cache;  ///< Empty: default_cache().
   bool tune = false;            ///< Measure the contractions that the tuning table lacks.

@@ -65,7 +65,7 @@ private:
 
 Trial measure(const CpuToolchain& toolchain, int threads, double budget_ms, const Node& node,
               const Candidate& candidate) {
-  LoweringOptions options{.exact = false, .threads = threads, .choose = nullptr};
+  LoweringOptions options{.target = {}, .exact = false, .threads = threads, .choose = nullptr};
   options.choose = [&](const Node&) { return candidate.function; };
   LoweredNode lowered = lower(
       node, [](const Value&) { return true; }, options);

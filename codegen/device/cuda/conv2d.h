@@ -1,150 +1,165 @@
 #pragma once
-// Convolution forward and data gradient as tiled products: a row is an output pixel, a column an
-// output channel, the depth runs over kernel taps and, innermost, input channels.
+// Convolution, forward and both gradients, as tiled products. Images are NHWC, weights as in
+// checkpoints (OIHW); the groups are independent products.
+//
+// Each function is a kernel with launches(c, pass, t) entries, the `phase`s: the weights are packed
+// to the workspace if the kernel has more than one tap, then the product runs, then the shares of
+// its splits are added.
 
-#include "codegen/device/cuda/tile.h"
+#include "codegen/device/cuda/operands.h"
+#include "codegen/device/cuda/product.h"
 
 namespace netc {
 
-/// A pixel of a batch of images.
-struct Pixel {
-  int n, h, w;
-};
-template <int height, int width> Pixel pixel_at(int index) {
-  return {index / (height * width), index / width % height, index % width};
+/// Index of a weight in OIHW; `out` counts all groups, `in` those of a group.
+template <Conv2d c> long weight_index(int out, int in, int tap) {
+  return (long(out) * c.group_in() + in) * (c.kernel_height * c.kernel_width) + tap;
 }
 
-/// A kernel tap and a channel of a group: what one step of the depth stands for.
-struct TapChannel {
-  int r, s, channel;
-};
-template <int kernel_width, int channels, int leaves> TapChannel tap_channel(int leaf, int k) {
-  const LeafRange range = leaf_range<channels, leaves>(leaf);
-  const int tap = k / range.count;
-  return {tap / kernel_width, tap % kernel_width, range.first + k % range.count};
+/// Stores a run of a row of the result unless the epilogue took all.
+template <class Epilogue> void store_run(Global<float> to, long at, int count, const float* sums) {
+  if constexpr (stores_result<Epilogue>())
+    for (int i = 0; i < count; ++i)
+      to[at + i] = sums[i];
 }
 
-/// Constants of a convolution: device code reads no members of a template argument.
-template <Conv2d c> struct ConvConstants {
-  static constexpr int out_height = c.out_height(), out_width = c.out_width();
-  static constexpr int group_in = c.group_in(), group_out = c.group_out();
-  static constexpr int in_height = c.in_height, in_width = c.in_width;
-  static constexpr int in_channels = c.in_channels, out_channels = c.out_channels;
-  static constexpr int taps = c.kernel_height * c.kernel_width;
-  static constexpr long in_pixels = long(c.batch) * c.in_height * c.in_width;
-  static constexpr long out_pixels = long(c.batch) * out_height * out_width;
-  static constexpr int leaves = max_of(1, c.exact_blocks);
-  static_assert(long(taps) * max_of(group_in, group_out) < (1L << 31),
-                "the depth is counted in int");
-
-  /// Index of a weight, OIHW; `out` counts all groups, `in` those of a group.
-  static long weight(int out, int in, int r, int s) {
-    return (long(out) * group_in + in) * taps + r * c.kernel_width + s;
-  }
-  /// Index of channel 0 of an image pixel; negative outside the image.
-  static long input(int n, int h, int w) {
-    const bool inside = h >= 0 && h < in_height && w >= 0 && w < in_width;
-    return inside ? ((long(n) * in_height + h) * in_width + w) * in_channels : -1;
-  }
-  /// The same of the pixel that output pixel `p` sees through a tap.
-  static long input_under(const Pixel& p, int r, int s) {
-    return input(p.n, p.h * c.stride_height + r * c.dilation_height - c.pad_top,
-                 p.w * c.stride_width + s * c.dilation_width - c.pad_left);
-  }
-  /// Index of channel 0 of the output pixel that sees image pixel `p` through a tap; negative
-  /// where there is none.
-  static long output_over(const Pixel& p, int r, int s) {
-    const int h = p.h + c.pad_top - r * c.dilation_height;
-    const int w = p.w + c.pad_left - s * c.dilation_width;
-    const bool exists = h >= 0 && h % c.stride_height == 0 && h / c.stride_height < out_height &&
-                        w >= 0 && w % c.stride_width == 0 && w / c.stride_width < out_width;
-    if (!exists)
-      return -1;
-    return ((long(p.n) * out_height + h / c.stride_height) * out_width + w / c.stride_width) *
-           out_channels;
-  }
-};
-
-template <Conv2d c, class Epilogue>
-struct ConvForward : TiledProduct<ConvConstants<c>::out_pixels, ConvConstants<c>::group_out,
-                                  c.groups, ConvConstants<c>::leaves, true, true> {
-  using C = ConvConstants<c>;
-  const float* x;
-  const float* w;
-  float* y;
+template <Conv2d c, class Epilogue> struct ConvForward {
+  using G = Geometry<c>;
+  using A = InputUnderOutput<c>;
+  using B = DeepWeights<c, G::group_out, G::group_in>;
+  static constexpr int leaves = G::leaves;
+  A a;
+  B b;
+  Global<float> y;
   const Epilogue& epilogue;
 
-  ConvForward(const float* x, const float* w, float* y, const Epilogue& epilogue)
-      : x(x), w(w), y(y), epilogue(epilogue) {}
-
-  static TapChannel at(int leaf, int k) {
-    return tap_channel<c.kernel_width, C::group_in, C::leaves>(leaf, k);
-  }
-  int depth(int leaf) const { return C::taps * leaf_range<C::group_in, C::leaves>(leaf).count; }
-  float row_element(int group, int leaf, int k, int pixel) const {
-    const TapChannel t = at(leaf, k);
-    const long from = C::input_under(pixel_at<C::out_height, C::out_width>(pixel), t.r, t.s);
-    return from < 0 ? 0.0f : x[from + group * C::group_in + t.channel];
-  }
-  float column_element(int group, int leaf, int k, int channel) const {
-    const TapChannel t = at(leaf, k);
-    return w[C::weight(group * C::group_out + channel, t.channel, t.r, t.s)];
-  }
-  void finish(int group, int pixel, int channel, int count, const float* sums) const {
-    channel += group * C::group_out;
-    float* to = y + long(pixel) * C::out_channels + channel;
-    for (int i = 0; i < count; ++i)
-      to[i] = sums[i];
-    epilogue(to, pixel, channel, count);
+  static int depth(int leaf) { return G::taps * leaf_range<G::group_in, leaves>(leaf).count; }
+  ConvForward at(int group) const { return {{a.data, group}, {b.data, group}, y, epilogue}; }
+  void finish(int pixel, int channel, int count, float* sums) const {
+    channel += a.group * G::group_out;
+    epilogue(sums, pixel, channel, count);
+    store_run<Epilogue>(y, long(pixel) * G::out_channels + channel, count, sums);
   }
 };
 
-template <Conv2d c, class Epilogue>
-struct ConvDataGradient : TiledProduct<ConvConstants<c>::in_pixels, ConvConstants<c>::group_in,
-                                       c.groups, ConvConstants<c>::leaves, true, false> {
-  using C = ConvConstants<c>;
-  const float* dy;
-  const float* w;
-  float* dx;
+/// The weights of the data gradient.
+template <Conv2d c, bool packed> struct GradientWeights { using Type = StoredWeights<c>; };
+template <Conv2d c> struct GradientWeights<c, true> {
+  using Type = DeepWeights<c, Geometry<c>::group_in, Geometry<c>::group_out>;
+};
+
+template <Conv2d c, class Epilogue> struct ConvDataGradient {
+  using G = Geometry<c>;
+  using A = OutputOverInput<c>;
+  using B = typename GradientWeights<c, packs(c, Pass::data_gradient)>::Type;
+  static constexpr int leaves = G::leaves;
+  A a;
+  B b;
+  Global<float> dx;
   const Epilogue& epilogue;
 
-  ConvDataGradient(const float* dy, const float* w, float* dx, const Epilogue& epilogue)
-      : dy(dy), w(w), dx(dx), epilogue(epilogue) {}
-
-  static TapChannel at(int leaf, int k) {
-    return tap_channel<c.kernel_width, C::group_out, C::leaves>(leaf, k);
-  }
-  int depth(int leaf) const { return C::taps * leaf_range<C::group_out, C::leaves>(leaf).count; }
-  float row_element(int group, int leaf, int k, int pixel) const {
-    const TapChannel t = at(leaf, k);
-    const long from = C::output_over(pixel_at<C::in_height, C::in_width>(pixel), t.r, t.s);
-    return from < 0 ? 0.0f : dy[from + group * C::group_out + t.channel];
-  }
-  float column_element(int group, int leaf, int k, int channel) const {
-    const TapChannel t = at(leaf, k);
-    return w[C::weight(group * C::group_out + t.channel, channel, t.r, t.s)];
-  }
-  void finish(int group, int pixel, int channel, int count, const float* sums) const {
-    channel += group * C::group_in;
-    float* to = dx + long(pixel) * C::in_channels + channel;
-    for (int i = 0; i < count; ++i)
-      to[i] = sums[i];
-    epilogue(to, pixel, channel, count);
+  static int depth(int leaf) { return G::taps * leaf_range<G::group_out, leaves>(leaf).count; }
+  ConvDataGradient at(int group) const { return {{a.data, group}, {b.data, group}, dx, epilogue}; }
+  void finish(int pixel, int channel, int count, float* sums) const {
+    channel += a.group * G::group_in;
+    epilogue(sums, pixel, channel, count);
+    store_run<Epilogue>(dx, long(pixel) * G::in_channels + channel, count, sums);
   }
 };
 
-/// y = conv(x, w), then epilogue. No workspace.
-template <Conv2d c, class Epilogue = NoEpilogue>
-void conv2d_forward(const float* x, const float* w, float* y, float* /*workspace*/,
-                    const Epilogue& epilogue) {
-  tiled_product(ConvForward<c, Epilogue>(x, w, y, epilogue));
+/// The epilogue sees the gradient as a matrix [output channel][input channel and tap].
+template <Conv2d c, class Epilogue> struct ConvWeightGradient {
+  using G = Geometry<c>;
+  using A = OutputGradient<c>;
+  using B = InputAtTap<c>;
+  static constexpr int leaves = G::leaves;
+  A a;
+  B b;
+  Global<float> dw;
+  const Epilogue& epilogue;
+
+  static int depth(int leaf) { return leaf_images<c>(leaf).count * (G::out_height * G::out_width); }
+  ConvWeightGradient at(int group) const {
+    return {{a.data, group}, {b.data, group}, dw, epilogue};
+  }
+  void finish(int channel, int column, int count, float* sums) const {
+    const int out = a.group * G::group_out + channel;
+    if constexpr (G::taps == 1) {
+      epilogue(sums, out, column, count);
+      store_run<Epilogue>(dw, long(out) * G::group_in + column, count, sums);
+    } else {
+      for (int i = 0; i < count; ++i) {
+        const int in = (column + i) % G::group_in, tap = (column + i) / G::group_in;
+        epilogue(sums + i, out, in * G::taps + tap, 1);
+        store_run<Epilogue>(dw, weight_index<c>(out, in, tap), 1, sums + i);
+      }
+    }
+  }
+};
+
+/// Packs weights as [group][line][tap][channel], see DeepWeights: a line is an output channel
+/// (forward) or an input channel (data gradient) of the group.
+template <Conv2d c, Pass pass> void pack_weights(Global<const float> w, Global<float> packed) {
+  using G = Geometry<c>;
+  constexpr bool forward = pass == Pass::forward;
+  constexpr int lines = forward ? G::group_out : G::group_in;
+  constexpr int channels = forward ? G::group_in : G::group_out;
+  constexpr long all = product_shape(c, pass).packed_floats;
+  for (long i = block() * lanes() + lane(); i < all; i += blocks() * lanes()) {
+    const int channel = static_cast<int>(i % channels);
+    const int tap = static_cast<int>(i / channels % G::taps);
+    const int line = static_cast<int>(i / (channels * G::taps) % lines);
+    const int group = static_cast<int>(i / (long(channels) * G::taps * lines));
+    const int out = group * G::group_out + (forward ? line : channel);
+    packed[i] = w[weight_index<c>(out, forward ? channel : line, tap)];
+  }
 }
 
-/// dx = the gradient of conv(x, w) for dy, then epilogue. No workspace.
-template <Conv2d c, class Epilogue = NoEpilogue>
-void conv2d_data_gradient(const float* dy, const float* w, float* dx, float* /*workspace*/,
-                          const Epilogue& epilogue) {
-  tiled_product(ConvDataGradient<c, Epilogue>(dy, w, dx, epilogue));
+/// The part of a kernel that follows packing: the product, or adding its splits.
+template <Conv2d c, Pass pass, Tiling t, int phase, class Product>
+void product_phase(const Product& p, Global<float> workspace) {
+  constexpr ProductShape shape = product_shape(c, pass);
+  const Global<float> shares = workspace + packed_workspace_floats(c, pass);
+  if constexpr (phase == packs(c, pass))
+    tiled_product<t, shape>(p, shares);
+  else
+    add_shares<t, shape>(p, shares);
+}
+
+/// y = conv(x, w), then epilogue.
+template <Conv2d c, Tiling t, int phase, class Epilogue = NoEpilogue>
+void conv2d_forward(Global<const float> x, Global<const float> w, Global<float> y,
+                    Global<float> workspace, const Epilogue& epilogue) {
+  constexpr bool packed = packs(c, Pass::forward);
+  if constexpr (packed && phase == 0) {
+    pack_weights<c, Pass::forward>(w, workspace);
+  } else {
+    const Global<const float> weights = packed ? Global<const float>(workspace) : w;
+    product_phase<c, Pass::forward, t, phase>(
+        ConvForward<c, Epilogue>{{x, 0}, {weights, 0}, y, epilogue}, workspace);
+  }
+}
+
+/// dx = the gradient of conv(x, w) for dy, then epilogue.
+template <Conv2d c, Tiling t, int phase, class Epilogue = NoEpilogue>
+void conv2d_data_gradient(Global<const float> dy, Global<const float> w, Global<float> dx,
+                          Global<float> workspace, const Epilogue& epilogue) {
+  constexpr bool packed = packs(c, Pass::data_gradient);
+  if constexpr (packed && phase == 0) {
+    pack_weights<c, Pass::data_gradient>(w, workspace);
+  } else {
+    const Global<const float> weights = packed ? Global<const float>(workspace) : w;
+    product_phase<c, Pass::data_gradient, t, phase>(
+        ConvDataGradient<c, Epilogue>{{dy, 0}, {weights, 0}, dx, epilogue}, workspace);
+  }
+}
+
+/// dw = the gradient of conv(x, w) for dy, then epilogue.
+template <Conv2d c, Tiling t, int phase, class Epilogue = NoEpilogue>
+void conv2d_weight_gradient(Global<const float> x, Global<const float> dy, Global<float> dw,
+                            Global<float> workspace, const Epilogue& epilogue) {
+  product_phase<c, Pass::weight_gradient, t, phase>(
+      ConvWeightGradient<c, Epilogue>{{dy, 0}, {x, 0}, dw, epilogue}, workspace);
 }
 
 } // namespace netc

@@ -1,69 +1,15 @@
 #pragma once
-// What generated CUDA kernels are made of besides loops. Generated text reaches blocks, threads,
-// shared memory and barriers through these names only, so that a checking host shim can stand in
-// for them. Compiled by NVRTC with -default-device; includes nothing of the toolkit.
-//
-// Any grid and any block of up to 1024 threads gives the right result; blocks of `usual_lanes` are
-// what the templates are laid out for.
+// What generated CUDA kernels are made of besides loops and primitives. Any grid, and any block of
+// a multiple of 32 threads up to 1024, gives the right result; blocks of `usual_lanes` are what the
+// templates are laid out for.
 
+#include "codegen/device/cuda/primitives.h"
 #include "ir/support/philox.h"
 
 namespace netc {
 
 constexpr int usual_lanes = 256;
 
-/// This block of the grid, and their number.
-inline long block() {
-  return blockIdx.x;
-}
-inline long blocks() {
-  return gridDim.x;
-}
-/// This thread of the block, and their number.
-inline int lane() {
-  return static_cast<int>(threadIdx.x);
-}
-inline int lanes() {
-  return static_cast<int>(blockDim.x);
-}
-/// All threads of the block have arrived; what each wrote to shared memory is visible to all.
-inline void barrier() {
-  __syncthreads();
-}
-
-/// The array at `offset` bytes of the block's dynamic shared memory.
-template <class T> T* shared_array(int offset) {
-  extern __shared__ __align__(16) unsigned char shared_bytes[];
-  return reinterpret_cast<T*>(shared_bytes + offset);
-}
-
-/// The block's one object of type T in static shared memory; not initialised.
-template <class T> T& shared_object() {
-  static __shared__ __align__(16) T object;
-  return object;
-}
-
-inline float sqrt(float x) {
-  return ::sqrtf(x);
-}
-inline float exp(float x) {
-  return ::expf(x);
-}
-inline float log(float x) {
-  return ::logf(x);
-}
-inline float tanh(float x) {
-  return ::tanhf(x);
-}
-inline float abs(float x) {
-  return ::fabsf(x);
-}
-inline float floor(float x) {
-  return ::floorf(x);
-}
-inline float pow(float x, float y) {
-  return ::powf(x, y);
-}
 inline float min(float a, float b) {
   return b < a ? b : a;
 }
@@ -126,28 +72,25 @@ template <class Op, bool exact, class Element> float reduce(int lo, int hi, Elem
   return sums[0];
 }
 
-/// One result of each thread of a block, for reduce_lanes.
-struct LaneSums {
-  float of_lane[1024];
-};
-
 /// The same by all threads of the block together, which all get the result. Fast mode: each thread
-/// folds every lanes()-th element, then the threads' results are folded in order. Ends with a
-/// barrier: the elements may be overwritten at once.
-template <class Op, bool exact, class Element> float reduce_lanes(int lo, int hi, Element element) {
-  float sum;
+/// folds every lanes()-th element, the threads of a warp as a tree, then the warps in order. `sums`
+/// has 32 elements. Ends with a barrier: the elements may be overwritten at once.
+template <class Op, bool exact, class Element>
+float reduce_lanes(Shared<float> sums, int lo, int hi, Element element) {
+  float sum = Op::identity;
   if constexpr (exact) {
     sum = reduce<Op, true>(lo, hi, element);
   } else {
-    LaneSums& sums = shared_object<LaneSums>();
-    sum = Op::identity;
     for (int i = lo + lane(); i < hi; i += lanes())
       sum = Op::combine(sum, element(i));
-    sums.of_lane[lane()] = sum;
+    for (int mask = 16; mask > 0; mask /= 2)
+      sum = Op::combine(sum, shuffle_xor(sum, mask));
+    if (warp_lane() == 0)
+      sums[warp()] = sum;
     barrier();
     sum = Op::identity;
-    for (int i = 0; i < lanes(); ++i)
-      sum = Op::combine(sum, sums.of_lane[i]);
+    for (int w = 0; w < warps(); ++w)
+      sum = Op::combine(sum, sums[w]);
   }
   barrier();
   return sum;

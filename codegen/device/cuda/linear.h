@@ -1,52 +1,29 @@
 #pragma once
-// Fully connected layers: y = x w^T as a tiled product; a row is a sample, a column an output
-// feature, the depth runs over the input features.
+// Fully connected layers: convolutions of images of one pixel.
 
-#include "codegen/device/cuda/tile.h"
+#include "codegen/device/cuda/conv2d.h"
 
 namespace netc {
 
-template <Linear l, class Epilogue>
-struct LinearForward
-    : TiledProduct<l.batch, l.out_features, 1, max_of(1, l.exact_blocks), true, true> {
-  const float* x;
-  const float* w;
-  float* y;
-  const Epilogue& epilogue;
-
-  LinearForward(const float* x, const float* w, float* y, const Epilogue& epilogue)
-      : x(x), w(w), y(y), epilogue(epilogue) {}
-
-  static LeafRange features(int leaf) {
-    return leaf_range<l.in_features, max_of(1, l.exact_blocks)>(leaf);
-  }
-  int depth(int leaf) const { return features(leaf).count; }
-  float row_element(int /*group*/, int leaf, int k, int sample) const {
-    return x[long(sample) * l.in_features + features(leaf).first + k];
-  }
-  float column_element(int /*group*/, int leaf, int k, int feature) const {
-    return w[long(feature) * l.in_features + features(leaf).first + k];
-  }
-  void finish(int /*group*/, int sample, int feature, int count, const float* sums) const {
-    float* to = y + long(sample) * l.out_features + feature;
-    for (int i = 0; i < count; ++i)
-      to[i] = sums[i];
-    epilogue(to, sample, feature, count);
-  }
-};
-
-/// y = x w^T, then epilogue. No workspace.
-template <Linear l, class Epilogue = NoEpilogue>
-void linear_forward(const float* x, const float* w, float* y, float* /*workspace*/,
-                    const Epilogue& epilogue) {
-  tiled_product(LinearForward<l, Epilogue>(x, w, y, epilogue));
+/// y = x w^T, then epilogue.
+template <Linear l, Tiling t, int phase, class Epilogue = NoEpilogue>
+void linear_forward(Global<const float> x, Global<const float> w, Global<float> y,
+                    Global<float> workspace, const Epilogue& epilogue) {
+  conv2d_forward<as_conv2d(l), t, phase>(x, w, y, workspace, epilogue);
 }
 
-/// The same: the name under which CPUs treat small batches.
-template <Linear l, class Epilogue = NoEpilogue>
-void linear_forward_dot(const float* x, const float* w, float* y, float* workspace,
-                        const Epilogue& epilogue) {
-  linear_forward<l>(x, w, y, workspace, epilogue);
+/// dx = dy w, then epilogue.
+template <Linear l, Tiling t, int phase, class Epilogue = NoEpilogue>
+void linear_data_gradient(Global<const float> dy, Global<const float> w, Global<float> dx,
+                          Global<float> workspace, const Epilogue& epilogue) {
+  conv2d_data_gradient<as_conv2d(l), t, phase>(dy, w, dx, workspace, epilogue);
+}
+
+/// dw = dy^T x, then epilogue, to which a row is an output feature and a channel an input feature.
+template <Linear l, Tiling t, int phase, class Epilogue = NoEpilogue>
+void linear_weight_gradient(Global<const float> x, Global<const float> dy, Global<float> dw,
+                            Global<float> workspace, const Epilogue& epilogue) {
+  conv2d_weight_gradient<as_conv2d(l), t, phase>(x, dy, dw, workspace, epilogue);
 }
 
 } // namespace netc

@@ -1,0 +1,121 @@
+#include "codegen/cuda_contraction.h"
+
+#include "ir/support/error.h"
+
+#include <algorithm>
+
+namespace netc {
+
+namespace {
+
+Conv2d conv_of(const std::variant<Conv2d, Linear>& shape) {
+  const auto* linear = std::get_if<Linear>(&shape);
+  return linear ? as_conv2d(*linear) : std::get<Conv2d>(shape);
+}
+
+Pass pass_of(const std::string& family) {
+  for (auto [suffix, pass] :
+       {std::pair{"_forward", Pass::forward}, std::pair{"_data_gradient", Pass::data_gradient},
+        std::pair{"_weight_gradient", Pass::weight_gradient}})
+    if (family.ends_with(suffix))
+      return pass;
+  internal_error(__FILE__, __LINE__, fmt::format("`{}` is no pass of a contraction", family));
+}
+
+Math math_of(Precision precision) {
+  switch (precision) {
+  case Precision::fp32:
+    return Math::fma;
+  case Precision::x3tf32:
+    return Math::x3tf32;
+  case Precision::tf32:
+    return Math::tf32;
+  case Precision::bf16:
+    break;
+  }
+  return Math::bf16;
+}
+
+std::string_view name_of(Math math) {
+  constexpr std::string_view names[] = {"fma", "tf32", "x3tf32", "bf16"};
+  return names[static_cast<size_t>(math)];
+}
+
+/// Multiprocessors that tilings are made for (an H100 or H200 has 132, with two blocks each): a
+/// tiling depends on the shape alone, so that a plan computes the same bits on every device.
+constexpr int usual_multiprocessors = 132;
+
+/// Relative time of a product in this tiling: whole waves of tiles, each the slices it multiplies
+/// and, for splits, the sums it writes and reads again.
+double tiling_cost(const ProductShape& p, const Tiling& t) {
+  const long blocks = tiles(p, t) * t.splits;
+  const double waves = double(ceil_div(blocks, 2 * usual_multiprocessors));
+  // Small tiles bring more operands to shared memory for each product.
+  const double load = 1.0 / t.rows + 1.0 / t.columns;
+  const double slice = double(t.rows) * t.columns * (1 + 24 * load);
+  const double slices = double(ceil_div(ceil_div(p.depth, slice_depth), t.splits)) + t.stages;
+  const double exchange =
+      t.splits > 1 ? 2.5 * double(p.groups * p.rows * p.columns) * t.splits / usual_multiprocessors
+                   : 0;
+  return waves * slice * slices + exchange;
+}
+
+/// The tiling of least cost. `shared_limit`: bytes of shared memory a block may have.
+Tiling choose_tiling(const Conv2d& c, Pass pass, Math math, int shared_limit) {
+  const ProductShape p = product_shape(c, pass);
+  if (c.exact_blocks > 0) // partial sums of the tree are kept in registers
+    return {Math::fma, 64, 64, 2, 1};
+  Tiling best{};
+  double best_cost = 0;
+  for (int rows : {128, 64})
+    for (int columns : {128, 64})
+      for (int splits : {1, 2, 3, 4, 6, 8, 12, 16, 24, 32}) {
+        if (splits > 1 && p.depth < long(splits) * 8 * slice_depth)
+          continue;
+        Tiling t{math, rows, columns, math == Math::fma ? 2 : 4, splits};
+        while (t.stages > 2 && tile_shared_bytes(c, pass, t) > shared_limit)
+          --t.stages;
+        const double cost = tiling_cost(p, t);
+        if (best_cost == 0 || cost < best_cost) {
+          best = t;
+          best_cost = cost;
+        }
+      }
+  return best;
+}
+
+/// A launch over `items` elements, a few a thread: enough blocks for every multiprocessor.
+KernelEntry sweep(long items) {
+  constexpr long most = 16 * usual_multiprocessors;
+  return {.blocks = std::clamp(ceil_div(items, 4 * tile_threads), 1L, most),
+          .threads = tile_threads};
+}
+
+} // namespace
+
+Tiling cuda_tiling(const std::string& family, const std::variant<Conv2d, Linear>& shape,
+                   Precision precision, const Target& target) {
+  return choose_tiling(conv_of(shape), pass_of(family), math_of(precision), target.shared_bytes());
+}
+
+int64_t specialise_for_cuda(Contraction& contraction, const std::string& family,
+                            const Target& target) {
+  const Conv2d c = conv_of(contraction.shape);
+  const Pass pass = pass_of(family);
+  const Tiling t = cuda_tiling(family, contraction.shape, contraction.precision, target);
+  const ProductShape p = product_shape(c, pass);
+  contraction.constants = fmt::format(
+      "constexpr netc::Tiling tiling{{\n    .math = netc::Math::{}, .rows = {}, .columns = {}, "
+      ".stages = {}, .splits = {}}};",
+      name_of(t.math), t.rows, t.columns, t.stages, t.splits);
+  if (packs(c, pass))
+    contraction.entries.push_back(sweep(p.packed_floats));
+  contraction.entries.push_back({.blocks = tiles(p, t) * t.splits,
+                                 .threads = tile_threads,
+                                 .shared_bytes = tile_shared_bytes(c, pass, t)});
+  if (t.splits > 1)
+    contraction.entries.push_back(sweep(p.groups * p.rows * p.columns));
+  return tiled_workspace_bytes(c, pass, t);
+}
+
+} // namespace netc

@@ -1,0 +1,181 @@
+#pragma once
+// The primitives on a GPU. Compiled by NVRTC with -default-device; includes nothing of the toolkit.
+
+namespace netc {
+
+/// This block of the grid, and their number.
+inline long block() {
+  return blockIdx.x;
+}
+inline long blocks() {
+  return gridDim.x;
+}
+/// This thread of the block, and their number, a multiple of 32.
+inline int lane() {
+  return static_cast<int>(threadIdx.x);
+}
+inline int lanes() {
+  return static_cast<int>(blockDim.x);
+}
+/// The 32 threads that run together: which of them this is, of how many; this thread in it.
+inline int warp() {
+  return lane() / 32;
+}
+inline int warps() {
+  return lanes() / 32;
+}
+inline int warp_lane() {
+  return lane() % 32;
+}
+/// All threads of the block, or of the warp, have arrived; what each wrote is visible to all.
+inline void barrier() {
+  __syncthreads();
+}
+inline void warp_barrier() {
+  __syncwarp();
+}
+
+/// An array in global memory, and one in the block's shared memory.
+template <class T> using Global = T*;
+template <class T> using Shared = T*;
+
+/// The `count` elements at `offset` bytes of the block's dynamic shared memory; the offset is a
+/// multiple of 16.
+template <class T> Shared<T> shared_array(int offset, long /*count*/) {
+  extern __shared__ __align__(16) unsigned char shared_bytes[];
+  return reinterpret_cast<T*>(shared_bytes + offset);
+}
+
+/// Two and four floats that are moved at once; their address is a multiple of their size.
+struct __align__(8) Float2 {
+  float x, y;
+};
+struct __align__(16) Float4 {
+  float x, y, z, w;
+};
+inline Float2 load2(const float* from, long i) {
+  return *reinterpret_cast<const Float2*>(from + i);
+}
+inline Float4 load4(const float* from, long i) {
+  return *reinterpret_cast<const Float4*>(from + i);
+}
+inline void store2(float* to, long i, Float2 value) {
+  *reinterpret_cast<Float2*>(to + i) = value;
+}
+inline void store4(float* to, long i, Float4 value) {
+  *reinterpret_cast<Float4*>(to + i) = value;
+}
+
+/// Starts to copy 1, 2 or 4 floats to to[at]; zeros where `exists` is false, and nothing is read
+/// then. Both addresses are multiples of the size. GPUs before sm_80 copy at once.
+template <int floats>
+void copy_async(Shared<float> to, int at, Global<const float> from, long index, bool exists) {
+#if __CUDA_ARCH__ >= 800
+  const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(to + at));
+  const float* source = exists ? from + index : from;
+  const int bytes = exists ? floats * 4 : 0;
+  if constexpr (floats == 4)
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(source),
+                 "r"(bytes)
+                 : "memory");
+  else
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(address), "l"(source),
+                 "n"(floats * 4), "r"(bytes)
+                 : "memory");
+#else
+  for (int i = 0; i < floats; ++i)
+    to[at + i] = exists ? from[index + i] : 0.0f;
+#endif
+}
+/// Ends a group of copies of this thread.
+inline void copy_commit() {
+#if __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
+/// Waits until at most the `pending` newest groups of this thread are on their way. A barrier then
+/// shows them to the other threads.
+template <int pending> void copy_wait() {
+#if __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.wait_group %0;" ::"n"(pending) : "memory");
+#endif
+}
+
+/// The value of the lane whose number differs by `mask`, and of lane `source`. All lanes of the
+/// warp call it together.
+inline float shuffle_xor(float value, int mask) {
+  return __shfl_xor_sync(0xffffffffu, value, mask);
+}
+inline int shuffle_xor(int value, int mask) {
+  return __shfl_xor_sync(0xffffffffu, value, mask);
+}
+inline float shuffle(float value, int source) {
+  return __shfl_sync(0xffffffffu, value, source);
+}
+
+/// The nearest TF32 number, as the matrix instructions take it; from sm_80 on, as all that follows.
+inline unsigned to_tf32([[maybe_unused]] float value) {
+  unsigned bits = 0;
+#if __CUDA_ARCH__ >= 800
+  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(value));
+#endif
+  return bits;
+}
+/// The nearest bf16 numbers; `low` in the lower half.
+inline unsigned pack_bf16([[maybe_unused]] float low, [[maybe_unused]] float high) {
+  unsigned bits = 0;
+#if __CUDA_ARCH__ >= 800
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(bits) : "f"(high), "f"(low));
+#endif
+  return bits;
+}
+/// The bits of a float.
+inline float as_float(unsigned bits) {
+  return __uint_as_float(bits);
+}
+/// d += a b on 16x8 sums of the warp, 8 (TF32) or 16 (bf16) deep. Fragments as the PTX ISA lays
+/// them out (section "Warp-level matrix instructions", mma.m16n8k8 and mma.m16n8k16): with g = lane
+/// / 4 and t = lane % 4, d holds rows g, g, g + 8, g + 8 and columns 2t, 2t + 1, 2t, 2t + 1; a of
+/// TF32 rows g, g + 8, g, g + 8 at depths t, t, t + 4, t + 4; b of TF32 column g at depths t, t
+/// + 4. A register of bf16 holds depths 2t, 2t + 1: a rows g, g + 8, g, g + 8, the last two 8
+/// deeper; b column g, the second 8 deeper.
+inline void mma_tf32(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
+#if __CUDA_ARCH__ >= 800
+  asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+      "{%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#endif
+}
+inline void mma_bf16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
+#if __CUDA_ARCH__ >= 800
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+      "{%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#endif
+}
+
+inline float sqrt(float x) {
+  return ::sqrtf(x);
+}
+inline float exp(float x) {
+  return ::expf(x);
+}
+inline float log(float x) {
+  return ::logf(x);
+}
+inline float tanh(float x) {
+  return ::tanhf(x);
+}
+inline float abs(float x) {
+  return ::fabsf(x);
+}
+inline float floor(float x) {
+  return ::floorf(x);
+}
+inline float pow(float x, float y) {
+  return ::powf(x, y);
+}
+
+} // namespace netc

@@ -1,0 +1,227 @@
+#pragma once
+// The operands of the products that a convolution is: images and weights as matrices, see slice.h
+// and, for what is a row, a column and the depth, product_shape in tiling.h. All are of one group.
+
+#include "codegen/device/cuda/slice.h"
+
+namespace netc {
+
+/// Indices of tensors of fewer than 2^31 elements are int: long multiplications are slow.
+template <bool large> struct IndexOf { using Type = int; };
+template <> struct IndexOf<true> { using Type = long; };
+
+/// What is constant in a convolution.
+template <Conv2d c> struct Geometry {
+  static constexpr int out_height = c.out_height(), out_width = c.out_width();
+  static constexpr int in_height = c.in_height, in_width = c.in_width;
+  static constexpr int group_in = c.group_in(), group_out = c.group_out();
+  static constexpr int in_channels = c.in_channels, out_channels = c.out_channels;
+  static constexpr int taps = c.kernel_height * c.kernel_width;
+  static constexpr long in_pixels = long(c.batch) * c.in_height * c.in_width;
+  static constexpr long out_pixels = long(c.batch) * out_height * out_width;
+  static constexpr int leaves = max_of(1, c.exact_blocks);
+  using Index = typename IndexOf<(max_of(in_pixels * in_channels, out_pixels* out_channels) >
+                                  2147483647L)>::Type;
+  using WeightIndex = typename IndexOf<(long(out_channels) * group_in * taps > 2147483647L)>::Type;
+  /// A coordinate that no offset brings into an image.
+  static constexpr int outside = -(1 << 29);
+};
+
+/// A leaf of a reduced dimension of `extent`: its first index and how many it has.
+struct LeafRange {
+  int first, count;
+};
+template <int extent, int leaves> LeafRange leaf_range(int leaf) {
+  if constexpr (leaves == 1)
+    return {0, extent};
+  const int first = static_cast<int>(share(extent, leaf, leaves));
+  return {first, static_cast<int>(share(extent, leaf + 1, leaves)) - first};
+}
+
+/// A kernel tap and a channel of a group: what one step of the depth of a gather stands for.
+template <Conv2d c, int channels> struct TapChannel {
+  int r, s, channel;
+  TapChannel(int leaf, int k) {
+    const LeafRange range = leaf_range<channels, Geometry<c>::leaves>(leaf);
+    const int tap = k / range.count;
+    r = tap / c.kernel_width;
+    s = tap % c.kernel_width;
+    channel = range.first + k % range.count;
+  }
+};
+
+/// A run must lie in one leaf; exact plans cut leaves anywhere.
+template <Conv2d c> constexpr int run_of(int a, int b) {
+  return c.exact_blocks > 0 ? 1 : common_run(a, b);
+}
+
+/// Forward: output pixels by (tap, input channel) of x.
+template <Conv2d c> struct InputUnderOutput {
+  using G = Geometry<c>;
+  static constexpr bool by_depth = true;
+  static constexpr int run = run_of<c>(G::group_in, G::in_channels);
+  Global<const float> data;
+  int group;
+
+  struct Line {
+    typename G::Index base;
+    int h, w;
+  };
+  struct Step {
+    typename G::Index offset;
+    int h, w;
+  };
+  Line line(int pixel) const {
+    const int n = pixel / (G::out_height * G::out_width);
+    const int h = pixel / G::out_width % G::out_height * c.stride_height - c.pad_top;
+    const int w = pixel % G::out_width * c.stride_width - c.pad_left;
+    using Index = typename G::Index;
+    return {((Index(n) * G::in_height + h) * G::in_width + w) * G::in_channels +
+                group * G::group_in,
+            pixel < G::out_pixels ? h : G::outside, w};
+  }
+  static Step step(int leaf, int k) {
+    const TapChannel<c, G::group_in> t(leaf, k);
+    const int h = t.r * c.dilation_height, w = t.s * c.dilation_width;
+    return {(typename G::Index(h) * G::in_width + w) * G::in_channels + t.channel, h, w};
+  }
+  static long index(const Line& l, const Step& s) {
+    const bool inside = static_cast<unsigned>(l.h + s.h) < unsigned(G::in_height) &&
+                        static_cast<unsigned>(l.w + s.w) < unsigned(G::in_width);
+    return inside ? l.base + s.offset : -1;
+  }
+};
+
+/// Data gradient: image pixels by (tap, output channel) of dy.
+template <Conv2d c> struct OutputOverInput {
+  using G = Geometry<c>;
+  static constexpr bool by_depth = true;
+  static constexpr int run = run_of<c>(G::group_out, G::out_channels);
+  Global<const float> data;
+  int group;
+
+  struct Line {
+    typename G::Index base;
+    int h, w;
+  };
+  struct Step {
+    int h, w, channel;
+  };
+  Line line(int pixel) const {
+    const int n = pixel / (G::in_height * G::in_width);
+    const int h = pixel / G::in_width % G::in_height + c.pad_top;
+    return {typename G::Index(n) * (G::out_height * G::out_width * G::out_channels) +
+                group * G::group_out,
+            pixel < G::in_pixels ? h : G::outside, pixel % G::in_width + c.pad_left};
+  }
+  static Step step(int leaf, int k) {
+    const TapChannel<c, G::group_out> t(leaf, k);
+    return {t.r * c.dilation_height, t.s * c.dilation_width, t.channel};
+  }
+  static long index(const Line& l, const Step& s) {
+    const int h = l.h - s.h, w = l.w - s.w;
+    const bool exists = h >= 0 && h % c.stride_height == 0 && h / c.stride_height < G::out_height &&
+                        w >= 0 && w % c.stride_width == 0 && w / c.stride_width < G::out_width;
+    if (!exists)
+      return -1;
+    const int pixel = h / c.stride_height * G::out_width + w / c.stride_width;
+    return l.base + pixel * G::out_channels + s.channel;
+  }
+};
+
+/// Weights with (tap, channel) innermost, packed so or of a kernel of one tap: lines of a group by
+/// the depth. `channels` are those summed over.
+template <Conv2d c, int lines, int channels> struct DeepWeights {
+  using G = Geometry<c>;
+  static constexpr bool by_depth = true;
+  static constexpr int run = run_of<c>(channels, channels);
+  Global<const float> data;
+  int group;
+
+  using Line = typename G::WeightIndex;
+  using Step = int;
+  Line line(int i) const {
+    constexpr int length = G::taps * channels;
+    return i < lines ? (Line(group) * lines + i) * length : -Line(length);
+  }
+  static Step step(int leaf, int k) {
+    const TapChannel<c, channels> t(leaf, k);
+    return (t.r * c.kernel_width + t.s) * channels + t.channel;
+  }
+  static long index(Line line, Step step) { return line + step; }
+};
+
+/// Weights of a kernel of one tap for the data gradient: input channels by output channels, as they
+/// are stored.
+template <Conv2d c> struct StoredWeights {
+  using G = Geometry<c>;
+  static constexpr bool by_depth = false;
+  static constexpr int run = run_of<c>(G::group_in, G::group_in);
+  Global<const float> data;
+  int group;
+
+  using Line = int;
+  using Step = long;
+  static Line line(int in) { return in < G::group_in ? in : -1; }
+  Step step(int leaf, int k) const {
+    const LeafRange range = leaf_range<G::group_out, G::leaves>(leaf);
+    return (long(group) * G::group_out + range.first + k) * G::group_in;
+  }
+  static long index(Line line, Step step) { return line < 0 ? -1 : step + line; }
+};
+
+/// Weight gradient: the images whose output pixels a leaf sums, and the step of a pixel.
+template <Conv2d c> LeafRange leaf_images(int leaf) {
+  return leaf_range<c.batch, Geometry<c>::leaves>(leaf);
+}
+
+/// Weight gradient: output channels by output pixels of dy.
+template <Conv2d c> struct OutputGradient {
+  using G = Geometry<c>;
+  static constexpr bool by_depth = false;
+  static constexpr int run = run_of<c>(G::group_out, G::out_channels);
+  Global<const float> data;
+  int group;
+
+  using Line = int;
+  using Step = long;
+  Line line(int out) const { return out < G::group_out ? group * G::group_out + out : -1; }
+  static Step step(int leaf, int k) {
+    return (long(leaf_images<c>(leaf).first) * (G::out_height * G::out_width) + k) *
+           G::out_channels;
+  }
+  static long index(Line line, Step step) { return line < 0 ? -1 : step + line; }
+};
+
+/// Weight gradient: (tap, input channel) by output pixels of x.
+template <Conv2d c> struct InputAtTap {
+  using G = Geometry<c>;
+  static constexpr bool by_depth = false;
+  static constexpr int run = run_of<c>(G::group_in, G::in_channels);
+  Global<const float> data;
+  int group;
+
+  struct Line {
+    typename G::Index offset;
+    int h, w;
+  };
+  using Step = typename InputUnderOutput<c>::Line;
+  Line line(int column) const {
+    const int tap = column / G::group_in;
+    const int h = tap / c.kernel_width * c.dilation_height;
+    const int w = tap % c.kernel_width * c.dilation_width;
+    return {(typename G::Index(h) * G::in_width + w) * G::in_channels + column % G::group_in,
+            column < G::taps * G::group_in ? h : G::outside, w};
+  }
+  Step step(int leaf, int k) const {
+    return InputUnderOutput<c>{data, group}.line(
+        leaf_images<c>(leaf).first * (G::out_height * G::out_width) + k);
+  }
+  static long index(const Line& l, const Step& s) {
+    const bool inside = static_cast<unsigned>(l.h + s.h) < unsigned(G::in_height) &&
+                        static_cast<unsigned>(l.w + s.w) < unsigned(G::in_width);
+    return inside ? s.base + l.offset : -1;
+  }
+};
+
+} // namespace netc

@@ -1,0 +1,130 @@
+#pragma once
+// A thread's part of a tile of sums, and what a slice adds to it: by f32 multiply-adds, or by the
+// matrix instructions of the thread's warp.
+
+#include "codegen/device/cuda/slice.h"
+
+namespace netc {
+
+/// f32. The threads form a square; a thread has every 16th row and column of the tile. Each sum is
+/// in the order of the depth.
+template <int rows, int columns> struct FmaSums {
+  static constexpr int m = rows / 16, n = columns / 16;
+  float sum[m][n] = {};
+
+  template <class A, class B> void add(Shared<const float> a, Shared<const float> b) {
+    const int row = lane() / 16, column = lane() % 16;
+    for (int k = 0; k < slice_depth; ++k) {
+      float left[m], right[n];
+      for (int i = 0; i < m; ++i)
+        left[i] = a[A::at(row + 16 * i, k)];
+      for (int j = 0; j < n; ++j)
+        right[j] = b[B::at(column + 16 * j, k)];
+      for (int i = 0; i < m; ++i)
+        for (int j = 0; j < n; ++j)
+          sum[i][j] += left[i] * right[j];
+    }
+  }
+
+  FmaSums operator+(const FmaSums& other) const {
+    FmaSums result;
+    for (int i = 0; i < m; ++i)
+      for (int j = 0; j < n; ++j)
+        result.sum[i][j] = sum[i][j] + other.sum[i][j];
+    return result;
+  }
+
+  /// Calls use(row, column, count, values) for runs of consecutive columns.
+  template <class Use> void visit(Use use) const {
+    for (int i = 0; i < m; ++i)
+      for (int j = 0; j < n; ++j) {
+        float value[1] = {sum[i][j]};
+        use(lane() / 16 + 16 * i, lane() % 16 + 16 * j, 1, value);
+      }
+  }
+};
+
+/// Tensor cores. The eight warps form a grid over the tile, each has m x n instruction tiles of 16
+/// rows and 8 columns.
+template <int rows, int columns, Math math> struct MmaSums {
+  static constexpr int warp_rows = columns >= 128 ? 2 : 4;
+  static constexpr int warp_columns = tile_threads / 32 / warp_rows;
+  static constexpr int m = rows / warp_rows / 16, n = columns / warp_columns / 8;
+  /// Depth of one instruction.
+  static constexpr int depth = math == Math::bf16 ? 16 : 8;
+  float sum[m][n][4] = {};
+
+  template <class A, class B> void add(Shared<const float> a, Shared<const float> b) {
+    for (int k = 0; k < slice_depth; k += depth) {
+      unsigned left[4], right[n][2];
+      unsigned left_rest[4], right_rest[math == Math::x3tf32 ? n : 1][2]; // what rounding left
+      for (int j = 0; j < n; ++j) {
+        unsigned(&rest)[2] = right_rest[math == Math::x3tf32 ? j : 0];
+        load<B>(b, first_column() + 8 * j, k, right[j][0], right[j][1], rest[0], rest[1]);
+      }
+      for (int i = 0; i < m; ++i) {
+        const int row = first_row() + 16 * i;
+        load<A>(a, row, k, left[0], left[2], left_rest[0], left_rest[2]);
+        load<A>(a, row + 8, k, left[1], left[3], left_rest[1], left_rest[3]);
+        for (int j = 0; j < n; ++j) {
+          if constexpr (math == Math::bf16) {
+            mma_bf16(sum[i][j], left, right[j]);
+          } else {
+            if constexpr (math == Math::x3tf32) { // small products first
+              mma_tf32(sum[i][j], left_rest, right[j]);
+              mma_tf32(sum[i][j], left, right_rest[j]);
+            }
+            mma_tf32(sum[i][j], left, right[j]);
+          }
+        }
+      }
+    }
+  }
+
+  template <class Use> void visit(Use use) const {
+    const int row = first_row();
+    const int column = warp() % warp_columns * (columns / warp_columns) + warp_lane() % 4 * 2;
+    for (int i = 0; i < m; ++i)
+      for (int j = 0; j < n; ++j)
+        for (int half = 0; half < 2; ++half) {
+          float values[2] = {sum[i][j][2 * half], sum[i][j][2 * half + 1]};
+          use(row + 16 * i + 8 * half, column + 8 * j, 2, values);
+        }
+  }
+
+private:
+  static int first_row() { return warp() / warp_columns * (rows / warp_rows) + warp_lane() / 4; }
+  static int first_column() {
+    return warp() % warp_columns * (columns / warp_columns) + warp_lane() / 4;
+  }
+
+  /// The two registers of a line at depth k on. Which depths an instruction takes for which of its
+  /// own is free as long as both operands agree: a TF32 instruction's t and t + 4 are 2t and 2t + 1
+  /// here, so that one load brings both.
+  template <class Layout>
+  static void load(Shared<const float> slice, int line, int k, unsigned& first, unsigned& second,
+                   unsigned& first_rest, unsigned& second_rest) {
+    const int t = warp_lane() % 4 * 2;
+    const Float2 low = Layout::pair(slice, line, k + t);
+    if constexpr (math == Math::bf16) {
+      const Float2 high = Layout::pair(slice, line, k + 8 + t);
+      first = pack_bf16(low.x, low.y);
+      second = pack_bf16(high.x, high.y);
+    } else {
+      first = to_tf32(low.x);
+      second = to_tf32(low.y);
+      if constexpr (math == Math::x3tf32) {
+        first_rest = to_tf32(low.x - as_float(first));
+        second_rest = to_tf32(low.y - as_float(second));
+      }
+    }
+  }
+};
+
+template <Tiling t> struct SumsOf { using Type = MmaSums<t.rows, t.columns, t.math>; };
+template <Tiling t>
+requires(t.math == Math::fma) struct SumsOf<t> {
+  using Type = FmaSums<t.rows, t.columns>;
+};
+
+} // namespace netc

@@ -1,0 +1,113 @@
+#pragma once
+// How a contraction is cut for a GPU: blocks, warps, stages, splits, launches, workspace. Plain C++
+// without includes but the shapes: the planner (host) and the generated kernels compile this text.
+
+#include "codegen/device/cpu/contraction_shape.h"
+
+namespace netc {
+
+/// How products are formed; see Precision in ir/target.h.
+enum class Math { fma, tf32, x3tf32, bf16 };
+
+/// Threads of a block of a contraction.
+constexpr int tile_threads = 256;
+/// Depth of a slice: what is brought to shared memory at a time.
+constexpr int slice_depth = 16;
+
+/// A block computes a tile of rows x columns of the result. Fast products may be cut along their
+/// depth, too: each of `splits` blocks sums its share to the workspace, and a further launch adds
+/// the shares in order.
+struct Tiling {
+  Math math;
+  int rows, columns; ///< Of a tile: 64 or 128.
+  int stages;        ///< Slices in shared memory: one is multiplied while the others arrive.
+  int splits;
+};
+
+enum class Pass { forward, data_gradient, weight_gradient };
+
+/// A fully connected layer is a convolution of images of one pixel.
+constexpr Conv2d as_conv2d(const Linear& l) {
+  Conv2d c{l.batch, 1, 1, l.in_features, l.out_features, 1, 1};
+  c.exact_blocks = l.exact_blocks;
+  return c;
+}
+
+/// A contraction as matrix products: for each group, rows x columns sums of `depth` products.
+/// Forward, a row is an output pixel, a column an output channel, the depth runs over kernel taps
+/// and, innermost, input channels; the data gradient exchanges input and output. Of the weight
+/// gradient, a row is an output channel, a column a tap and, innermost, an input channel, and the
+/// depth runs over the output pixels of the batch.
+struct ProductShape {
+  long rows, columns, depth;
+  int groups;
+  long packed_floats; ///< Weights laid out anew with the depth innermost; 0: read as they are.
+};
+
+constexpr ProductShape product_shape(const Conv2d& c, Pass pass) {
+  const long taps = long(c.kernel_height) * c.kernel_width;
+  const long weights = long(c.out_channels) * c.group_in() * taps;
+  const long in_pixels = long(c.batch) * c.in_height * c.in_width;
+  const long out_pixels = long(c.batch) * c.out_height() * c.out_width();
+  const long packed = taps == 1 ? 0 : weights;
+  switch (pass) {
+  case Pass::forward:
+    return {out_pixels, c.group_out(), taps * c.group_in(), c.groups, packed};
+  case Pass::data_gradient:
+    return {in_pixels, c.group_in(), taps * c.group_out(), c.groups, packed};
+  case Pass::weight_gradient:
+    break;
+  }
+  return {c.group_out(), taps * c.group_in(), out_pixels, c.groups, 0};
+}
+
+/// Floats between the rows of an operand's slice in shared memory, so that the threads of a warp
+/// meet different banks: of `extent` rows it holds the depth of each (by_depth), or the other way
+/// round. Multiples of 4, for copies of 16 bytes. A matrix instruction's threads read two depths at
+/// once (by_depth: strides of 8 modulo 16) or rows at depths 2 apart (strides of 4 modulo 16).
+constexpr int slice_stride(int extent, bool by_depth, Math math) {
+  return by_depth ? slice_depth + (math == Math::fma ? 4 : 8) : extent + 4;
+}
+constexpr int slice_floats(int extent, bool by_depth, Math math) {
+  return (by_depth ? extent : slice_depth) * slice_stride(extent, by_depth, math);
+}
+
+/// Whether consecutive depths of an operand, not consecutive rows (columns), are neighbours in
+/// memory.
+constexpr bool rows_by_depth(Pass pass) {
+  return pass != Pass::weight_gradient;
+}
+constexpr bool columns_by_depth(const Conv2d& c, Pass pass) {
+  return pass == Pass::forward ||
+         (pass == Pass::data_gradient && product_shape(c, pass).packed_floats > 0);
+}
+
+constexpr int tile_shared_bytes(const Conv2d& c, Pass pass, const Tiling& t) {
+  return 4 * t.stages *
+         (slice_floats(t.rows, rows_by_depth(pass), t.math) +
+          slice_floats(t.columns, columns_by_depth(c, pass), t.math));
+}
+
+constexpr long tiles(const ProductShape& p, const Tiling& t) {
+  return p.groups * ceil_div(p.rows, t.rows) * ceil_div(p.columns, t.columns);
+}
+
+/// Launches of a contraction: packing the weights, the product, adding the splits.
+constexpr bool packs(const Conv2d& c, Pass pass) {
+  return product_shape(c, pass).packed_floats > 0;
+}
+constexpr int launches(const Conv2d& c, Pass pass, const Tiling& t) {
+  return packs(c, pass) + 1 + (t.splits > 1);
+}
+
+/// Floats in front of the shares of the splits.
+constexpr long packed_workspace_floats(const Conv2d& c, Pass pass) {
+  return round_up(product_shape(c, pass).packed_floats, 16);
+}
+constexpr long tiled_workspace_bytes(const Conv2d& c, Pass pass, const Tiling& t) {
+  const ProductShape p = product_shape(c, pass);
+  const long shares = t.splits > 1 ? t.splits * p.groups * p.rows * p.columns : 0;
+  return 4 * (packed_workspace_floats(c, pass) + shares);
+}
+
+} // namespace netc

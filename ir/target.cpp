@@ -1,0 +1,98 @@
+#include "ir/target.h"
+
+#include "ir/support/diagnostics.h"
+
+#include <array>
+#include <charconv>
+
+namespace netc {
+
+namespace {
+
+/// The digits of `sm_90a` or `compute_90`; 0 when the text is neither.
+int capability_of(std::string_view arch) {
+  for (std::string_view prefix : {"sm_", "compute_"}) {
+    if (arch.substr(0, prefix.size()) != prefix)
+      continue;
+    std::string_view digits = arch.substr(prefix.size());
+    if (digits.size() > 2 && (digits.back() == 'a' || digits.back() == 'f'))
+      digits.remove_suffix(1);
+    int number = 0;
+    auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    return error == std::errc{} && end == digits.data() + digits.size() ? number : 0;
+  }
+  return 0;
+}
+
+constexpr std::array precisions = {"fp32", "3xtf32", "tf32", "bf16"};
+
+} // namespace
+
+std::string Target::str() const {
+  switch (kind) {
+  case Kind::cpu:
+    return "cpu";
+  case Kind::emu:
+    return "emu";
+  case Kind::cuda:
+    break;
+  }
+  return "cuda:" + arch;
+}
+
+int Target::capability() const {
+  return kind == Kind::cpu ? 0 : kind == Kind::emu ? 90 : capability_of(arch);
+}
+
+int Target::shared_bytes() const {
+  switch (capability()) {
+  case 0:
+    return 0;
+  case 75:
+    return 64 << 10;
+  case 80:
+  case 87:
+    return 163 << 10;
+  case 86:
+  case 89:
+  case 120:
+  case 121:
+    return 99 << 10;
+  default:
+    return 227 << 10;
+  }
+}
+
+Target parse_target(std::string_view text) {
+  if (text == "cpu")
+    return {};
+  if (text == "emu")
+    return {Target::Kind::emu};
+  if (text.substr(0, 5) == "cuda:" && capability_of(text.substr(5)) >= 75)
+    return {Target::Kind::cuda, std::string(text.substr(5))};
+  user_error(fmt::format("there is no target `{}`", text),
+             "a target is `cpu`, `emu`, or `cuda:ARCH` with ARCH sm_75, sm_80, sm_90, sm_90a, "
+             "sm_100, sm_120 ... or compute_90 for PTX");
+}
+
+std::string_view to_string(Precision precision) {
+  return precisions[static_cast<size_t>(precision)];
+}
+
+Precision parse_precision(std::string_view text) {
+  for (size_t i = 0; i < precisions.size(); ++i)
+    if (text == precisions[i])
+      return static_cast<Precision>(i);
+  user_error(fmt::format("there is no precision `{}`", text),
+             "a precision is `fp32`, `3xtf32`, `tf32` or `bf16`");
+}
+
+Precision default_precision(const Target& target) {
+  return supports(target, Precision::tf32) ? Precision::tf32 : Precision::fp32;
+}
+
+bool supports(const Target& target, Precision precision) {
+  return precision == Precision::fp32 || target.capability() >= 80;
+}
+
+} // namespace netc
