@@ -4,12 +4,12 @@
 
 #include "codegen/toolchain.h"
 #include "runtime/emu/emulator.h"
+#include "tests/support/places.h"
 
 #include <gtest/gtest.h>
 
 #include <dlfcn.h>
 
-#include <filesystem>
 #include <map>
 #include <vector>
 
@@ -21,8 +21,8 @@ inline const CpuToolchain* emu_toolchain(const std::string& compiler = {}) {
   auto [entry, isnew] = known.try_emplace(compiler);
   if (isnew)
     try {
-      entry->second = std::make_unique<CpuToolchain>(
-          std::filesystem::path(NETC_BINARY_DIR) / "kernel-cache", compiler, HostKernels::emu);
+      entry->second = std::make_unique<CpuToolchain>(test::binary_root() / "kernel-cache", compiler,
+                                                     HostKernels::emu);
     } catch (const RuntimeError&) {
       return nullptr;
     }
@@ -82,7 +82,8 @@ inline std::optional<EmulatorFault> fault_of(Emulator& emulator, const EmulatorL
 /// Number of the line of `text` that contains `mark`; 0: none.
 inline int line_of(const std::string& text, const std::string& mark) {
   const size_t at = text.find(mark);
-  return at == text.npos ? 0 : 1 + static_cast<int>(std::count(text.begin(), text.begin() + at, '\n'));
+  return at == text.npos ? 0
+                         : 1 + static_cast<int>(std::count(text.begin(), text.begin() + at, '\n'));
 }
 
 inline const std::string emu_header = "#include \"codegen/device/emu/primitives.h\"\n";

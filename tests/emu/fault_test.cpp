@@ -1,4 +1,5 @@
-// Each check of the emulator on a small kernel that is right, and on the same kernel with a mistake.
+// Each check of the emulator on a small kernel that is right, and on the same kernel with a
+// mistake.
 
 #include "tests/emu/emu_testing.h"
 
