@@ -61,7 +61,8 @@ const std::vector<std::string>& options(HostKernels kernels) {
                                                "-shared",
                                                "-s",
                                                "-w",
-                                               "-D__global__="};
+                                               "-D__global__=",
+                                               "-D__launch_bounds__(threads)="};
   return kernels == HostKernels::cpu ? cpu : emu;
 }
 
@@ -169,8 +170,9 @@ fs::path default_cache() {
 }
 
 std::string emulator_source(const std::string& text) {
-  std::string source = "#line 1 \"kernel.cu\"\n" + text + "\n#include \"codegen/device/emu/entry.h\"\n";
-  for (int i = 0; text.find(fmt::format("__global__ void kernel_{}(", i)) != text.npos; ++i)
+  std::string source = "#line 1 \"kernel.cu\"\n" + text;
+  source += "\n#include \"codegen/device/emu/entry.h\"\n";
+  for (int i = 0; text.find(fmt::format(" kernel_{}(", i)) != text.npos; ++i)
     source += fmt::format("extern \"C\" __attribute__((visibility(\"default\"))) void "
                           "emulate_{0}(netc::emu::Machine& machine) {{\n"
                           "  netc::emu::enter(kernel_{0}, machine);\n}}\n",

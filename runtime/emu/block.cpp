@@ -104,8 +104,7 @@ void EmulatedBlock::end_thread() {
 
 void EmulatedBlock::take_turn(int thread) {
   lane = thread;
-  now = emu::start_of(interval_) |
-        warp_intervals_[thread / warp_size] << emu::warp_interval_shift |
+  now = emu::start_of(interval_) | warp_intervals_[thread / warp_size] << emu::warp_interval_shift |
         static_cast<emu::Stamp>(thread) << emu::thread_shift;
 }
 

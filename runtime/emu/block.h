@@ -98,8 +98,8 @@ private:
 
   FibreStacks stacks_;
   Fibre caller_;
-  std::vector<std::unique_ptr<Thread>> threads_;
-  std::vector<int> ready_; ///< Ring of the threads that can go on.
+  std::vector<std::unique_ptr<Thread>> threads_; ///< At least as many as lanes.
+  std::vector<int> ready_;                       ///< Ring of the threads that can go on.
   int ready_first_ = 0, ready_count_ = 0;
   int ended_ = 0;
   Gate block_gate_;
@@ -110,10 +110,10 @@ private:
   std::vector<emu::Region> regions_;
   Memory shared_memory_;
   std::unique_ptr<EmulatorShadow> shared_shadow_;
-  std::vector<EmulatorShadow*> shadows_;   ///< Of the regions.
-  emu::Stamp interval_ = 1;                ///< Counts over all launches.
+  std::vector<EmulatorShadow*> shadows_; ///< Of the regions.
+  emu::Stamp interval_ = 1;              ///< Counts over all launches.
   emu::Stamp block_start_ = 0;
-  std::vector<emu::Stamp> block_starts_;   ///< Of this launch, by block.
+  std::vector<emu::Stamp> block_starts_; ///< Of this launch, by block.
   std::optional<Report> report_;
 };
 
