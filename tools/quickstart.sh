@@ -1,8 +1,21 @@
 #!/usr/bin/env bash
-# From a fresh clone on Debian 12 to AlexNet compiled and drawn and a small network trained:
-#   tools/quickstart.sh
-# Builds in build/ and puts everything else into quickstart/. A second run skips what is done.
 set -euo pipefail
+
+usage='usage: tools/quickstart.sh
+From a fresh clone on Debian 12 to AlexNet compiled and drawn and a small network trained, in some
+minutes. Builds in build/ and puts everything else into quickstart/; a second run skips what is done.'
+case "$*" in
+"") ;;
+-h | --help)
+  echo "$usage"
+  exit
+  ;;
+*)
+  printf 'error: unexpected `%s`\n%s\n' "$*" "$usage" >&2
+  exit 1
+  ;;
+esac
+
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 out=quickstart

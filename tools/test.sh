@@ -1,19 +1,24 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds netc and runs every test that this machine can run:
-#   tools/test.sh [--slow]
-# `--slow` adds the tests that take many minutes.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+usage='usage: tools/test.sh [--slow]
+Installs what is missing, builds netc in build/ and runs every test that this machine can run.
+  --slow   with the tests that take many minutes'
 preset=release
-case "${1:-}" in
+case "$*" in
 "") ;;
 --slow) preset=slow ;;
+-h | --help)
+  echo "$usage"
+  exit
+  ;;
 *)
-  echo "usage: tools/test.sh [--slow]" >&2
+  printf 'error: unexpected `%s`\n%s\n' "$*" "$usage" >&2
   exit 1
   ;;
 esac
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 tools/install_packages.sh build test
 launcher=()

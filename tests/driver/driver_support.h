@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 /// Kernels compiled by all tests; kept between runs.
 inline fs::path kernel_cache() {
-  return fs::path(NETC_BINARY_DIR) / "kernel-cache";
+  return binary_root() / "kernel-cache";
 }
 
 /// A network whose kernels compile in seconds and whose step takes microseconds: every kind of
@@ -81,7 +81,7 @@ inline std::map<std::string, std::string> files_below(const fs::path& folder) {
 
 /// Starts `netc` in a folder, its output in `netc.out` and `netc.err` there.
 inline pid_t start_netc(const std::vector<std::string>& arguments, const fs::path& folder) {
-  std::string program = std::string(NETC_BINARY_DIR) + "/bin/netc";
+  std::string program = (binary_root() / "bin/netc").string();
   std::vector<char*> argv = {program.data()};
   std::vector<std::string> copy = arguments;
   for (std::string& argument : copy)
@@ -99,7 +99,7 @@ inline pid_t start_netc(const std::vector<std::string>& arguments, const fs::pat
     redirect("/dev/null", O_RDONLY, 0);
     redirect(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 1);
     redirect(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 2);
-    setenv("XDG_CACHE_HOME", NETC_BINARY_DIR, 1);
+    setenv("XDG_CACHE_HOME", binary_root().c_str(), 1);
     execv(program.c_str(), argv.data());
     return 97;
   });

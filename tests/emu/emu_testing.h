@@ -4,13 +4,13 @@
 
 #include "codegen/toolchain.h"
 #include "runtime/emu/emulator.h"
+#include "tests/support/places.h"
 
 #include <gtest/gtest.h>
 
 #include <dlfcn.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
@@ -24,8 +24,8 @@ inline const CpuToolchain* emu_toolchain(const std::string& compiler = {}) {
   auto [entry, isnew] = known.try_emplace(compiler);
   if (isnew)
     try {
-      entry->second = std::make_unique<CpuToolchain>(
-          std::filesystem::path(NETC_BINARY_DIR) / "kernel-cache", compiler, HostKernels::emu);
+      entry->second = std::make_unique<CpuToolchain>(test::binary_root() / "kernel-cache", compiler,
+                                                     HostKernels::emu);
     } catch (const RuntimeError&) {
       return nullptr;
     }

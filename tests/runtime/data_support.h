@@ -3,6 +3,7 @@
 
 #include "ir/support/error.h"
 #include "runtime/data/dataset.h"
+#include "tests/support/places.h"
 
 #include <gtest/gtest.h>
 
@@ -10,7 +11,6 @@
 #include <array>
 #include <atomic>
 #include <cmath>
-#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <string>
@@ -26,8 +26,7 @@ class ScratchFolder {
 public:
   ScratchFolder() {
     static std::atomic<int> next{0};
-    path_ = std::filesystem::path(NETC_BINARY_DIR) /
-            fmt::format("scratch-data-{}-{}", ::getpid(), next++);
+    path_ = binary_root() / fmt::format("scratch-data-{}-{}", ::getpid(), next++);
     std::filesystem::create_directories(path_);
   }
   ~ScratchFolder() {

@@ -3,21 +3,17 @@
 //
 // Every test binary understands `--update-goldens`: it rewrites the files instead of comparing.
 
+#include "tests/support/places.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
 #include <vector>
 
 namespace netc::test {
-
-/// The root of the source tree; golden files and models are named relative to it.
-inline std::filesystem::path source_root() {
-  return NETC_SOURCE_DIR;
-}
 
 /// Whether the test binary was started with `--update-goldens`.
 inline bool update_goldens() {

@@ -6,6 +6,7 @@
 #include "ir/plan.h"
 #include "passes/passes.h"
 #include "runtime/session.h"
+#include "tests/support/places.h"
 #include "tools/driver/compile.h"
 
 #include <gtest/gtest.h>
@@ -26,7 +27,7 @@ constexpr int64_t guard_bytes = 256;
 constexpr std::byte canary{0xff};
 
 const CpuToolchain& toolchain() {
-  static const CpuToolchain instance(fs::path(NETC_BINARY_DIR) / "kernel-cache");
+  static const CpuToolchain instance(binary_root() / "kernel-cache");
   return instance;
 }
 

@@ -1,10 +1,10 @@
 #pragma once
 // Where the public test data lies; unpacks it once when only the archives are there.
-// NETC_SOURCE_DIR and NETC_BINARY_DIR come from CMake.
+
+#include "tests/support/places.h"
 
 #include <cstdlib>
 #include <fcntl.h>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <sys/file.h>
@@ -31,7 +31,7 @@ inline std::string shell_quoted(const std::string& text) {
 
 /// Runs unpack.sh into the build folder; tests that start at the same time wait for the first.
 inline std::optional<std::filesystem::path> unpack(const std::filesystem::path& script) {
-  const std::filesystem::path folder = std::filesystem::path(NETC_BINARY_DIR) / "netc-data";
+  const std::filesystem::path folder = binary_root() / "netc-data";
   const std::string lock_name = folder.string() + ".lock";
   const int lock = ::open(lock_name.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644);
   if (lock < 0 || ::flock(lock, LOCK_EX) != 0)
@@ -44,7 +44,7 @@ inline std::optional<std::filesystem::path> unpack(const std::filesystem::path& 
 }
 
 inline std::optional<std::filesystem::path> find_test_data() {
-  const std::filesystem::path source = NETC_SOURCE_DIR;
+  const std::filesystem::path& source = source_root();
   for (const auto& folder : {source / "netc-data", source.parent_path() / "netc-data"})
     if (has_test_data(folder))
       return folder;

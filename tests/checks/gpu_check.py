@@ -1,0 +1,178 @@
+#!/usr/bin/env python3
+"""tools/gpu/check.sh where a GPU seems to be: every program it calls is a stand-in."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from sources import ROOT
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(ROOT / "tools/gpu"))
+import bench_report  # noqa: E402
+import floors  # noqa: E402
+
+CHECK = ROOT / "tools/gpu/check.sh"
+
+NETC = r"""#!/bin/bash
+for ((i = 1; i <= $#; ++i)); do [ "${!i}" = --run ] && { ((++i)); run=${!i}; }; done
+case $1 in
+devices) echo 'cuda:0  stand-in' ;;
+doctor) echo 'ok      NVRTC             NVRTC 13.0' ;;
+train)
+  SLOW
+  mkdir -p "$run" && touch "$run/curves.svg"
+  printf 'step,train_loss,val_loss\n10,6.9,\n20,LOSS,\n' >"$run/metrics.csv"
+  ;;
+bench) echo '{"step_ms_median": 3.8, "layers": [{"name": "conv1.add: conv2d", "ms": 1}]}' ;;
+esac
+"""
+TESTS = r"""#!/bin/bash
+case $* in
+*--gtest_list_tests*) printf 'ConvolutionGpu.\n  One\n  Two\n' ;;
+*) echo 'TESTS' ;;
+esac
+"""
+SANITIZER = r"""#!/bin/bash
+echo '========= ERROR SUMMARY: ERRORS errors'
+"""
+SMI = """#!/bin/bash
+case $* in
+*name*) echo 'NVIDIA "H200", 580.1, 143771 MiB' ;;
+*) echo 1980 ;;
+esac
+"""
+
+
+class GpuCheck(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.put("path/nvidia-smi", SMI)
+        # No PyTorch, whatever this machine has.
+        self.put("path/python3", f'#!/bin/bash\nexec "{sys.executable}" -S -B "$@"\n')
+
+    def put(self, name, text):
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o755)
+
+    def machine(self, loss="2.3", tests="[  PASSED  ] 2 tests.", errors="0", slow=""):
+        self.put("build/bin/netc", NETC.replace("LOSS", loss).replace("SLOW", slow))
+        self.put("build/bin/cuda_tests", TESTS.replace("TESTS", tests))
+        self.put("path/compute-sanitizer", SANITIZER.replace("ERRORS", errors))
+
+    def check(self, *arguments):
+        return subprocess.run([str(CHECK), *arguments], cwd=self.folder, capture_output=True,
+                              text=True, env={**os.environ,
+                                              "PATH": f"{self.folder}/path:{os.environ['PATH']}"})
+
+    def report(self, status, *arguments):
+        """The JSON report of a check that ends with `status`."""
+        done = self.check("build", "-o", "report", *arguments)
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+        return json.loads((self.folder / "report/check.json").read_text(encoding="utf-8"))
+
+    def results(self, report):
+        return {stage["name"]: stage["result"] for stage in report["stages"]}
+
+    def test_wrong_arguments_get_the_usage(self):
+        self.machine()
+        for arguments in ([], ["--fast"], ["nowhere"], ["build", "build"], ["build", "-o"],
+                          ["build", "--seconds", "soon"]):
+            done = self.check(*arguments)
+            self.assertEqual(done.returncode, 1, arguments)
+            self.assertIn("usage: tools/gpu/check.sh", done.stderr)
+        self.assertEqual(self.check("--help").returncode, 0)
+
+    def test_without_a_gpu_nothing_is_begun(self):
+        self.machine()
+        self.put("path/nvidia-smi", "#!/bin/bash\necho 'No devices were found'\nexit 6\n")
+        done = self.check("build")
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("no GPU on this machine: nvidia-smi says: No devices were found", done.stderr)
+        self.assertFalse((self.folder / "gpu-report").exists())
+
+    def test_all_is_well(self):
+        self.machine()
+        report = self.report(0, "--commit", "c0ffee")
+        self.assertEqual(set(self.results(report).values()), {"passed"})
+        self.assertEqual(len(report["stages"]), 6)
+        self.assertEqual((report["commit"], report["device"], report["driver"], report["nvrtc"]),
+                         ("c0ffee", 'NVIDIA "H200"', "580.1", "NVRTC 13.0"))
+        run = report["bench"]["runs"][0]
+        self.assertEqual(run["programs"]["netc"]["step_ms_median"], 3.8)
+        self.assertEqual(len(run["programs"]["netc"]["blocks_ms"]), 7)
+        self.assertEqual(run["left_out"], {"PyTorch": "not on this machine"})
+        text = (self.folder / "report/check.md").read_text(encoding="utf-8")
+        self.assertIn("all well", text)
+        self.assertIn("| tf32 | 128 | netc | 3.800 |", text)
+
+    def test_one_stage_that_fails_is_enough(self):
+        for machine, stage in (({"loss": "6.9"}, "train alexnet"),
+                               ({"loss": "nan"}, "train alexnet"),
+                               ({"tests": "[  SKIPPED ] 2 tests"}, "gpu tests"),
+                               ({"errors": "3"}, "memcheck")):
+            self.machine(**machine)
+            results = self.results(self.report(2))
+            self.assertEqual(results[stage], "failed", machine)
+            self.assertEqual(results["bench"], "passed")
+
+    def test_no_tests_are_no_passed_tests(self):
+        self.machine()
+        self.put("build/bin/cuda_tests", "#!/bin/bash\n")
+        self.assertEqual(self.results(self.report(2))["gpu tests"], "failed")
+
+    def test_a_sanitizer_that_cannot_run_is_skipped_in_words(self):
+        self.machine()
+        self.put("path/compute-sanitizer", "#!/bin/bash\necho Device not supported\nexit 1\n")
+        report = self.report(0)
+        self.assertEqual(self.results(report)["racecheck"], "skipped")
+        self.assertIn("does not support", report["stages"][4]["note"])
+
+    def test_time_ends_what_hangs(self):
+        self.machine(slow="exec sleep 60")
+        report = self.report(2, "--seconds", "14")
+        self.assertLess(report["seconds"], 14)
+        self.assertEqual(self.results(report)["train alexnet"], "failed")
+        self.assertEqual(report["stages"][-1]["note"], "no time was left")
+
+
+class Floors(unittest.TestCase):
+    def test_the_step(self):
+        for batch, precision, milliseconds in ((128, "fp32", 8.42), (128, "tf32", 1.90),
+                                               (128, "bf16", 1.10), (256, "tf32", 3.40),
+                                               (256, "bf16", 1.86), (256, "fp32", 16.55)):
+            self.assertAlmostEqual(floors.step_floor(batch, precision), milliseconds, delta=0.012)
+
+    def test_the_multiply_adds_and_parameters_are_the_models(self):
+        head = (ROOT / "models/alexnet.yaml").read_text(encoding="utf-8")
+        macs = sum(layer[3] for layer in floors.LAYERS.values())
+        self.assertIn(f"{floors.PARAMETERS:,} parameters, {macs:,} multiply-adds", head)
+
+
+class Labels(unittest.TestCase):
+    def test_launches_belong_to_layers(self):
+        for label, part in {
+                "relu1.fused: conv2d + bias + relu": ("conv1", "forward"),
+                "drop6.fused: linear + bias + relu + dropout": ("fc6", "forward"),
+                "relu6.grad.fused: linear_data_gradient + dropout": ("fc7", "data gradient"),
+                "relu4.grad.fused: conv2d_data_gradient + relu_grad": ("conv5", "data gradient"),
+                "conv3.data_grad: conv2d_data_gradient": ("conv3", "data gradient"),
+                "conv1.weight_grad: conv2d_weight_gradient": ("conv1", "weight gradient"),
+                "pool1.fused: lrn + max_pool2d": ("pools", "forward"),
+                "relu2.grad.fused: max_pool2d_grad + lrn_grad": ("pools", "data gradient"),
+                "update: sgd_update + sgd_update": ("update", "weight gradient"),
+                "data: input_image": ("input", "forward"),
+                "loss: softmax_cross_entropy": ("others", "")}.items():
+            self.assertEqual(bench_report.part_of(label), part, label)
+
+
+if __name__ == "__main__":
+    unittest.main()
