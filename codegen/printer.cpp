@@ -109,7 +109,7 @@ private:
     std::string type = fmt::format("{}{}", constant ? "const " : "", type_name(param.type.dtype));
     return replace_all(dialect_.pointer, {{"{type}", type}});
   }
-  void open_entry(size_t phase);
+  void open_entry(size_t phase, int threads = usual_threads);
   void close_entry();
   void print_body();
   void print_contraction();
@@ -293,13 +293,14 @@ void Printer::includes(const std::string& template_header) {
   line("");
 }
 
-void Printer::open_entry(size_t phase) {
+void Printer::open_entry(size_t phase, int threads) {
   const auto& params = lowered_.kernel.params;
   if (dialect_.split_at_barriers) {
     std::string list;
     for (const Param& param : params)
       list += fmt::format("{}{} {}", list.empty() ? "" : ", ", pointer_type(param), param.name);
-    return open(fmt::format("extern \"C\" __global__ void kernel_{}({})", phase, list));
+    return open(fmt::format("extern \"C\" __global__ void __launch_bounds__({}) kernel_{}({})",
+                            threads, phase, list));
   }
   open("extern \"C\" void kernel(void* const* buffers, "
        "[[maybe_unused]] const netc::Thread& thread)");
@@ -416,7 +417,7 @@ void Printer::print_contraction() {
   for (size_t phase = 0; phase < c.entries.size(); ++phase) {
     if (phase > 0)
       line("");
-    open_entry(phase);
+    open_entry(phase, c.entries[phase].threads);
     line(fmt::format("netc::{}<shape, tiling, {}>(in0, in1, out0, {}{});", c.function, phase,
                      workspace, arguments));
     close();

@@ -49,11 +49,20 @@ const std::vector<std::string>& options(HostKernels kernels) {
                                                "-s",
                                                "-w"};
   // Speed lies in the checks; -ffp-contract=off: the same bits on every machine.
-  static const std::vector<std::string> emu = {"-std=c++20",      "-O2",     "-ffp-contract=off",
-                                               "-fno-math-errno", "-fwrapv", "-fno-exceptions",
-                                               "-fno-rtti",       "-fPIC",   "-fvisibility=hidden",
-                                               "-shared",         "-s",      "-w",
-                                               "-D__global__="};
+  static const std::vector<std::string> emu = {"-std=c++20",
+                                               "-O2",
+                                               "-ffp-contract=off",
+                                               "-fno-math-errno",
+                                               "-fwrapv",
+                                               "-fno-exceptions",
+                                               "-fno-rtti",
+                                               "-fPIC",
+                                               "-fvisibility=hidden",
+                                               "-shared",
+                                               "-s",
+                                               "-w",
+                                               "-D__global__=",
+                                               "-D__launch_bounds__(threads)="};
   return kernels == HostKernels::cpu ? cpu : emu;
 }
 
@@ -161,9 +170,9 @@ fs::path default_cache() {
 }
 
 std::string emulator_source(const std::string& text) {
-  std::string source =
-      "#line 1 \"kernel.cu\"\n" + text + "\n#include \"codegen/device/emu/entry.h\"\n";
-  for (int i = 0; text.find(fmt::format("__global__ void kernel_{}(", i)) != text.npos; ++i)
+  std::string source = "#line 1 \"kernel.cu\"\n" + text;
+  source += "\n#include \"codegen/device/emu/entry.h\"\n";
+  for (int i = 0; text.find(fmt::format(" kernel_{}(", i)) != text.npos; ++i)
     source += fmt::format("extern \"C\" __attribute__((visibility(\"default\"))) void "
                           "emulate_{0}(netc::emu::Machine& machine) {{\n"
                           "  netc::emu::enter(kernel_{0}, machine);\n}}\n",

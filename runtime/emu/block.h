@@ -98,8 +98,8 @@ private:
 
   FibreStacks stacks_;
   Fibre caller_;
-  std::vector<std::unique_ptr<Thread>> threads_;
-  std::vector<int> ready_; ///< Ring of the threads that can go on.
+  std::vector<std::unique_ptr<Thread>> threads_; ///< At least as many as lanes.
+  std::vector<int> ready_;                       ///< Ring of the threads that can go on.
   int ready_first_ = 0, ready_count_ = 0;
   int ended_ = 0;
   Gate block_gate_;

@@ -25,8 +25,8 @@ struct EmulatorBuffer {
 
 /// One entry of a kernel with its arguments.
 struct EmulatorLaunch {
-  std::string kernel; ///< For messages.
-  int entry = 0;      ///< i of kernel_i, for messages.
+  std::string kernel{}; ///< For messages.
+  int entry = 0;        ///< i of kernel_i, for messages.
   emu::EntryFunction function = nullptr;
   int64_t blocks = 1;
   int threads = 1; ///< Of a block, at most 1024.
@@ -46,7 +46,7 @@ public:
   /// The other thread of a race or of a divergence.
   struct Party {
     int64_t block = 0;
-    int thread = -1; ///< -1: not known.
+    int thread = -1; ///< -1: one of several that read, the last at `place`.
     EmulatorPlace place{};
     bool ended = false; ///< It has left the kernel instead of arriving.
   };

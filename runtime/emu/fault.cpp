@@ -88,6 +88,8 @@ EmulatorFault EmulatedBlock::describe(const EmulatorLaunch& launch) const {
                                  .offset = report.offset,
                                  .bytes = report.bytes,
                                  .writes = report.writes};
+  if (report.region == nullptr && report.bytes > 0)
+    details.buffer = "nullptr";
   for (size_t i = 0; i < regions_.size(); ++i)
     if (report.region == &regions_[i])
       details.buffer = launch.buffers[i].name;
@@ -101,9 +103,9 @@ EmulatorFault EmulatedBlock::describe(const EmulatorLaunch& launch) const {
       auto next = std::upper_bound(block_starts_.begin(), block_starts_.end(), other.stamp);
       party.block = next - block_starts_.begin() - 1;
       party.thread = emu::thread(other.stamp);
-      // One of several readers is remembered, and may be the writer itself.
-      if (party.block == block && party.thread == lane && emu::crowd(other.stamp) != 0)
-        party = {.block = block};
+      // The last of several readers is remembered, and may be the writer itself.
+      if (party.block == block && party.thread == lane)
+        party.thread = -1;
     }
     details.other = std::move(party);
   }

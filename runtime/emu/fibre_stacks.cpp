@@ -11,6 +11,7 @@ namespace netc {
 namespace {
 constexpr size_t guard_bytes = 1 << 14; // a multiple of any page size in use
 constexpr size_t stack_bytes = 1 << 18; // with the guard; taken from the system as it is touched
+constexpr size_t colours = 1 << 16;
 } // namespace
 
 FibreStacks::~FibreStacks() {
@@ -42,8 +43,8 @@ void FibreStacks::reserve(int count) {
 }
 
 std::span<std::byte> FibreStacks::operator[](int index) const {
-  // Tops at the same place of a page would share a few lines of the first-level cache.
-  const size_t colour = index * size_t{448} % 4096;
+  // Tops at the same place of a power of two would share a few lines of each cache.
+  const size_t colour = index * size_t{448} % colours;
   return {data_ + index * stack_bytes + guard_bytes, stack_bytes - guard_bytes - colour};
 }
 

@@ -1,7 +1,7 @@
 #include "runtime/emu/warp.h"
 
+#include <algorithm>
 #include <bit>
-#include <cstdint>
 
 namespace netc {
 
@@ -32,17 +32,21 @@ constexpr int rows = 16, columns = 8;
 /// Adds the product of whole matrices to the fragments of d. The products of a tensor core are
 /// exact and its sum is kept longer than a float's; a double holds both.
 template <int depth>
-void multiply(Operands operands, const float (&a)[rows][depth], const float (&b)[depth][columns]) {
+void multiply(Operands operands, const double (&a)[rows][depth],
+              const double (&b)[depth][columns]) {
+  double sums[rows][columns];
+  for (int row = 0; row < rows; ++row) {
+    double sum[columns] = {};
+    for (int k = 0; k < depth; ++k)
+      for (int column = 0; column < columns; ++column)
+        sum[column] += a[row][k] * b[k][column];
+    std::copy_n(sum, columns, sums[row]);
+  }
   for (int lane = 0; lane < warp_size; ++lane) {
     const LanePart part(lane);
     float* d = static_cast<emu::MatrixProduct*>(operands[lane])->d;
-    for (int i = 0; i < 4; ++i) {
-      const int row = part.row + i / 2 * 8, column = part.quarter * 2 + i % 2;
-      double sum = d[i];
-      for (int k = 0; k < depth; ++k)
-        sum += static_cast<double>(a[row][k]) * b[k][column];
-      d[i] = static_cast<float>(sum);
-    }
+    for (int i = 0; i < 4; ++i)
+      d[i] = static_cast<float>(d[i] + sums[part.row + i / 2 * 8][part.quarter * 2 + i % 2]);
   }
 }
 
@@ -55,7 +59,7 @@ float bf16(unsigned half) {
 }
 
 void mma_tf32(Operands operands) {
-  float a[rows][8], b[8][columns];
+  double a[rows][8], b[8][columns];
   for (int lane = 0; lane < warp_size; ++lane) {
     const LanePart part(lane);
     const auto& own = *static_cast<emu::MatrixProduct*>(operands[lane]);
@@ -68,7 +72,7 @@ void mma_tf32(Operands operands) {
 }
 
 void mma_bf16(Operands operands) {
-  float a[rows][16], b[16][columns];
+  double a[rows][16], b[16][columns];
   for (int lane = 0; lane < warp_size; ++lane) {
     const LanePart part(lane);
     const auto& own = *static_cast<emu::MatrixProduct*>(operands[lane]);

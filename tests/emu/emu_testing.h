@@ -9,8 +9,11 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
+#include <memory>
+#include <optional>
 #include <vector>
 
 namespace netc {
@@ -82,8 +85,8 @@ inline std::optional<EmulatorFault> fault_of(Emulator& emulator, const EmulatorL
 /// Number of the line of `text` that contains `mark`; 0: none.
 inline int line_of(const std::string& text, const std::string& mark) {
   const size_t at = text.find(mark);
-  return at == text.npos ? 0
-                         : 1 + static_cast<int>(std::count(text.begin(), text.begin() + at, '\n'));
+  const auto lines = std::count(text.begin(), text.begin() + std::min(at, text.size()), '\n');
+  return at == text.npos ? 0 : 1 + static_cast<int>(lines);
 }
 
 inline const std::string emu_header = "#include \"codegen/device/emu/primitives.h\"\n";

@@ -54,7 +54,7 @@ const FaultCase bounds_cases[] = {
   netc::Global<const float> from = in;
   out[netc::lane()] = from[netc::lane()]; // FAULT
 )",
-     "from = in", "from = nullptr", emu::Fault::out_of_bounds, nullptr},
+     "from = in", "from = nullptr", emu::Fault::out_of_bounds, "nullptr"},
     {"MisalignedVector", R"(
   const netc::Float4 v = netc::load4(in + 0, 4 * (netc::lane() % 32)); // FAULT
   netc::store4(out, 4 * netc::lane(), v);
@@ -270,31 +270,31 @@ const FaultCase divergence_cases[] = {
      "netc::shuffle(1.0f, 0)", emu::Fault::divergence, nullptr, 1, 80},
 };
 
-std::string text_of(const FaultCase& c, bool with_mistake) {
-  std::string body = c.body;
-  if (with_mistake) {
-    const size_t at = body.find(c.right);
-    NETC_CHECK(at != body.npos, "{}: nothing to replace", c.name);
-    body.replace(at, std::string(c.right).size(), c.wrong);
-  }
-  return emu_header +
-         "extern \"C\" __global__ void kernel_0(netc::Global<const float> in,\n"
-         "    netc::Global<float> out, netc::Global<unsigned char> bytes,\n"
-         "    netc::Global<float> alias) {" +
-         body + "}\n";
+/// The kernel with the mistake, then the right one.
+std::string text_of(const FaultCase& c) {
+  std::string wrong = c.body;
+  const size_t at = wrong.find(c.right);
+  NETC_CHECK(at != wrong.npos, "{}: nothing to replace", c.name);
+  wrong.replace(at, std::string(c.right).size(), c.wrong);
+  std::string text = emu_header;
+  for (const std::string& body : {wrong, std::string(c.body)})
+    text += fmt::format("extern \"C\" __global__ void kernel_{}(netc::Global<const float> in,\n"
+                        "    netc::Global<float> out, netc::Global<unsigned char> bytes,\n"
+                        "    netc::Global<float> alias) {{{}}}\n",
+                        text == emu_header ? 0 : 1, body);
+  return text;
 }
 
 class EmulatorFaults : public testing::TestWithParam<std::tuple<FaultCase, const char*>> {
 protected:
-  std::optional<EmulatorFault> run(const std::string& text, const CpuToolchain& toolchain) {
+  std::optional<EmulatorFault> run(const EmuText& compiled, int entry) {
     const FaultCase& c = std::get<0>(GetParam());
-    EmuText compiled(text, toolchain);
     EmuArray<float> in(std::vector<float>(256, 2.0f)), out(256);
     EmuArray<unsigned char> bytes(256);
     const EmulatorBuffer buffers[] = {in.buffer("in"), out.buffer("out"), bytes.buffer("bytes"),
                                       in.buffer("alias")};
     return fault_of(emulator_, {.kernel = "case",
-                                .function = compiled.entry(0),
+                                .function = compiled.entry(entry),
                                 .blocks = c.blocks,
                                 .threads = c.threads,
                                 .shared_bytes = 2048,
@@ -308,10 +308,11 @@ TEST_P(EmulatorFaults, FiresOnTheMistakeOnly) {
   const CpuToolchain* toolchain = emu_toolchain(compiler);
   if (toolchain == nullptr)
     GTEST_SKIP() << compiler << " is not installed";
-  const auto right = run(text_of(c, false), *toolchain);
+  const std::string text = text_of(c);
+  const EmuText compiled(text, *toolchain);
+  const auto right = run(compiled, 1);
   EXPECT_FALSE(right) << right->what();
-  const std::string text = text_of(c, true);
-  const auto wrong = run(text, *toolchain);
+  const auto wrong = run(compiled, 0);
   ASSERT_TRUE(wrong) << text;
   const EmulatorFault::Details& d = wrong->details();
   SCOPED_TRACE(wrong->what());
@@ -324,7 +325,7 @@ TEST_P(EmulatorFaults, FiresOnTheMistakeOnly) {
     EXPECT_EQ(d.other->place.line, other);
   }
   // The emulator goes on with the next kernel.
-  EXPECT_FALSE(run(text_of(c, false), *toolchain));
+  EXPECT_FALSE(run(compiled, 1));
 }
 
 std::string case_name(const testing::TestParamInfo<EmulatorFaults::ParamType>& info) {

@@ -66,13 +66,14 @@ inline void store4(float* to, long i, Float4 value) {
   *reinterpret_cast<Float4*>(to + i) = value;
 }
 
-/// Starts to copy 1, 2 or 4 floats to to[at]; zeros where `exists` is false, and nothing is read
-/// then. Both addresses are multiples of the size. GPUs before sm_80 copy at once.
-template <int floats>
-void copy_async(Shared<float> to, int at, Global<const float> from, long index, bool exists) {
+/// Starts to copy 1, 2 or 4 floats from[index].. to to[at]..; zeros where `exists` is false: then
+/// nothing is read, and the index may be any. Both addresses are multiples of the size. GPUs before
+/// sm_80 copy at once.
+template <int floats, class Index>
+void copy_async(Shared<float> to, int at, Global<const float> from, Index index, bool exists) {
 #if __CUDA_ARCH__ >= 800
   const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(to + at));
-  const float* source = exists ? from + index : from;
+  const float* source = from + (exists ? index : 0);
   const int bytes = exists ? floats * 4 : 0;
   if constexpr (floats == 4)
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(source),

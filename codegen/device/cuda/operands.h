@@ -85,11 +85,11 @@ template <Conv2d c> struct InputUnderOutput {
     const int h = t.r * c.dilation_height, w = t.s * c.dilation_width;
     return {(typename G::Index(h) * G::in_width + w) * G::in_channels + t.channel, h, w};
   }
-  static long index(const Line& l, const Step& s) {
-    const bool inside = static_cast<unsigned>(l.h + s.h) < unsigned(G::in_height) &&
-                        static_cast<unsigned>(l.w + s.w) < unsigned(G::in_width);
-    return inside ? l.base + s.offset : -1;
+  static bool exists(const Line& l, const Step& s) {
+    return static_cast<unsigned>(l.h + s.h) < unsigned(G::in_height) &&
+           static_cast<unsigned>(l.w + s.w) < unsigned(G::in_width);
   }
+  static typename G::Index index(const Line& l, const Step& s) { return l.base + s.offset; }
 };
 
 /// Data gradient: image pixels by (tap, output channel) of dy.
@@ -118,13 +118,13 @@ template <Conv2d c> struct OutputOverInput {
     const TapChannel<c, G::group_out> t(leaf, k);
     return {t.r * c.dilation_height, t.s * c.dilation_width, t.channel};
   }
-  static long index(const Line& l, const Step& s) {
+  static bool exists(const Line& l, const Step& s) {
     const int h = l.h - s.h, w = l.w - s.w;
-    const bool exists = h >= 0 && h % c.stride_height == 0 && h / c.stride_height < G::out_height &&
-                        w >= 0 && w % c.stride_width == 0 && w / c.stride_width < G::out_width;
-    if (!exists)
-      return -1;
-    const int pixel = h / c.stride_height * G::out_width + w / c.stride_width;
+    return h >= 0 && h % c.stride_height == 0 && h / c.stride_height < G::out_height && w >= 0 &&
+           w % c.stride_width == 0 && w / c.stride_width < G::out_width;
+  }
+  static typename G::Index index(const Line& l, const Step& s) {
+    const int pixel = (l.h - s.h) / c.stride_height * G::out_width + (l.w - s.w) / c.stride_width;
     return l.base + pixel * G::out_channels + s.channel;
   }
 };
@@ -138,17 +138,18 @@ template <Conv2d c, int lines, int channels> struct DeepWeights {
   Global<const float> data;
   int group;
 
+  /// Index of depth 0; negative: there is no such line.
   using Line = typename G::WeightIndex;
   using Step = int;
   Line line(int i) const {
-    constexpr int length = G::taps * channels;
-    return i < lines ? (Line(group) * lines + i) * length : -Line(length);
+    return i < lines ? (Line(group) * lines + i) * (G::taps * channels) : Line(-1);
   }
   static Step step(int leaf, int k) {
     const TapChannel<c, channels> t(leaf, k);
     return (t.r * c.kernel_width + t.s) * channels + t.channel;
   }
-  static long index(Line line, Step step) { return line + step; }
+  static bool exists(Line line, Step) { return line >= 0; }
+  static Line index(Line line, Step step) { return line + step; }
 };
 
 /// Weights of a kernel of one tap for the data gradient: input channels by output channels, as they
@@ -160,14 +161,15 @@ template <Conv2d c> struct StoredWeights {
   Global<const float> data;
   int group;
 
-  using Line = int;
-  using Step = long;
+  using Line = int; ///< Negative: there is no such line.
+  using Step = typename G::WeightIndex;
   static Line line(int in) { return in < G::group_in ? in : -1; }
   Step step(int leaf, int k) const {
     const LeafRange range = leaf_range<G::group_out, G::leaves>(leaf);
-    return (long(group) * G::group_out + range.first + k) * G::group_in;
+    return (Step(group) * G::group_out + range.first + k) * G::group_in;
   }
-  static long index(Line line, Step step) { return line < 0 ? -1 : step + line; }
+  static bool exists(Line line, Step) { return line >= 0; }
+  static Step index(Line line, Step step) { return step + line; }
 };
 
 /// Weight gradient: the images whose output pixels a leaf sums, and the step of a pixel.
@@ -183,14 +185,15 @@ template <Conv2d c> struct OutputGradient {
   Global<const float> data;
   int group;
 
-  using Line = int;
-  using Step = long;
+  using Line = int; ///< Negative: there is no such line.
+  using Step = typename G::Index;
   Line line(int out) const { return out < G::group_out ? group * G::group_out + out : -1; }
   static Step step(int leaf, int k) {
-    return (long(leaf_images<c>(leaf).first) * (G::out_height * G::out_width) + k) *
+    return (Step(leaf_images<c>(leaf).first) * (G::out_height * G::out_width) + k) *
            G::out_channels;
   }
-  static long index(Line line, Step step) { return line < 0 ? -1 : step + line; }
+  static bool exists(Line line, Step) { return line >= 0; }
+  static Step index(Line line, Step step) { return step + line; }
 };
 
 /// Weight gradient: (tap, input channel) by output pixels of x.
@@ -217,11 +220,11 @@ template <Conv2d c> struct InputAtTap {
     return InputUnderOutput<c>{data, group}.line(
         leaf_images<c>(leaf).first * (G::out_height * G::out_width) + k);
   }
-  static long index(const Line& l, const Step& s) {
-    const bool inside = static_cast<unsigned>(l.h + s.h) < unsigned(G::in_height) &&
-                        static_cast<unsigned>(l.w + s.w) < unsigned(G::in_width);
-    return inside ? s.base + l.offset : -1;
+  static bool exists(const Line& l, const Step& s) {
+    return static_cast<unsigned>(l.h + s.h) < unsigned(G::in_height) &&
+           static_cast<unsigned>(l.w + s.w) < unsigned(G::in_width);
   }
+  static typename G::Index index(const Line& l, const Step& s) { return s.base + l.offset; }
 };
 
 } // namespace netc

@@ -1,10 +1,10 @@
 #pragma once
 // Slices of a product's operands in shared memory: how they lie, how a block brings them in.
 //
-// An operand is a matrix [extent][depth] whose elements are computed from their indices, never laid
-// out: operand.line(row) gives what depends on the row alone, operand.step(leaf, k) what depends on
-// the depth, and operand.index(line, step) the element's place in memory, negative where there is a
-// zero.
+// An operand is a matrix [extent][depth] whose elements are found by their indices, never laid out:
+// operand.line(row) gives what depends on the row alone, operand.step(leaf, k) what depends on the
+// depth, operand.exists(line, step) whether memory holds the element (else it is zero), and
+// operand.index(line, step) where.
 
 #include "codegen/device/cuda/kernel.h"
 #include "codegen/device/cuda/tiling.h"
@@ -44,13 +44,13 @@ public:
       const bool inside = k0 + k < depth;
       const auto step = operand_.step(leaf, inside ? k0 + k : 0);
       for (int i = 0; i < count; ++i)
-        copy(slice, Layout::at(line_of(i), k), inside, operand_.index(lines_[i], step));
+        copy(slice, Layout::at(line_of(i), k), inside, lines_[i], step);
     } else {
       for (int i = 0; i < count; ++i) {
         const int k = (lane() + i * tile_threads) / (Layout::extent / run);
         const bool inside = k0 + k < depth;
         const auto step = operand_.step(leaf, inside ? k0 + k : 0);
-        copy(slice, Layout::at(line_of(i), k), inside, operand_.index(lines_[i], step));
+        copy(slice, Layout::at(line_of(i), k), inside, lines_[i], step);
       }
     }
   }
@@ -67,9 +67,11 @@ private:
     else
       return lane() % (Layout::extent / run) * run;
   }
-  void copy(Shared<float> slice, int at, bool inside, long index) const {
-    const bool exists = inside && index >= 0;
-    copy_async<run>(slice, at, operand_.data, exists ? index : 0, exists);
+  template <class Step>
+  void copy(Shared<float> slice, int at, bool inside, const typename Operand::Line& line,
+            const Step& step) const {
+    copy_async<run>(slice, at, operand_.data, operand_.index(line, step),
+                    inside && operand_.exists(line, step));
   }
 
   const Operand& operand_;

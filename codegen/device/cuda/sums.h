@@ -6,20 +6,21 @@
 
 namespace netc {
 
-/// f32. The threads form a square; a thread has every 16th row and column of the tile. Each sum is
-/// in the order of the depth.
+/// f32. A thread has every 8th row and every 16th column of the tile. Each sum is in the order of
+/// the depth.
 template <int rows, int columns> struct FmaSums {
-  static constexpr int m = rows / 16, n = columns / 16;
+  static constexpr int down = tile_threads / 16, across = 16; ///< The threads as a grid.
+  static constexpr int m = rows / down, n = columns / across;
   float sum[m][n] = {};
 
   template <class A, class B> void add(Shared<const float> a, Shared<const float> b) {
-    const int row = lane() / 16, column = lane() % 16;
+    const int row = lane() / across, column = lane() % across;
     for (int k = 0; k < slice_depth; ++k) {
       float left[m], right[n];
       for (int i = 0; i < m; ++i)
-        left[i] = a[A::at(row + 16 * i, k)];
+        left[i] = a[A::at(row + down * i, k)];
       for (int j = 0; j < n; ++j)
-        right[j] = b[B::at(column + 16 * j, k)];
+        right[j] = b[B::at(column + across * j, k)];
       for (int i = 0; i < m; ++i)
         for (int j = 0; j < n; ++j)
           sum[i][j] += left[i] * right[j];
@@ -39,15 +40,15 @@ template <int rows, int columns> struct FmaSums {
     for (int i = 0; i < m; ++i)
       for (int j = 0; j < n; ++j) {
         float value[1] = {sum[i][j]};
-        use(lane() / 16 + 16 * i, lane() % 16 + 16 * j, 1, value);
+        use(lane() / across + down * i, lane() % across + across * j, 1, value);
       }
   }
 };
 
-/// Tensor cores. The eight warps form a grid over the tile, each has m x n instruction tiles of 16
-/// rows and 8 columns.
+/// Tensor cores. The warps form a grid over the tile, each has m x n instruction tiles of 16 rows
+/// and 8 columns.
 template <int rows, int columns, Math math> struct MmaSums {
-  static constexpr int warp_rows = columns >= 128 ? 2 : 4;
+  static constexpr int warp_rows = 2;
   static constexpr int warp_columns = tile_threads / 32 / warp_rows;
   static constexpr int m = rows / warp_rows / 16, n = columns / warp_columns / 8;
   /// Depth of one instruction.

@@ -9,8 +9,10 @@ namespace netc {
 /// How products are formed; see Precision in ir/target.h.
 enum class Math { fma, tf32, x3tf32, bf16 };
 
-/// Threads of a block of a contraction.
-constexpr int tile_threads = 256;
+/// Threads of a block of a contraction: four warps, so that each has a large part of the tile.
+/// Twice as many would read the operands from shared memory half as often again, and that is what
+/// limits tensor cores first.
+constexpr int tile_threads = 128;
 /// Depth of a slice: what is brought to shared memory at a time.
 constexpr int slice_depth = 16;
 

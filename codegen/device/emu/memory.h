@@ -47,13 +47,19 @@ inline void note_write(Region& region, Cell& cell, Place place) {
   }
 }
 
+[[noreturn, gnu::cold, gnu::noinline]] inline void fail(Fault fault, const Array& array, long at,
+                                                        int bytes, Place place) {
+  running_machine->fail(fault, array.region, array.first + at, bytes, place);
+}
+
 /// Checks an access of `bytes` at byte `at` of the array but for its cells; returns its offset.
-template <int bytes> long check_place(const Array& array, long at, Place place) {
+template <int bytes>
+[[gnu::always_inline]] inline long check_place(const Array& array, long at, Place place) {
   if (at < 0 || at > array.bytes - bytes)
-    running_machine->fail(Fault::out_of_bounds, array.region, array.first + at, bytes, place);
+    fail(Fault::out_of_bounds, array, at, bytes, place);
   const long offset = array.first + at;
   if (reinterpret_cast<unsigned long>(array.region->data + offset) % bytes != 0)
-    running_machine->fail(Fault::misaligned, array.region, offset, bytes, place);
+    fail(Fault::misaligned, array, at, bytes, place);
   if constexpr (bytes < 4)
     if (array.region->shadow->shift > 0)
       running_machine->refine(*array.region);
@@ -61,21 +67,29 @@ template <int bytes> long check_place(const Array& array, long at, Place place) 
 }
 
 /// Calls note(cell) for the cells of an access.
-template <int bytes, class Note> void for_cells(const Region& region, long offset, Note note) {
+template <int bytes, class Note>
+[[gnu::always_inline]] inline void for_cells(const Region& region, long offset, Note note) {
   const Shadow& shadow = *region.shadow;
-  Cell* cell = shadow.cells + (offset >> shadow.shift);
-  for (int count = bytes >> shadow.shift; count > 0; --count)
-    note(*cell++);
+  if (bytes >= 4 && shadow.shift == 2) [[likely]] {
+    for (int i = 0; i < bytes / 4; ++i)
+      note(shadow.cells[offset / 4 + i]);
+  } else {
+    for (int i = 0; i < bytes; ++i)
+      note(shadow.cells[offset + i]);
+  }
 }
 
-template <int bytes> const unsigned char* check_read(const Array& array, long at, Place place) {
+template <int bytes>
+[[gnu::always_inline]] inline const unsigned char* check_read(const Array& array, long at,
+                                                              Place place) {
   const long offset = check_place<bytes>(array, at, place);
   Region& region = *array.region;
   for_cells<bytes>(region, offset, [&](Cell& cell) { note_read(region, cell, place); });
   return region.data + offset;
 }
 
-template <int bytes> unsigned char* check_write(const Array& array, long at, Place place) {
+template <int bytes>
+[[gnu::always_inline]] inline unsigned char* check_write(const Array& array, long at, Place place) {
   const long offset = check_place<bytes>(array, at, place);
   Region& region = *array.region;
   for_cells<bytes>(region, offset, [&](Cell& cell) { note_write(region, cell, place); });
