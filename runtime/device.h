@@ -4,22 +4,16 @@
 
 #include "ir/plan.h"
 #include "ir/target.h"
+#include "runtime/device_program.h"
 
 #include <filesystem>
 #include <memory>
-#include <span>
 #include <string>
 #include <vector>
 
 namespace netc {
 
 class Device;
-
-/// What a step of a program took, summed over runs.
-struct StepTime {
-  std::string label;
-  double seconds = 0;
-};
 
 /// A logical device as the command line names it, and what it may use.
 struct DeviceSpec {
@@ -53,44 +47,6 @@ private:
   std::byte* data_ = nullptr;
   int64_t size_ = 0;
   bool host_ = false; ///< Memory of the host, for copies.
-};
-
-/// Bytes that travel between host and device with each run; none where the host sees the device.
-struct Transfer {
-  std::byte* host = nullptr;
-  std::byte* device = nullptr;
-  int64_t bytes = 0;
-};
-
-/// A program and where its buffers lie.
-struct Binding {
-  const Program* program = nullptr; ///< Outlives what is bound.
-  std::vector<void*> addresses;     ///< On the device, by index of the buffer.
-  std::vector<Transfer> feeds;      ///< To the device before the first step.
-  std::vector<Transfer> outputs;    ///< To the host after the last step.
-
-  /// The parameters of a step's kernel.
-  std::vector<void*> parameters(const Step& step) const {
-    std::vector<void*> list;
-    for (int buffer : step.buffers)
-      list.push_back(addresses[static_cast<size_t>(buffer)]);
-    return list;
-  }
-};
-
-/// A program bound to memory. The programs of a device run one after the other, in the order in
-/// which they were started.
-class DeviceProgram {
-public:
-  virtual ~DeviceProgram() = default;
-  /// Brings the feeds to the device, runs all steps and brings the outputs back. May return before
-  /// that is done; wait() must be called before the next start(). With `times`, one for each step,
-  /// adds what each took and returns when all is done.
-  virtual void start(std::span<StepTime> times) = 0;
-  /// Returns once the last start() is done: the host may read outputs and write feeds.
-  virtual void wait() = 0;
-  /// Whether wait() would return at once.
-  virtual bool done() = 0;
 };
 
 /// A logical device. Each has kernels, streams and memory accounts of its own, even where several

@@ -173,6 +173,11 @@ CudaState cuda_state() {
   if (cudaDriverGetVersion(&version) == cudaSuccess && version > 0)
     state.driver = version_text(version);
   cudaError_t error = cudaGetDeviceCount(&count);
+  if (state.driver.empty()) {
+    state.problem = "no NVIDIA driver is installed, " + cuda::error_text(error);
+    state.hint = fmt::format("install one for CUDA {} or newer", state.runtime);
+    return state;
+  }
   try {
     check(error, "looking for GPUs");
     for (int i = 0; i < count; ++i)

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 
 namespace netc::cli {
 
@@ -47,17 +48,45 @@ struct Measured {
   std::vector<StepTime> steps; ///< Seconds of one step of each launch.
 };
 
-Measured measure(Session& session, const Flags& flags, const std::string& program) {
+/// Times of steps that follow each other as in training: where the device works by itself, each is
+/// prepared while the device is at the one before.
+std::vector<double> measure_steps(Session& session, const std::string& program, int warmup,
+                                  int steps, const std::function<void()>& prepare) {
   using Clock = std::chrono::steady_clock;
+  std::vector<double> ms;
+  int finished = 0;
+  Clock::time_point last = Clock::now();
+  auto finish = [&] {
+    session.finish(program);
+    Clock::time_point now = Clock::now();
+    if (finished++ >= warmup)
+      ms.push_back(std::chrono::duration<double>(now - last).count() * 1e3);
+    last = now;
+  };
+  for (int i = 0; i < warmup + steps; ++i) {
+    session.profile(session.device().host_visible() && i >= warmup); // costs nothing there
+    prepare();
+    session.start(program);
+    if (session.full(program))
+      finish();
+  }
+  while (session.running(program) > 0)
+    finish();
+  return ms;
+}
+
+Measured measure(Session& session, const Flags& flags, const std::string& program) {
   Batch batch = random_batch(session.plan(), flags.seed);
+  int next = 0;
+  auto prepare = [&] { fill_feeds(session, program, batch, {flags.seed, next++, 1e-6}); };
   Measured m;
-  for (int i = -flags.warmup; i < flags.steps; ++i) {
-    session.profile(i >= 0);
-    Clock::time_point start = Clock::now();
-    fill_feeds(session, program, batch, {flags.seed, i + flags.warmup, 1e-6});
-    session.run(program);
-    if (i >= 0)
-      m.step_ms.push_back(std::chrono::duration<double>(Clock::now() - start).count() * 1e3);
+  m.step_ms = measure_steps(session, program, flags.warmup, flags.steps, prepare);
+  if (!session.device().host_visible()) { // kernels are not timed within a graph
+    session.profile(true);
+    for (int i = 0; i < flags.steps; ++i) {
+      prepare();
+      session.run(program);
+    }
   }
   std::sort(m.step_ms.begin(), m.step_ms.end());
   m.steps = session.times(program);
@@ -69,10 +98,12 @@ Measured measure(Session& session, const Flags& flags, const std::string& progra
 void run(const Flags& flags) {
   bool train = flags.mode == "train";
   ReadyPlan plan(flags, train);
-  Session session(plan.plan(), plan.folder(), {.threads = flags.threads});
+  std::unique_ptr<Session> opened = plan.make_session(flags);
+  Session& session = *opened;
   session.initialize(flags.seed);
   std::string program = train ? "train" : "eval";
-  double peak = fma_peak_gflops(session.plan().threads);
+  bool cpu = session.device().target().kind == Target::Kind::cpu;
+  double peak = cpu ? fma_peak_gflops(session.plan().threads) : 0;
   Measured m = measure(session, flags, program);
   double median = m.step_ms[m.step_ms.size() / 2];
   double images_per_second = static_cast<double>(session.plan().batch) / median * 1e3;
@@ -87,17 +118,18 @@ void run(const Flags& flags) {
                        {"step_ms_max", m.step_ms.back()},
                        {"images_per_second", images_per_second},
                        {"layers", layers},
-                       {"device_peak_gflops", peak}});
+                       {"device_peak_gflops", cpu ? nlohmann::ordered_json(peak) : nullptr}});
   }
   std::vector<std::vector<std::string>> rows = {{"kernel", "ms", "%"}};
   for (const StepTime& step : m.steps)
     rows.push_back({step.label, fmt::format("{:.2f}", step.seconds * 1e3),
                     fmt::format("{:.1f}", step.seconds * 1e5 / median)});
   fmt::print("{}", text_table(rows));
-  fmt::print("batch {}, {} threads: {:.1f} ms a step (median of {}; {:.1f} to {:.1f}), {:.1f} "
-             "images/s; peak of this machine {:.0f} GFLOP/s\n",
-             session.plan().batch, session.plan().threads, median, m.step_ms.size(),
-             m.step_ms.front(), m.step_ms.back(), images_per_second, peak);
+  std::string threads = cpu ? fmt::format(", {} threads", session.plan().threads) : "";
+  std::string ceiling = cpu ? fmt::format("; peak of this machine {:.0f} GFLOP/s", peak) : "";
+  fmt::print("batch {}{}: {:.2f} ms a step (median of {}; {:.2f} to {:.2f}), {:.1f} images/s{}\n",
+             session.plan().batch, threads, median, m.step_ms.size(), m.step_ms.front(),
+             m.step_ms.back(), images_per_second, ceiling);
 }
 
 } // namespace
@@ -107,6 +139,7 @@ void add_bench(CLI::App& app, std::function<void()>& command) {
   CLI::App* sub = app.add_subcommand("bench", "time of a step on random images, by kernel");
   flags->add_net(*sub);
   flags->add_compile(*sub);
+  flags->add_device(*sub);
   flags->add_output(*sub);
   sub->add_option("--mode", flags->mode, "train or infer")
       ->check(CLI::IsMember({"train", "infer"}));

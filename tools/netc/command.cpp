@@ -1,5 +1,7 @@
 #include "tools/netc/command.h"
 
+#include "runtime/byte_text.h"
+
 #include <fmt/ranges.h>
 
 #include <iostream>
@@ -33,8 +35,21 @@ void CommonFlags::add_compile(CLI::App& app) {
   app.add_option("--math", math,
                  "fast, or exact: the same bits on any number of threads and devices")
       ->check(CLI::IsMember({"fast", "exact"}));
-  app.add_option("--device", device, "logical device")->check(CLI::IsMember({"cpu", "cpu:0"}));
   app.add_option("--cache", cache, "folder of compiled kernels");
+}
+
+void CommonFlags::add_device(CLI::App& app) {
+  app.add_option(
+      "--device", device,
+      "cpu:0, emu:0 or cuda:N (default: the plan's, else cuda:0 where there is one, else "
+      "cpu:0)");
+  app.add_option("--memory-limit", memory_limit, "memory of the device to use at most, e.g. 6GB")
+      ->check(CLI::Validator(
+          [](std::string& text) -> std::string {
+            return parse_bytes(text) ? ""
+                                     : fmt::format("{} is no amount such as 6GB or 512MB", text);
+          },
+          "SIZE"));
 }
 
 void CommonFlags::add_output(CLI::App& app) {

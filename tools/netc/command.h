@@ -21,14 +21,16 @@ struct CommonFlags {
   int workers = 0;
   uint64_t seed = 1;
   std::string math = "fast";
-  std::string device = "cpu:0";
+  std::string device; ///< Empty: see choose_device().
+  std::string memory_limit;
   std::string cache;
   bool json = false;
   bool quiet = false;
 
   void add_net(CLI::App& app);
   void add_data(CLI::App& app, bool required);
-  void add_compile(CLI::App& app); ///< batch, threads, math, device, cache.
+  void add_compile(CLI::App& app); ///< batch, threads, math, cache.
+  void add_device(CLI::App& app);  ///< device, memory-limit.
   void add_output(CLI::App& app);  ///< json, quiet.
 
   CompileOptions compile_options() const;

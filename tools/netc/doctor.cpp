@@ -2,10 +2,12 @@
 
 #include "codegen/nvrtc.h"
 #include "runtime/cpu_device.h"
+#include "runtime/cuda/cuda.h"
 #include "runtime/devices.h"
 #include "tools/netc/command.h"
 #include "tools/viz/render.h"
 
+#include <iostream>
 #include <unistd.h>
 
 namespace netc::cli {
@@ -15,6 +17,8 @@ namespace {
 void print_devices() {
   for (const DeviceInfo& device : list_devices())
     fmt::print("{:<8}{}\n", device.name, device.description);
+  if (CudaState cuda = cuda_state(); cuda.gpus.empty())
+    std::cerr << fmt::format("note: no GPU: {}; {}\n", cuda.problem, cuda.hint);
 }
 
 /// One line of the report; problems are what keeps netc from training.
@@ -46,6 +50,17 @@ void check_memory() {
   line(bytes > int64_t{3} << 30, "memory", megabytes(bytes));
 }
 
+void check_cuda() {
+  CudaState cuda = cuda_state();
+  bool built = !cuda.runtime.empty(), driver = !cuda.driver.empty();
+  line(built, "CUDA runtime", built ? cuda.runtime + ", built in" : cuda.problem);
+  line(driver, "NVIDIA driver", driver ? "for CUDA up to " + cuda.driver : "not found");
+  for (size_t i = 0; i < cuda.gpus.size(); ++i)
+    line(true, fmt::format("GPU cuda:{}", i), describe(cuda.gpus[i]));
+  if (cuda.gpus.empty())
+    line(false, "GPU", fmt::format("{}; {}", cuda.problem, cuda.hint));
+}
+
 void doctor() {
   line(true, "processor", processor_description());
   check_memory();
@@ -53,6 +68,7 @@ void doctor() {
   NvrtcToolchain nvrtc;
   line(nvrtc.available(), "NVRTC",
        nvrtc.available() ? nvrtc.version() : "not found: CUDA text is written, not compiled");
+  check_cuda();
   line(graphviz_available(), "Graphviz",
        graphviz_available() ? "built in" : "not built in: `netc viz` writes .dot only");
   if (!compiler)

@@ -75,13 +75,13 @@ void run_eval(const Flags& flags) {
   std::unique_ptr<Dataset> dataset = open_dataset(flags.data, stored_format(recipe.input));
   check_classes(*dataset, recipe);
   ReadyPlan plan(flags, false);
-  Session session(plan.plan(), plan.folder(), {.threads = flags.threads});
-  load_state(session, checkpoint);
+  std::unique_ptr<Session> session = plan.make_session(flags);
+  load_state(*session, checkpoint);
   EvaluateOptions options;
   options.split = flags.split == "train" ? Split::train : Split::validation;
   options.workers = flags.workers;
   options.warn = [](std::string text) { std::cerr << "warning: " << text << "\n"; };
-  Evaluation e = evaluate(session, *dataset, options);
+  Evaluation e = evaluate(*session, *dataset, options);
   if (flags.json)
     return print_json({{"images", e.images},
                        {"top1", e.top1},
@@ -140,9 +140,9 @@ void run_predict(const Flags& flags) {
   std::vector<std::string> names =
       lines_of(names_entry == checkpoint.state.more.end() ? "" : names_entry->second);
   ReadyPlan plan(flags, false, std::min<int64_t>(static_cast<int64_t>(images.size()), 64));
-  Session session(plan.plan(), plan.folder(), {.threads = flags.threads});
-  load_state(session, checkpoint);
-  std::vector<float> probabilities = predict(session, images);
+  std::unique_ptr<Session> session = plan.make_session(flags);
+  load_state(*session, checkpoint);
+  std::vector<float> probabilities = predict(*session, images);
   size_t classes = probabilities.size() / images.size();
   auto json = nlohmann::ordered_json::array();
   for (size_t i = 0; i < images.size(); ++i) {
@@ -173,6 +173,7 @@ void add_eval(CLI::App& app, std::function<void()>& command) {
   sub->add_option("--split", flags->split, "which part of the data")
       ->check(CLI::IsMember({"validation", "train"}));
   flags->add_compile(*sub);
+  flags->add_device(*sub);
   flags->add_output(*sub);
   sub->callback([flags, &command] { command = [flags] { run_eval(*flags); }; });
 }
@@ -186,6 +187,7 @@ void add_predict(CLI::App& app, std::function<void()>& command) {
   sub->add_option("--topk", flags->topk, "classes to name for each picture")
       ->check(CLI::Range(1, 1000));
   flags->add_compile(*sub);
+  flags->add_device(*sub);
   flags->add_output(*sub);
   sub->callback([flags, &command] { command = [flags] { run_predict(*flags); }; });
 }

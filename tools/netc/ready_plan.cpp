@@ -1,10 +1,41 @@
 #include "tools/netc/ready_plan.h"
 
+#include "runtime/byte_text.h"
+#include "runtime/devices.h"
+
+#include <fmt/ranges.h>
+
+#include <iostream>
+
 namespace netc::cli {
 
 bool is_plan_folder(const std::string& net) {
   std::error_code ignored;
   return std::filesystem::exists(std::filesystem::path(net) / "plan.json", ignored);
+}
+
+std::unique_ptr<Device> choose_device(const CommonFlags& flags, const Plan* plan) {
+  std::string name = !flags.device.empty() ? flags.device
+                     : plan                ? device_for(parse_target(plan->target))
+                                           : default_device();
+  return open_device({.name = name,
+                      .threads = flags.threads,
+                      .memory_limit = parse_bytes(flags.memory_limit).value_or(0)});
+}
+
+void announce(const CommonFlags& flags, Session& session) {
+  if (flags.quiet)
+    return;
+  std::set<std::string> precisions;
+  for (const PlanKernel& kernel : session.plan().kernels)
+    if (!kernel.precision.empty())
+      precisions.insert(kernel.precision);
+  if (precisions.empty())
+    precisions.insert(std::string(to_string(Precision::fp32)));
+  std::cerr << fmt::format("runs on {} ({}) in {}\n", session.device().name(),
+                           session.device().description(), fmt::join(precisions, ", "));
+  for (const std::string& note : session.device().notes())
+    std::cerr << "note: " << note << "\n";
 }
 
 namespace {
@@ -30,6 +61,7 @@ ReadyPlan::ReadyPlan(const CommonFlags& flags, bool train, int64_t batch) {
   if (is_plan_folder(flags.net)) {
     folder_ = flags.net;
     plan_ = read_plan(folder_);
+    device_ = choose_device(flags, &plan_);
     check_fits(plan_, flags, train);
     return;
   }
@@ -37,13 +69,21 @@ ReadyPlan::ReadyPlan(const CommonFlags& flags, bool train, int64_t batch) {
   if (train && source.network.recipe.classes == 0)
     user_error(fmt::format("the network `{}` has no loss to train on", source.network.recipe.name),
                "end its layers with `{name: loss, type: softmax_cross_entropy}`");
+  device_ = choose_device(flags, nullptr);
   CompileOptions options = flags.compile_options();
+  options.target = device_->target();
   options.train = train;
   if (options.batch == 0)
     options.batch = batch;
   temporary_.emplace(source, options);
   plan_ = temporary_->compiled().plan;
   folder_ = temporary_->compiled().folder;
+}
+
+std::unique_ptr<Session> ReadyPlan::make_session(const CommonFlags& flags) {
+  auto session = std::make_unique<Session>(plan_, folder_, std::move(device_));
+  announce(flags, *session);
+  return session;
 }
 
 } // namespace netc::cli

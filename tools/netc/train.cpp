@@ -31,7 +31,8 @@ std::string config_text(const Flags& flags) {
       {"epochs", flags.epochs},     {"steps", flags.steps},
       {"seed", flags.seed},         {"checkpoint_every", flags.checkpoint_every},
       {"validate", flags.validate}, {"batch", flags.batch},
-      {"threads", flags.threads},   {"math", flags.math}};
+      {"threads", flags.threads},   {"math", flags.math},
+      {"device", flags.device}};
   return json.dump(2) + "\n";
 }
 
@@ -64,6 +65,7 @@ void merge_config(Flags& flags, const RunDirectory& run) {
     free("validate", flags.validate, json.at("validate").get<bool>());
     free("batch", flags.batch, json.at("batch").get<int64_t>());
     free("threads", flags.threads, json.at("threads").get<int>());
+    free("device", flags.device, json.value("device", std::string()));
   } catch (const nlohmann::json::exception& error) {
     user_error(fmt::format("`{}` is damaged: {}", run.file(config_name).string(), error.what()));
   }
@@ -135,7 +137,8 @@ Origin origin_of(const Flags& flags) {
 }
 
 /// Compiles the network, or copies the finished plan, into the run.
-Plan make_plan(const Flags& flags, const Origin& origin, const std::filesystem::path& folder) {
+Plan make_plan(const Flags& flags, const Origin& origin, const Target& target,
+               const std::filesystem::path& folder) {
   if (!origin.source) {
     std::filesystem::path partial = folder.string() + ".partial"; // until the copy is whole
     std::error_code error;
@@ -150,13 +153,34 @@ Plan make_plan(const Flags& flags, const Origin& origin, const std::filesystem::
   }
   if (!flags.quiet)
     std::cerr << "compiling " << origin.source->file.name << " ...\n";
-  return compile_network(*origin.source, flags.compile_options(), folder, std::cerr).plan;
+  CompileOptions options = flags.compile_options();
+  options.target = target;
+  return compile_network(*origin.source, options, folder, std::cerr).plan;
+}
+
+/// Whether a resumed run has the plan it computes by.
+bool has_plan(const Flags& flags, const RunDirectory& run) {
+  return flags.resume && std::filesystem::exists(run.file("plan") / "plan.json");
+}
+
+/// The device of a run: the one asked for, the one it began with, or what its plan is for.
+std::unique_ptr<Device> device_of_run(Flags& flags, const Origin& origin,
+                                      const std::optional<RunDirectory>& run) {
+  std::optional<Plan> plan;
+  if (run && has_plan(flags, *run))
+    plan = read_plan(run->file("plan"));
+  else if (!origin.source)
+    plan = read_plan(flags.net);
+  std::unique_ptr<Device> device = choose_device(flags, plan ? &*plan : nullptr);
+  flags.device = device->name(); // a resumed run goes on there
+  return device;
 }
 
 /// The plan of the run: stored in its folder, so that a resumed run computes the same bits.
-Plan plan_of_run(const Flags& flags, const Origin& origin, const RunDirectory& run) {
+Plan plan_of_run(const Flags& flags, const Origin& origin, const Target& target,
+                 const RunDirectory& run) {
   std::filesystem::path folder = run.file("plan");
-  if (flags.resume && std::filesystem::exists(folder / "plan.json")) {
+  if (has_plan(flags, run)) {
     Plan plan = read_plan(folder);
     if (plan.network_hash != origin.network_hash)
       user_error(
@@ -176,7 +200,7 @@ Plan plan_of_run(const Flags& flags, const Origin& origin, const RunDirectory& r
                                plan.threads, flags.threads);
     return plan;
   }
-  return make_plan(flags, origin, folder);
+  return make_plan(flags, origin, target, folder);
 }
 
 /// Removes what killed processes left of files they were writing; the run is ours alone.
@@ -220,6 +244,22 @@ void report(const TrainResult& result, const Session& session, const RunDirector
   fmt::print("run folder: {}/ (checkpoints, metrics.csv, curves.svg)\n", run.path().string());
 }
 
+/// When the machine fails, what it leaves behind is worth a word.
+TrainResult train_or_explain(Session& session, const Dataset& dataset, const RunDirectory& run,
+                             const TrainOptions& options, const Flags& flags) {
+  try {
+    return train(session, dataset, run, options);
+  } catch (const RuntimeError& error) {
+    std::vector<CheckpointFile> saved = list_checkpoints(run.path());
+    if (saved.empty())
+      throw;
+    throw RuntimeError(error.what(),
+                       fmt::format("{}{}the checkpoint of step {} stands; continue with: {}",
+                                   error.hint(), error.hint().empty() ? "" : "; ",
+                                   saved.back().step, run.resume_command(flags.net)));
+  }
+}
+
 /// The exit code.
 int run(Flags flags) {
   const Origin origin = origin_of(flags);
@@ -242,13 +282,16 @@ int run(Flags flags) {
   check_classes(*dataset, recipe);
   if (!flags.quiet)
     print_notes(*dataset, recipe);
+  std::unique_ptr<Device> device = device_of_run(flags, origin, folder);
+  const Target target = device->target();
   if (!folder) {
     folder = open_run(flags, recipe.name);
     record(flags, origin, *folder); // before the plan: a run killed meanwhile can be resumed
   }
-  Plan plan = plan_of_run(flags, origin, *folder);
+  Plan plan = plan_of_run(flags, origin, target, *folder);
   record(flags, origin, *folder);
-  Session session(plan, folder->file("plan"), {.threads = flags.threads});
+  Session session(plan, folder->file("plan"), std::move(device));
+  announce(flags, session);
   TrainOptions options{.epochs = flags.epochs,
                        .steps = flags.steps,
                        .seed = flags.seed,
@@ -257,7 +300,7 @@ int run(Flags flags) {
                        .workers = flags.workers,
                        .log_every = 0,
                        .quiet = flags.quiet};
-  TrainResult result = train(session, *dataset, *folder, options);
+  TrainResult result = train_or_explain(session, *dataset, *folder, options, flags);
   report(result, session, *folder, flags);
   return result.signal ? 128 + result.signal : 0;
 }
@@ -270,6 +313,7 @@ void add_train(CLI::App& app, std::function<void()>& command) {
   flags->add_net(*sub);
   flags->add_data(*sub, false); // checked in run(): a resumed run knows its data
   flags->add_compile(*sub);
+  flags->add_device(*sub);
   flags->add_output(*sub);
   CLI::Option* epochs =
       sub->add_option("--epochs", flags->epochs, "passes over the data (default: the network's)")
