@@ -1,5 +1,7 @@
 #pragma once
-// Text to binaries: compilers behind one interface, with a disk cache.
+// C++ text to binaries with the system's compiler; the headers that all kernels include.
+
+#include "codegen/compile_jobs.h"
 
 #include <filesystem>
 #include <map>
@@ -10,20 +12,6 @@ namespace netc {
 
 /// The headers generated kernels include, by the name they include them by.
 const std::map<std::string, std::string>& device_files();
-
-/// A kernel's source and, once compiled, its binary in the cache.
-struct CompileJob {
-  std::string name; ///< For messages.
-  std::string source;
-  std::string key{};              ///< Filled: names source, headers, options and compiler.
-  std::filesystem::path binary{}; ///< Filled: a file in the cache.
-};
-
-struct CompileStats {
-  int hits = 0;
-  int misses = 0;
-  double seconds = 0;
-};
 
 /// The system's C++ compiler: source to shared object for this machine.
 class CpuToolchain {
@@ -43,12 +31,9 @@ public:
 private:
   void compile_one(const CompileJob& job) const;
 
-  std::filesystem::path cache_, include_;
+  CompileCache cache_;
+  std::filesystem::path include_;
   std::string compiler_, version_, machine_, fingerprint_;
 };
-
-/// Where binaries are cached unless the user says otherwise: the user's cache folder, or one below
-/// the system's folder for temporary files.
-std::filesystem::path default_cache();
 
 } // namespace netc

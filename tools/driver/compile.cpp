@@ -3,6 +3,7 @@
 #include "codegen/printer.h"
 #include "codegen/tuning.h"
 #include "ir/ops.h"
+#include "ir/support/files.h"
 #include "ir/support/hash.h"
 #include "tools/driver/measure.h"
 #include "tools/viz/dot.h"
@@ -11,10 +12,8 @@
 #include <fmt/ranges.h>
 
 #include <chrono>
-#include <fstream>
 #include <ostream>
 #include <sched.h>
-#include <sstream>
 
 namespace netc {
 
@@ -114,15 +113,6 @@ std::vector<LayerRow> layer_table(const Network& network, int64_t batch) {
 
 namespace {
 
-void write_text(const fs::path& path, const std::string& text) {
-  std::ofstream out(path, std::ios::binary);
-  out << text;
-  out.close();
-  if (!out)
-    throw RuntimeError(fmt::format("writing `{}` failed", path.string()),
-                       "is there room on the disk, and may you write there?");
-}
-
 /// Stands in a plan's folder while it is being written.
 constexpr const char* unfinished_name = "plan.unfinished";
 
@@ -192,14 +182,10 @@ void write_kernels(const KernelSet& kernels, const std::vector<CompileJob>& jobs
 /// The table the user names, or the one an earlier compilation left in the plan.
 TuningTable load_tuning(const CompileOptions& options, const fs::path& folder) {
   fs::path file = options.tuning.empty() ? folder / "tuning.json" : options.tuning;
-  std::ifstream in(file, std::ios::binary);
-  if (!in && !options.tuning.empty())
+  std::optional<std::string> text = read_text(file);
+  if (!text && !options.tuning.empty())
     user_error(fmt::format("the tuning table `{}` cannot be read", file.string()));
-  if (!in)
-    return {};
-  std::ostringstream text;
-  text << in.rdbuf();
-  return TuningTable::parse(text.str(), file.string());
+  return text ? TuningTable::parse(*text, file.string()) : TuningTable{};
 }
 
 /// The plan but for its programs, kernels and state.
