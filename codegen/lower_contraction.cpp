@@ -50,6 +50,14 @@ Conv2d conv2d_shape(const Node& node, bool exact) {
   return c;
 }
 
+/// Exact plans multiply in f32; a node that assign-precision has not seen takes the default.
+Precision precision_of(const Node& contraction, const LoweringOptions& options) {
+  const std::string& text = contraction.attrs.text("precision");
+  if (options.exact)
+    return Precision::fp32;
+  return text == "default" ? default_precision(options.target) : parse_precision(text);
+}
+
 Linear linear_shape(const Node& node, bool exact) {
   const Shape& first = node.operands[0]->type.shape;
   const Shape& result = node.result()->type.shape;
@@ -150,8 +158,7 @@ LoweredNode lower_contraction(const Node& node, const Group& group,
   if (options.target.has_cuda_text()) {
     c.function = family;
     c.header = family.starts_with("linear") ? "linear.h" : "conv2d.h";
-    c.precision =
-        options.exact ? Precision::fp32 : parse_precision(contraction.attrs.text("precision"));
+    c.precision = precision_of(contraction, options);
     c.has_epilogue = true;
     workspace = specialise_for_cuda(c, family, options.target);
   } else {

@@ -2,9 +2,11 @@
 
 #include "codegen/toolchain.h"
 #include "ir/support/error.h"
+#include "ir/support/files.h"
 
 #include <dlfcn.h>
 
+#include <sstream>
 #include <utility>
 #include <vector>
 
@@ -100,7 +102,8 @@ NvrtcToolchain::NvrtcToolchain() {
 NvrtcToolchain::~NvrtcToolchain() = default;
 
 std::string NvrtcToolchain::compile(const std::string& source, const std::string& arch,
-                                    std::string& log) const {
+                                    const std::vector<const char*>& more_options, std::string& log,
+                                    bool& failed) const {
   if (!available())
     throw RuntimeError("NVRTC is not on this machine, or netc was built without CUDA",
                        "install the CUDA Toolkit (12.8 or newer), or `--target cpu`");
@@ -118,17 +121,108 @@ std::string NvrtcToolchain::compile(const std::string& source, const std::string
   std::unique_ptr<NvrtcProgram, decltype(destroy)> owner(&program, destroy);
 
   std::string target = "-arch=" + arch;
-  const char* options[] = {"-std=c++20", "-default-device", target.c_str()};
-  int result = nvrtc.compile(program, static_cast<int>(std::size(options)), options);
+  std::vector<const char*> options = {"-std=c++20", "-default-device", target.c_str()};
+  options.insert(options.end(), more_options.begin(), more_options.end());
+  int result = nvrtc.compile(program, static_cast<int>(options.size()), options.data());
   log = nvrtc.bytes(program, nvrtc.log_size, nvrtc.log, "nvrtcGetProgramLog");
   log.erase(log.find_last_not_of(std::string("\0\n", 2)) + 1);
-  if (result == nvrtc_compilation_failed)
-    internal_error(__FILE__, __LINE__,
-                   fmt::format("a CUDA kernel does not compile for {}\n{}", arch, log));
+  failed = result == nvrtc_compilation_failed;
+  if (failed)
+    return {};
   nvrtc.check(result, "nvrtcCompileProgram");
   if (arch.rfind("compute_", 0) == 0)
     return nvrtc.bytes(program, nvrtc.ptx_size, nvrtc.ptx, "nvrtcGetPTX");
   return nvrtc.bytes(program, nvrtc.cubin_size, nvrtc.cubin, "nvrtcGetCUBIN");
+}
+
+std::string NvrtcToolchain::compile(const std::string& source, const std::string& arch,
+                                    std::string& log) const {
+  bool failed = false;
+  std::string binary = compile(source, arch, {}, log, failed);
+  if (failed)
+    internal_error(__FILE__, __LINE__,
+                   fmt::format("a CUDA kernel does not compile for {}\n{}", arch, log));
+  return binary;
+}
+
+namespace {
+
+/// The line of `source` that the first message of `log` is about, as a line of the report; empty
+/// when it is about a header.
+std::string line_in_question(const std::string& source, const std::string& log) {
+  const std::string mark = "kernel.cu(";
+  size_t at = log.find(mark);
+  if (at == log.npos)
+    return {};
+  int number = std::atoi(log.c_str() + at + mark.size());
+  std::istringstream lines(source);
+  std::string line;
+  for (int i = 0; i < number && std::getline(lines, line); ++i) {
+  }
+  return fmt::format("{:>5} | {}\n", number, line);
+}
+
+/// The number in front of `what` in `line`, or 0.
+int number_before(std::string_view line, std::string_view what) {
+  size_t at = line.find(what);
+  if (at == line.npos)
+    return 0;
+  size_t digits = at;
+  while (digits > 0 && std::isdigit(static_cast<unsigned char>(line[digits - 1])))
+    --digits;
+  return std::atoi(std::string(line.substr(digits, at - digits)).c_str());
+}
+
+/// What ptxas reports of each entry, e.g. `Compiling entry function 'kernel_0'` and, lines later,
+/// `16 bytes spill stores, 24 bytes spill loads` and `Used 128 registers`.
+void read_resources(const std::string& log, std::vector<KernelEntry>& entries) {
+  KernelEntry* entry = nullptr;
+  std::istringstream lines(log);
+  for (std::string line; std::getline(lines, line);) {
+    const std::string mark = "entry function 'kernel_";
+    if (size_t at = line.find(mark); at != line.npos) {
+      size_t index = static_cast<size_t>(std::atoi(line.c_str() + at + mark.size()));
+      entry = index < entries.size() ? &entries[index] : nullptr;
+    }
+    if (!entry)
+      continue;
+    entry->spill_bytes +=
+        number_before(line, " bytes spill stores") + number_before(line, " bytes spill loads");
+    entry->registers = std::max(entry->registers, number_before(line, " registers"));
+  }
+}
+
+} // namespace
+
+CompileStats NvrtcToolchain::compile(std::vector<CompileJob>& jobs, int parallel,
+                                     const std::string& arch,
+                                     const std::filesystem::path& folder) const {
+  const std::string suffix = arch.rfind("compute_", 0) == 0 ? ".ptx" : ".cubin";
+  const std::string report = ".ptxas.txt";
+  std::string fingerprint = version_ + arch;
+  for (const auto& [name, text] : device_files())
+    fingerprint += name + text;
+  CompileCache cache(folder, {suffix, report});
+  auto compile_one = [&](const CompileJob& job) {
+    std::string log;
+    bool failed = false;
+    std::string binary = compile(job.source, arch, {"--ptxas-options=-v"}, log, failed);
+    if (failed)
+      internal_error(__FILE__, __LINE__,
+                     fmt::format("kernel `{}` does not compile for {}, see {}\n{}{}{}", job.name,
+                                 arch, cache.keep_failed(job, ".cu").string(), users_note(job),
+                                 line_in_question(job.source, log), log));
+    for (const auto& [text, kind] : {std::pair{log + "\n", report}, std::pair{binary, suffix}}) {
+      const std::filesystem::path partial = temporary_name(folder, kind);
+      write_text(partial, text, cache_hint);
+      cache.keep(job, partial, kind);
+    }
+  };
+  CompileStats stats = cache.compile(jobs, parallel, fingerprint, compile_one);
+  for (CompileJob& job : jobs)
+    if (auto log = read_text(cache.file(job, report)))
+      read_resources(*log, job.entries);
+  return stats;
 }
 
 } // namespace netc

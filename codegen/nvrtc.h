@@ -2,6 +2,8 @@
 // CUDA text to binaries with NVRTC, NVIDIA's compiler library, which needs no GPU. It is opened at
 // run time: netc builds and runs without it.
 
+#include "codegen/compile_jobs.h"
+
 #include <memory>
 #include <string>
 
@@ -26,7 +28,16 @@ public:
   /// (generated code is netc's responsibility), RuntimeError when NVRTC is missing or fails itself.
   std::string compile(const std::string& source, const std::string& arch, std::string& log) const;
 
+  /// Compiles what the cache does not hold for `arch`, `parallel` jobs at once, and fills in what
+  /// the compiler says of the jobs' entries: registers and spills (PTX: nothing). A text that does
+  /// not compile raises InternalError with its line and the layers that use it.
+  CompileStats compile(std::vector<CompileJob>& jobs, int parallel, const std::string& arch,
+                       const std::filesystem::path& cache) const;
+
 private:
+  std::string compile(const std::string& source, const std::string& arch,
+                      const std::vector<const char*>& more_options, std::string& log,
+                      bool& failed) const;
   struct Library;
   std::unique_ptr<Library> library_;
   std::string version_;

@@ -1,6 +1,7 @@
 #include "codegen/toolchain.h"
 
 #include "ir/support/error.h"
+#include "ir/support/files.h"
 #include "ir/support/hash.h"
 
 #include <fcntl.h>
@@ -8,15 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <atomic>
-#include <chrono>
 #include <cstdlib>
-#include <cstring>
-#include <exception>
-#include <fstream>
-#include <mutex>
 #include <sstream>
-#include <thread>
 
 extern char** environ;
 
@@ -87,29 +81,10 @@ Finished run(const std::vector<std::string>& command, const fs::path& log) {
     while (waitpid(pid, &finished.status, 0) < 0 && errno == EINTR) {
     }
   posix_spawn_file_actions_destroy(&actions);
-  std::ifstream in(log);
-  std::ostringstream text;
-  text << in.rdbuf();
-  finished.output = text.str();
+  finished.output = read_text(log).value_or("");
   std::error_code ignored;
   fs::remove(log, ignored);
   return finished;
-}
-
-/// A name no other thread or process uses.
-fs::path temporary(const fs::path& folder, const std::string& suffix) {
-  static std::atomic<int> counter{0};
-  return folder / fmt::format("tmp-{}-{}{}", getpid(), counter++, suffix);
-}
-
-void write_file(const fs::path& path, const std::string& text) {
-  std::ofstream out(path, std::ios::binary);
-  out << text;
-  out.close();
-  if (!out)
-    throw RuntimeError(fmt::format("writing `{}` failed: {}", path.string(), std::strerror(errno)),
-                       "is there room on the disk, and may you write there? `--cache DIR` chooses "
-                       "another folder");
 }
 
 /// Header files the kernels include, in a folder named after their content.
@@ -122,11 +97,11 @@ fs::path write_headers(const fs::path& cache) {
     return folder;
   for (const auto& [name, text] : device_files()) {
     fs::create_directories((folder / name).parent_path());
-    fs::path partial = temporary((folder / name).parent_path(), ".h");
-    write_file(partial, text);
+    fs::path partial = temporary_name((folder / name).parent_path(), ".h");
+    write_text(partial, text, cache_hint);
     fs::rename(partial, folder / name);
   }
-  write_file(folder / "complete", "");
+  write_text(folder / "complete", "", cache_hint);
   return folder;
 }
 
@@ -161,14 +136,6 @@ std::string widest_vectors(const std::string& macros) {
 
 } // namespace
 
-fs::path default_cache() {
-  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache && *cache)
-    return fs::path(cache) / "netc";
-  if (const char* home = std::getenv("HOME"); home && *home)
-    return fs::path(home) / ".cache" / "netc";
-  return fs::temp_directory_path() / "netc-cache";
-}
-
 std::string emulator_source(const std::string& text) {
   std::string source = "#line 1 \"kernel.cu\"\n" + text;
   source += "\n#include \"codegen/device/emu/entry.h\"\n";
@@ -181,19 +148,13 @@ std::string emulator_source(const std::string& text) {
 }
 
 CpuToolchain::CpuToolchain(fs::path cache, std::string compiler, HostKernels kernels)
-    : kernels_(kernels), cache_(std::move(cache)), compiler_(find_compiler(compiler)) {
-  std::error_code error;
-  fs::create_directories(cache_, error);
-  if (error)
-    throw RuntimeError(
-        fmt::format("the cache folder `{}` cannot be made: {}", cache_.string(), error.message()),
-        "`--cache DIR` chooses another folder");
-  include_ = write_headers(cache_);
+    : kernels_(kernels), cache_(std::move(cache), {".so"}), compiler_(find_compiler(compiler)) {
+  include_ = write_headers(cache_.folder());
   std::vector<std::string> ask = {compiler_, "-dM", "-E", "-x", "c++", "/dev/null"};
   if (kernels_ == HostKernels::cpu)
     ask.emplace_back("-march=native");
-  std::string macros = run(ask, temporary(cache_, ".log")).output;
-  version_ = run({compiler_, "--version"}, temporary(cache_, ".log")).output;
+  std::string macros = run(ask, temporary_name(cache_.folder(), ".log")).output;
+  version_ = run({compiler_, "--version"}, temporary_name(cache_.folder(), ".log")).output;
   version_ = version_.substr(0, version_.find('\n'));
   machine_ = kernels_ == HostKernels::cpu ? widest_vectors(macros) : "baseline";
   fingerprint_ = version_ + macros + include_.filename().string();
@@ -206,63 +167,29 @@ std::string CpuToolchain::text_of(const CompileJob& job) const {
 }
 
 void CpuToolchain::compile_one(const CompileJob& job) const {
-  fs::path source = temporary(cache_, ".cpp"), object = temporary(cache_, ".so");
-  write_file(source, text_of(job));
+  fs::path source = temporary_name(cache_.folder(), ".cpp");
+  fs::path object = temporary_name(cache_.folder(), ".so");
+  write_text(source, text_of(job), cache_hint);
   std::vector<std::string> command = {compiler_};
   command.insert(command.end(), options(kernels_).begin(), options(kernels_).end());
   command.insert(command.end(), {"-I", include_.string(), source.string(), "-o", object.string()});
-  Finished finished = run(command, temporary(cache_, ".log"));
+  Finished finished = run(command, temporary_name(cache_.folder(), ".log"));
   std::error_code ignored;
-  if (finished.status != 0) {
-    fs::path kept = cache_ / ("failed-" + job.key + ".cpp");
-    fs::rename(source, kept, ignored);
-    if (finished.status == -1 || WIFSIGNALED(finished.status))
-      throw RuntimeError(fmt::format("the compiler `{}` did not run to its end", compiler_),
-                         "out of memory? fewer jobs at once: `--threads 1`");
-    internal_error(__FILE__, __LINE__,
-                   fmt::format("kernel `{}` does not compile, see {}\n{}", job.name, kept.string(),
-                               finished.output));
-  }
   fs::remove(source, ignored);
-  fs::rename(object, job.binary); // atomic: another process sees all of it or nothing
+  if (finished.status == -1 || (finished.status != 0 && WIFSIGNALED(finished.status)))
+    throw RuntimeError(fmt::format("the compiler `{}` did not run to its end", compiler_),
+                       "out of memory? fewer jobs at once: `--threads 1`");
+  if (finished.status != 0)
+    internal_error(__FILE__, __LINE__,
+                   fmt::format("kernel `{}` does not compile, see {}\n{}{}", job.name,
+                               cache_.keep_failed(job, ".cpp").string(), users_note(job),
+                               finished.output));
+  cache_.keep(job, object, ".so");
 }
 
 CompileStats CpuToolchain::compile(std::vector<CompileJob>& jobs, int parallel) const {
-  auto start = std::chrono::steady_clock::now();
-  CompileStats stats;
-  std::vector<const CompileJob*> missing;
-  for (CompileJob& job : jobs) {
-    job.key = content_hash(fingerprint_ + text_of(job));
-    job.binary = cache_ / (job.key + ".so");
-    std::error_code ignored; // an empty file is what a power failure leaves
-    bool cached = fs::exists(job.binary) && fs::file_size(job.binary, ignored) > 0;
-    ++(cached ? stats.hits : stats.misses);
-    if (!cached)
-      missing.push_back(&job);
-  }
-  std::atomic<size_t> next{0};
-  std::exception_ptr failure;
-  std::mutex mutex;
-  auto work = [&] {
-    for (size_t i; (i = next++) < missing.size();)
-      try {
-        compile_one(*missing[i]);
-      } catch (...) {
-        std::lock_guard lock(mutex);
-        failure = std::current_exception();
-        next = missing.size();
-      }
-  };
-  std::vector<std::thread> threads;
-  for (int i = 1; i < parallel; ++i)
-    threads.emplace_back(work);
-  work();
-  for (std::thread& thread : threads)
-    thread.join();
-  if (failure)
-    std::rethrow_exception(failure);
-  stats.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  return stats;
+  return cache_.compile(jobs, parallel, fingerprint_,
+                        [this](const CompileJob& job) { compile_one(job); });
 }
 
 } // namespace netc

@@ -1,5 +1,7 @@
 #pragma once
-// Text to binaries: compilers behind one interface, with a disk cache.
+// C++ text to binaries with the system's compiler; the headers that all kernels include.
+
+#include "codegen/compile_jobs.h"
 
 #include <filesystem>
 #include <map>
@@ -10,20 +12,6 @@ namespace netc {
 
 /// The headers generated kernels include, by the name they include them by.
 const std::map<std::string, std::string>& device_files();
-
-/// A kernel's source and, once compiled, its binary in the cache.
-struct CompileJob {
-  std::string name; ///< For messages.
-  std::string source;
-  std::string key{};              ///< Filled: names source, headers, options and compiler.
-  std::filesystem::path binary{}; ///< Filled: a file in the cache.
-};
-
-struct CompileStats {
-  int hits = 0;
-  int misses = 0;
-  double seconds = 0;
-};
 
 /// What the system's C++ compiler makes: kernels of the `cpu` dialect for this machine, or CUDA
 /// text over the checking shim of device/emu, for the emulator (see ir/emulator_abi.h).
@@ -54,12 +42,9 @@ private:
   std::string text_of(const CompileJob& job) const; ///< What the compiler reads.
 
   HostKernels kernels_;
-  std::filesystem::path cache_, include_;
+  CompileCache cache_;
+  std::filesystem::path include_;
   std::string compiler_, version_, machine_, fingerprint_;
 };
-
-/// Where binaries are cached unless the user says otherwise: the user's cache folder, or one below
-/// the system's folder for temporary files.
-std::filesystem::path default_cache();
 
 } // namespace netc

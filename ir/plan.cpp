@@ -1,9 +1,8 @@
 #include "ir/plan.h"
 
-#include <nlohmann/json.hpp>
+#include "ir/support/files.h"
 
-#include <fstream>
-#include <sstream>
+#include <nlohmann/json.hpp>
 
 namespace netc {
 
@@ -112,22 +111,12 @@ template <class T> Json to_json_value(const T& record) {
   return Writer::value(copy);
 }
 
-std::string read_text(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in)
+std::string read_part(const std::filesystem::path& path) {
+  std::optional<std::string> text = read_text(path);
+  if (!text)
     user_error(fmt::format("`{}` cannot be read", path.string()),
                "a plan is a folder written by `netc compile`");
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-void write_text(const std::filesystem::path& path, const std::string& text) {
-  std::ofstream out(path, std::ios::binary);
-  out << text;
-  out.close();
-  if (!out)
-    throw RuntimeError(fmt::format("writing `{}` failed", path.string()), "is the disk full?");
+  return *std::move(text);
 }
 
 } // namespace
@@ -165,7 +154,7 @@ void write_plan(const Plan& plan, const std::filesystem::path& folder) {
 
 Plan read_plan(const std::filesystem::path& folder) {
   std::filesystem::path header = folder / "plan.json";
-  std::string text = read_text(header);
+  std::string text = read_part(header);
   try {
     Json json = Json::parse(text);
     Plan plan;
@@ -176,9 +165,9 @@ Plan read_plan(const std::filesystem::path& folder) {
     Reader::value(json, plan);
     for (const Json& name : json.at("programs")) {
       std::string file = name.get<std::string>() + ".program.txt";
-      plan.programs.push_back(parse_program(read_text(folder / file), (folder / file).string()));
+      plan.programs.push_back(parse_program(read_part(folder / file), (folder / file).string()));
     }
-    plan.state = parse_state(read_text(folder / "state.txt"), (folder / "state.txt").string());
+    plan.state = parse_state(read_part(folder / "state.txt"), (folder / "state.txt").string());
     return plan;
   } catch (const Json::exception& error) {
     user_error(fmt::format("`{}` is damaged: {}", header.string(), error.what()),

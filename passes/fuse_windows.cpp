@@ -12,9 +12,12 @@ namespace netc {
 
 namespace {
 
-/// Bytes of intermediate rows one kernel may keep: they should stay in a core's L2 cache, and in
-/// the shared memory of a GPU's multiprocessor.
-constexpr int64_t largest_stage = 200 << 10;
+/// Bytes of intermediate rows one kernel may keep. On a CPU they should stay in a core's L2 cache;
+/// on a GPU they are in the shared memory of a block, beside the channels of some pixels.
+int64_t largest_stage(const Target& target) {
+  constexpr int64_t cache = 200 << 10, pixels = 8 << 10;
+  return target.has_cuda_text() ? target.shared_bytes() - pixels : cache;
+}
 
 bool is_spatial(const Node& node) {
   const auto* lowering = std::get_if<PixelLowering>(&node.op->lower);
@@ -93,7 +96,7 @@ private:
     kernel::PixelShape p = kernel::pixel_shape(producer.result()->type.shape);
     const auto& window = std::get<PixelLowering>(consumer.op->lower);
     int64_t rows = window.rows(consumer, 0, kernel::var("h")).max_count;
-    return rows * p.w * p.c * 4 <= largest_stage;
+    return rows * p.w * p.c * 4 <= largest_stage(context_.target);
   }
 
   void absorb_producers(const Node& consumer, std::unordered_set<const Node*>& members) {

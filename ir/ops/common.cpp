@@ -92,6 +92,14 @@ Window window_of(const Attributes& attrs) {
   return w;
 }
 
+AttrDef precision_attr() {
+  return {.name = "precision",
+          .kind = AttrKind::text,
+          .fallback = Attribute{std::string("default")},
+          .doc = "how its three contractions multiply; `default`: as `--precision` says",
+          .choices = {"default", "fp32", "3xtf32", "tf32", "bf16"}};
+}
+
 AttrDef kernel_attr() {
   return {.name = "kernel",
           .kind = AttrKind::integers,

@@ -53,6 +53,8 @@ struct Window {
 };
 /// Reads `kernel` (when present), `stride`, `pad` and `dilation` (when present).
 Window window_of(const Attributes& attrs);
+/// How a contraction multiplies: `default`, which assign-precision replaces, or a Precision.
+AttrDef precision_attr();
 /// AttrDefs shared by the windows; kernel sizes are at most `max_kernel`.
 AttrDef kernel_attr();
 AttrDef stride_attr();

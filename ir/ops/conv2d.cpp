@@ -21,7 +21,8 @@ const std::vector<AttrDef>& window_attrs() {
        .kind = AttrKind::integer,
        .fallback = Attribute{int64_t{1}},
        .doc = "output channels of group g read input channels of group g only",
-       .min = 1}};
+       .min = 1},
+      precision_attr()};
   return attrs;
 }
 

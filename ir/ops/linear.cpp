@@ -30,9 +30,11 @@ std::vector<Value*> linear_vjp(VjpContext& c) {
   Value *x = c.node.operands[0], *w = c.node.operands[1], *dy = c.cotangents[0];
   std::vector<Value*> grads(2, nullptr);
   if (c.wanted[0])
-    grads[0] = c.builder.value(linear_data_gradient, c.node.name + ".data_grad", {dy, w});
+    grads[0] =
+        c.builder.value(linear_data_gradient, c.node.name + ".data_grad", {dy, w}, c.node.attrs);
   if (c.wanted[1])
-    grads[1] = c.builder.value(linear_weight_gradient, c.node.name + ".weight_grad", {x, dy});
+    grads[1] = c.builder.value(linear_weight_gradient, c.node.name + ".weight_grad", {x, dy},
+                               c.node.attrs);
   return grads;
 }
 
@@ -123,7 +125,7 @@ Value* build_linear(LayerContext& c) {
                           .init = "weight",
                           .fan_in = in,
                           .fan_out = out});
-  Node* node = c.apply(linear, c.name, {x, w}, {});
+  Node* node = c.apply(linear, c.name, {x, w}, {{"precision", c.keys.text("precision")}});
   if (!node || !c.keys.flag("bias"))
     return node ? node->result() : nullptr;
   Value* b = c.parameter({.name = "bias", .type = {DType::f32, {out}}, .init = "bias"});
@@ -137,7 +139,7 @@ const OpDef linear{
     .doc = "y[n,o] = sum over i of x[n,i] w[o,i]. As a layer it flattens images in the order "
            "channel, height, width.",
     .operands = {{"x", "features [n, i]"}, {"w", "weights [o, i]"}},
-    .attrs = {},
+    .attrs = {precision_attr()},
     .results = {{"", "[n, o]"}},
     .infer = infer_linear,
     .vjp = linear_vjp,
@@ -154,14 +156,15 @@ const OpDef linear{
                                {.name = "bias",
                                 .kind = AttrKind::boolean,
                                 .fallback = Attribute{true},
-                                .doc = "add a learned bias to each output"}},
+                                .doc = "add a learned bias to each output"},
+                               precision_attr()},
                       .build = build_linear,
                       .parameters = true}};
 
 const OpDef linear_data_gradient{.name = "linear_data_gradient",
                                  .doc = "dx[n,i] = sum over o of dy[n,o] w[o,i].",
                                  .operands = {{"dy", "cotangent of the result"}, {"w", "weights"}},
-                                 .attrs = {},
+                                 .attrs = {precision_attr()},
                                  .results = {{"", "as x"}},
                                  .infer = infer_data_gradient,
                                  .macs = linear_macs,
@@ -174,7 +177,7 @@ const OpDef linear_weight_gradient{
     .name = "linear_weight_gradient",
     .doc = "dw[o,i] = sum over n of dy[n,o] x[n,i].",
     .operands = {{"x", "features"}, {"dy", "cotangent of the result"}},
-    .attrs = {},
+    .attrs = {precision_attr()},
     .results = {{"", "as w"}},
     .infer = infer_weight_gradient,
     .macs = linear_macs,

@@ -3,8 +3,10 @@
 #include "codegen/printer.h"
 #include "codegen/tuning.h"
 #include "ir/ops.h"
+#include "ir/support/files.h"
 #include "ir/support/hash.h"
 #include "runtime/thread_team.h"
+#include "tools/driver/backend.h"
 #include "tools/driver/measure.h"
 #include "tools/viz/dot.h"
 #include "tools/viz/render.h"
@@ -12,7 +14,6 @@
 #include <fmt/ranges.h>
 
 #include <chrono>
-#include <fstream>
 #include <ostream>
 #include <sstream>
 
@@ -113,15 +114,6 @@ std::vector<LayerRow> layer_table(const Network& network, int64_t batch) {
 
 namespace {
 
-void write_text(const fs::path& path, const std::string& text) {
-  std::ofstream out(path, std::ios::binary);
-  out << text;
-  out.close();
-  if (!out)
-    throw RuntimeError(fmt::format("writing `{}` failed", path.string()),
-                       "is there room on the disk, and may you write there?");
-}
-
 /// Stands in a plan's folder while it is being written.
 constexpr const char* unfinished_name = "plan.unfinished";
 
@@ -167,50 +159,87 @@ void prepare_folder(const fs::path& folder) {
     throw RuntimeError(fmt::format("`{}` cannot be made: {}", folder.string(), error.message()));
 }
 
-void write_kernels(const KernelSet& kernels, const std::vector<CompileJob>& jobs,
-                   const fs::path& folder) {
+std::vector<CompileJob> jobs_of(const KernelSet& kernels) {
+  std::vector<CompileJob> jobs;
+  for (const KernelSet::Entry& entry : kernels.entries())
+    jobs.push_back({.name = entry.name,
+                    .source = entry.code.text,
+                    .users = entry.users,
+                    .entries = entry.code.entries});
+  return jobs;
+}
+
+/// Writes texts and binaries. The layers stand at the foot of a text, so that its lines keep the
+/// numbers that compilers and the emulator name.
+std::vector<PlanKernel> write_kernels(const KernelSet& kernels, const std::vector<CompileJob>& jobs,
+                                      const Backend& backend, const fs::path& folder) {
+  std::vector<PlanKernel> list;
   for (size_t i = 0; i < kernels.entries().size(); ++i) {
     const KernelSet::Entry& entry = kernels.entries()[i];
-    std::string heading;
+    std::string foot;
     for (const std::string& user : entry.users)
-      heading += "// " + user + "\n";
-    write_text(folder / (entry.name + ".cpp"), heading + entry.code.text);
+      foot += "// " + user + "\n";
+    write_text(folder / (entry.name + backend.source_suffix),
+               entry.code.text + "\n// Computes\n" + foot);
     std::error_code error;
-    fs::copy_file(jobs[i].binary, folder / (entry.name + ".so"),
+    fs::copy_file(jobs[i].binary, folder / (entry.name + backend.binary_suffix),
                   fs::copy_options::overwrite_existing, error);
     if (error)
       throw RuntimeError(
           fmt::format("copying a kernel into `{}` failed: {}", folder.string(), error.message()));
+    list.push_back(
+        {entry.name, jobs[i].key, entry.implementation, entry.precision, jobs[i].entries});
   }
   for (const auto& [name, text] : device_files()) {
     fs::create_directories((folder / "include" / name).parent_path());
     write_text(folder / "include" / name, text);
   }
+  return list;
+}
+
+/// A precision that the target lacks is the user's mistake.
+void check_precision(const CompileOptions& options) {
+  if (!options.precision)
+    return;
+  if (!supports(options.target, *options.precision))
+    user_error(fmt::format("the target `{}` has no precision {}", options.target.str(),
+                           to_string(*options.precision)),
+               "`--precision fp32` is what the CPU and GPUs before sm_80 have");
+  if (options.exact && *options.precision != Precision::fp32)
+    user_error(fmt::format("`--math exact` is fp32, not {}", to_string(*options.precision)),
+               "leave out `--precision`, or `--math exact`");
+}
+
+Tuner::Options tuner_options(const CompileOptions& options, const Backend& backend, int threads) {
+  if (options.tune && !backend.cpu)
+    user_error(
+        fmt::format("candidates are measured on the CPU only, not on `{}`", options.target.str()),
+        "leave out `--tune`: GPUs have one template a contraction, cut by a rule");
+  return {.machine = backend.machine,
+          .threads = threads,
+          .frozen = options.frozen && backend.cpu,
+          .measure = options.tune ? cpu_measure(*backend.cpu, threads) : nullptr};
 }
 
 /// The table the user names, or the one an earlier compilation left in the plan.
 TuningTable load_tuning(const CompileOptions& options, const fs::path& folder) {
   fs::path file = options.tuning.empty() ? folder / "tuning.json" : options.tuning;
-  std::ifstream in(file, std::ios::binary);
-  if (!in && !options.tuning.empty())
+  std::optional<std::string> text = read_text(file);
+  if (!text && !options.tuning.empty())
     user_error(fmt::format("the tuning table `{}` cannot be read", file.string()));
-  if (!in)
-    return {};
-  std::ostringstream text;
-  text << in.rdbuf();
-  return TuningTable::parse(text.str(), file.string());
+  return text ? TuningTable::parse(*text, file.string()) : TuningTable{};
 }
 
 /// The plan but for its programs, kernels and state.
-Plan plan_header(const NetworkSource& source, const CpuToolchain& toolchain,
-                 const CompileOptions& options, int threads) {
+Plan plan_header(const NetworkSource& source, const Backend& backend, const CompileOptions& options,
+                 int threads) {
   const Network& network = source.network;
   Plan plan;
   plan.network = network.recipe.name;
   plan.network_hash = content_hash(source.file.text);
-  plan.target = "cpu";
-  plan.compiler = toolchain.version();
-  plan.machine = toolchain.machine();
+  plan.target = options.target.str();
+  plan.compiler = backend.version;
+  plan.machine = backend.machine;
   plan.exact = options.exact;
   plan.threads = threads;
   plan.batch = batch_of(network, options);
@@ -226,18 +255,16 @@ Compiled compile_network(const NetworkSource& source, const CompileOptions& opti
                          const fs::path& folder, std::ostream& dump) {
   auto start = std::chrono::steady_clock::now();
   const Network& network = source.network;
-  CpuToolchain toolchain(options.cache.empty() ? default_cache() : options.cache);
+  check_precision(options);
+  Backend backend =
+      make_backend(options.target, options.cache.empty() ? default_cache() : options.cache);
   LoweringOptions lowering = lowering_options(options);
-  Tuner tuner(load_tuning(options, folder),
-              {.machine = toolchain.machine(),
-               .threads = lowering.threads,
-               .frozen = options.frozen,
-               .measure = options.tune ? cpu_measure(toolchain, lowering.threads) : nullptr});
+  Tuner tuner(load_tuning(options, folder), tuner_options(options, backend, lowering.threads));
   lowering.choose = [&](const Node& contraction) { return tuner.choose(contraction); };
   Compiled compiled;
   compiled.folder = folder;
   Plan& plan = compiled.plan;
-  plan = plan_header(source, toolchain, options, lowering.threads);
+  plan = plan_header(source, backend, options, lowering.threads);
   check_folder(folder);
 
   std::map<std::string, std::string> texts; // nothing is touched until all is known to compile
@@ -260,21 +287,15 @@ Compiled compile_network(const NetworkSource& source, const CompileOptions& opti
       compiled.reports = std::move(passed.reports);
     plan.programs.push_back(std::move(program));
   }
-  std::vector<CompileJob> jobs;
-  for (const KernelSet::Entry& entry : kernels.entries())
-    jobs.push_back({entry.name, entry.code.text});
-  compiled.stats = toolchain.compile(jobs, default_threads());
+  std::vector<CompileJob> jobs = jobs_of(kernels);
+  compiled.stats = backend.compile(jobs, default_threads());
   prepare_folder(folder);
   for (const auto& [name, text] : texts)
     write_text(folder / name, text);
   if (graphviz_available())
     render_dot(to_dot(drawn, {.stage = "as compiled", .show_parameters = false}), "svg",
                folder / "graph.svg");
-  write_kernels(kernels, jobs, folder / "kernels");
-  for (size_t i = 0; i < jobs.size(); ++i)
-    plan.kernels.push_back({kernels.entries()[i].name, jobs[i].key,
-                            kernels.entries()[i].implementation, kernels.entries()[i].precision,
-                            kernels.entries()[i].code.entries});
+  plan.kernels = write_kernels(kernels, jobs, backend, folder / "kernels");
   if (!tuner.table().empty())
     write_text(folder / "tuning.json", tuner.table().str());
   write_plan(plan, folder);

@@ -35,6 +35,10 @@ void CommonFlags::add_compile(CLI::App& app) {
   app.add_option("--math", math,
                  "fast, or exact: the same bits on any number of threads and devices")
       ->check(CLI::IsMember({"fast", "exact"}));
+  app.add_option("--precision", precision,
+                 "of contractions: fp32, 3xtf32, tf32 or bf16 (default: tf32 on GPUs and emu, fp32 "
+                 "on the CPU)")
+      ->check(CLI::IsMember({"fp32", "3xtf32", "tf32", "bf16"}));
   app.add_option("--cache", cache, "folder of compiled kernels");
 }
 
@@ -63,6 +67,8 @@ CompileOptions CommonFlags::compile_options() const {
   options.threads = threads;
   options.exact = math == "exact";
   options.cache = cache;
+  if (!precision.empty())
+    options.precision = parse_precision(precision);
   return options;
 }
 

@@ -21,6 +21,7 @@ struct CommonFlags {
   int workers = 0;
   uint64_t seed = 1;
   std::string math = "fast";
+  std::string precision;
   std::string device; ///< Empty: see choose_device().
   std::string memory_limit;
   std::string cache;
@@ -29,7 +30,7 @@ struct CommonFlags {
 
   void add_net(CLI::App& app);
   void add_data(CLI::App& app, bool required);
-  void add_compile(CLI::App& app); ///< batch, threads, math, cache.
+  void add_compile(CLI::App& app); ///< batch, threads, math, precision, cache.
   void add_device(CLI::App& app);  ///< device, memory-limit.
   void add_output(CLI::App& app);  ///< json, quiet.
 

@@ -1,6 +1,6 @@
 // `netc compile NET`: writes a plan and prints the layer table.
 
-#include "tools/netc/command.h"
+#include "tools/netc/ready_plan.h"
 
 #include <fmt/ranges.h>
 
@@ -12,6 +12,7 @@ namespace {
 
 struct Flags : CommonFlags {
   std::string output;
+  std::string target;
   std::string mode = "train";
   std::vector<std::string> print_after, skip;
   std::string stop_after;
@@ -54,6 +55,24 @@ void print_memory(const Plan& plan) {
   fmt::print("state (weights and momenta): {}\n", megabytes(state));
 }
 
+nlohmann::ordered_json kernels_json(const Plan& plan) {
+  auto list = nlohmann::ordered_json::array();
+  for (const PlanKernel& kernel : plan.kernels) {
+    auto entries = nlohmann::ordered_json::array();
+    for (const KernelEntry& e : kernel.entries)
+      entries.push_back({{"blocks", e.blocks},
+                         {"threads", e.threads},
+                         {"shared_bytes", e.shared_bytes},
+                         {"registers", e.registers},
+                         {"spill_bytes", e.spill_bytes}});
+    list.push_back({{"name", kernel.name},
+                    {"implementation", kernel.implementation},
+                    {"precision", kernel.precision},
+                    {"entries", entries}});
+  }
+  return list;
+}
+
 nlohmann::ordered_json to_json(const Compiled& compiled) {
   const Plan& plan = compiled.plan;
   nlohmann::ordered_json json, layers = nlohmann::ordered_json::array();
@@ -79,7 +98,26 @@ nlohmann::ordered_json to_json(const Compiled& compiled) {
   json["compile_seconds"] = compiled.seconds;
   json["cache_hits"] = compiled.stats.hits;
   json["layers"] = layers;
+  json["target"] = plan.target;
+  json["kernel_list"] = kernels_json(plan);
   return json;
+}
+
+/// What the compiler says of the kernels of a GPU, entry by entry.
+void print_kernels(const Plan& plan) {
+  std::vector<std::vector<std::string>> rows = {
+      {"kernel", "precision", "blocks x threads", "shared memory", "registers", "spilled"}};
+  for (const PlanKernel& kernel : plan.kernels)
+    for (size_t i = 0; i < kernel.entries.size(); ++i) {
+      const KernelEntry& e = kernel.entries[i];
+      rows.push_back({i == 0 ? kernel.name : fmt::format("  its launch {}", i + 1),
+                      i == 0 ? kernel.precision : "", fmt::format("{} x {}", e.blocks, e.threads),
+                      fmt::format("{:.1f} KB", e.shared_bytes / 1024.0),
+                      e.registers ? std::to_string(e.registers) : "",
+                      e.spill_bytes ? fmt::format("{} B", e.spill_bytes) : ""});
+    }
+  if (rows.size() > 1)
+    fmt::print("\n{}\n", text_table(rows));
 }
 
 void print_passes(const std::vector<PassReport>& reports) {
@@ -92,6 +130,8 @@ void print_passes(const std::vector<PassReport>& reports) {
 
 CompileOptions options_of(const Flags& flags) {
   CompileOptions options = flags.compile_options();
+  options.target =
+      flags.target.empty() ? choose_device(flags, nullptr)->target() : parse_target(flags.target);
   options.train = flags.mode == "train";
   options.pipeline.print_after.insert(flags.print_after.begin(), flags.print_after.end());
   options.pipeline.skip.insert(flags.skip.begin(), flags.skip.end());
@@ -127,10 +167,12 @@ void run(const Flags& flags) {
     return print_json(to_json(compiled));
   print_layers(compiled.plan);
   print_memory(compiled.plan);
-  fmt::print("wrote {}/: {} kernels, each in C++ and CUDA ({} from the cache, {} compiled by {} in "
-             "{:.1f} s)\n",
-             folder.string(), compiled.plan.kernels.size(), compiled.stats.hits,
-             compiled.stats.misses, compiled.plan.compiler, compiled.stats.seconds);
+  print_kernels(compiled.plan);
+  fmt::print("wrote {}/ for {}: {} kernels in {} ({} from the cache, {} compiled by {} in {:.1f} "
+             "s)\n",
+             folder.string(), compiled.plan.target, compiled.plan.kernels.size(),
+             precisions_of(compiled.plan), compiled.stats.hits, compiled.stats.misses,
+             compiled.plan.compiler, compiled.stats.seconds);
 }
 
 } // namespace
@@ -141,6 +183,9 @@ void add_compile(CLI::App& app, std::function<void()>& command) {
   flags->add_net(*sub);
   flags->add_compile(*sub);
   flags->add_output(*sub);
+  sub->add_option("--target", flags->target,
+                  "cpu, emu, or cuda:ARCH such as cuda:sm_90 (default: as --device)");
+  flags->add_device(*sub);
   sub->add_option("-o,--output", flags->output, "folder of the plan (default: NAME.plan)");
   sub->add_option("--mode", flags->mode, "train (with inference), or infer alone")
       ->check(CLI::IsMember({"train", "infer"}));

@@ -23,17 +23,22 @@ std::unique_ptr<Device> choose_device(const CommonFlags& flags, const Plan* plan
                       .memory_limit = parse_bytes(flags.memory_limit).value_or(0)});
 }
 
-void announce(const CommonFlags& flags, Session& session) {
-  if (flags.quiet)
-    return;
+std::string precisions_of(const Plan& plan) {
   std::set<std::string> precisions;
-  for (const PlanKernel& kernel : session.plan().kernels)
+  for (const PlanKernel& kernel : plan.kernels)
     if (!kernel.precision.empty())
       precisions.insert(kernel.precision);
   if (precisions.empty())
     precisions.insert(std::string(to_string(Precision::fp32)));
+  std::string text = fmt::format("{}", fmt::join(precisions, ", "));
+  return text == "tf32" ? "tf32 (`--precision fp32` for f32)" : text;
+}
+
+void announce(const CommonFlags& flags, Session& session) {
+  if (flags.quiet)
+    return;
   std::cerr << fmt::format("runs on {} ({}) in {}\n", session.device().name(),
-                           session.device().description(), fmt::join(precisions, ", "));
+                           session.device().description(), precisions_of(session.plan()));
   for (const std::string& note : session.device().notes())
     std::cerr << "note: " << note << "\n";
 }

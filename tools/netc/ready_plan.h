@@ -12,6 +12,9 @@ namespace netc::cli {
 /// GPU where there is one.
 std::unique_ptr<Device> choose_device(const CommonFlags& flags, const Plan* plan);
 
+/// The precisions of a plan's contractions, for people: `tf32 (...)`.
+std::string precisions_of(const Plan& plan);
+
 /// Says on stderr, unless quiet, where the session computes and in which precision.
 void announce(const CommonFlags& flags, Session& session);
 

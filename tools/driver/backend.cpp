@@ -1,0 +1,51 @@
+#include "tools/driver/backend.h"
+
+#include "codegen/nvrtc.h"
+#include "ir/support/error.h"
+
+namespace netc {
+
+namespace {
+
+Backend host_backend(const std::filesystem::path& cache, HostKernels kernels) {
+  auto toolchain = std::make_shared<const CpuToolchain>(cache, std::string(), kernels);
+  bool cpu = kernels == HostKernels::cpu;
+  return {.version = toolchain->version(),
+          .machine = toolchain->machine(),
+          .source_suffix = cpu ? ".cpp" : ".cu",
+          .binary_suffix = ".so",
+          .compile = [toolchain](std::vector<CompileJob>& jobs,
+                                 int parallel) { return toolchain->compile(jobs, parallel); },
+          .cpu = cpu ? toolchain : nullptr};
+}
+
+Backend cuda_backend(const std::string& arch, const std::filesystem::path& cache) {
+  auto nvrtc = std::make_shared<const NvrtcToolchain>();
+  if (!nvrtc->available())
+    throw RuntimeError("NVRTC is not on this machine, or netc was built without CUDA",
+                       "install the CUDA Toolkit (12.8 or newer), or `--target cpu`");
+  return {.version = nvrtc->version(),
+          .machine = arch,
+          .source_suffix = ".cu",
+          .binary_suffix = arch.starts_with("compute_") ? ".ptx" : ".cubin",
+          .compile = [nvrtc, arch,
+                      cache](std::vector<CompileJob>& jobs,
+                             int parallel) { return nvrtc->compile(jobs, parallel, arch, cache); },
+          .cpu = nullptr};
+}
+
+} // namespace
+
+Backend make_backend(const Target& target, const std::filesystem::path& cache) {
+  switch (target.kind) {
+  case Target::Kind::cpu:
+    return host_backend(cache, HostKernels::cpu);
+  case Target::Kind::emu:
+    return host_backend(cache, HostKernels::emu);
+  case Target::Kind::cuda:
+    break;
+  }
+  return cuda_backend(target.arch, cache);
+}
+
+} // namespace netc
