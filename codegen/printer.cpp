@@ -1,5 +1,6 @@
 #include "codegen/printer.h"
 
+#include "codegen/expression_printer.h"
 #include "codegen/shape_text.h"
 #include "ir/lowering.h"
 #include "ir/support/error.h"
@@ -18,20 +19,6 @@ using kernel::Param;
 using kernel::Stmt;
 using kernel::StmtKind;
 
-const char* type_name(DType type) {
-  switch (type) {
-  case DType::f32:
-    return "float";
-  case DType::i32:
-    return "int";
-  case DType::u8:
-    return "unsigned char";
-  case DType::bf16:
-    break;
-  }
-  internal_error(__FILE__, __LINE__, "kernels do not compute in bf16");
-}
-
 /// Threads of a block, as device/cuda is laid out for, and the blocks a grid may have.
 constexpr int usual_threads = 256;
 constexpr int64_t largest_grid = (int64_t{1} << 31) - 1;
@@ -43,20 +30,10 @@ std::string replace_all(std::string text, const std::map<std::string, std::strin
   return text;
 }
 
-std::string real_literal(double value) {
-  std::string text = fmt::format("{}", static_cast<float>(value));
-  if (text.find_first_of(".en") == text.npos)
-    text += ".0";
-  return text + "f";
-}
-
 class Printer {
 public:
   Printer(const LoweredNode& lowered, const Dialect& dialect, bool exact)
-      : lowered_(lowered), dialect_(dialect), exact_(exact) {
-    for (const Param& param : lowered.kernel.params)
-      params_[param.name] = &param;
-  }
+      : lowered_(lowered), dialect_(dialect), exact_(exact), expressions_(lowered.kernel.params) {}
 
   KernelText print() {
     if (lowered_.contraction)
@@ -88,11 +65,7 @@ private:
     line(tail);
   }
 
-  // Expressions.
-  std::string expr(const Expr& e);
-  std::string binary(const kernel::ExprNode& e);
-  std::string call(const kernel::ExprNode& e);
-  std::string element(const std::string& buffer, const std::vector<Expr>& indices);
+  std::string expr(const Expr& e) const { return expressions_.print(e); }
 
   // Statements.
   void stmts(const std::vector<Stmt>& list);
@@ -119,72 +92,13 @@ private:
   const LoweredNode& lowered_;
   const Dialect& dialect_;
   bool exact_;
-  std::map<std::string, const Param*> params_;
+  ExpressionPrinter expressions_;
   std::string out_;
   int indent_ = 0;
   int64_t items_ = 1;             ///< Parallel iterations of the entry being printed, at most.
   bool lanes_are_serial_ = false; ///< In an epilogue, which one thread runs by itself.
   KernelText result_;
 };
-
-std::string Printer::expr(const Expr& e) {
-  switch (e->kind) {
-  case ExprKind::integer:
-    return std::to_string(e->integer);
-  case ExprKind::real:
-    return real_literal(e->real);
-  case ExprKind::var:
-    return e->name;
-  case ExprKind::load:
-    return element(e->name, e->args);
-  case ExprKind::unary:
-    return fmt::format("({}{})", e->name, expr(e->args[0]));
-  case ExprKind::binary:
-    return binary(*e.node);
-  case ExprKind::call:
-    return call(*e.node);
-  case ExprKind::select:
-    return fmt::format("netc::select({}, {}, {})", expr(e->args[0]), expr(e->args[1]),
-                       expr(e->args[2]));
-  case ExprKind::cast:
-    return fmt::format("static_cast<{}>({})", type_name(e->type), expr(e->args[0]));
-  }
-  internal_error(__FILE__, __LINE__, "unknown expression");
-}
-
-std::string Printer::binary(const kernel::ExprNode& e) {
-  const char* format = e.name == "min" || e.name == "max" ? "netc::{1}({0}, {2})" : "({} {} {})";
-  return fmt::format(fmt::runtime(format), expr(e.args[0]), e.name, expr(e.args[1]));
-}
-
-std::string Printer::call(const kernel::ExprNode& e) {
-  if (e.name == "and" || e.name == "xor")
-    return fmt::format("({} {} {})", expr(e.args[0]), e.name == "and" ? "&" : "^", expr(e.args[1]));
-  std::string args;
-  for (const Expr& arg : e.args)
-    args += (args.empty() ? "" : ", ") + expr(arg);
-  return fmt::format("netc::{}({})", e.name == "shr" ? "shift_right" : e.name, args);
-}
-
-/// Logical indices to an address: Horner's scheme over the dimensions in the order of the layout.
-/// Long from the first product on, for tensors of more than 2^31 elements.
-std::string Printer::element(const std::string& buffer, const std::vector<Expr>& indices) {
-  auto it = params_.find(buffer);
-  if (it == params_.end() || indices.size() == 1)
-    return fmt::format("{}[{}]", buffer, expr(indices[0]));
-  const Param& param = *it->second;
-  std::vector<size_t> order = param.layout == Layout::nhwc ? std::vector<size_t>{0, 2, 3, 1}
-                                                           : std::vector<size_t>{0, 1, 2, 3};
-  order.resize(indices.size());
-  std::string address = expr(indices[order[0]]);
-  for (size_t d = 1; d < indices.size(); ++d) {
-    int64_t extent = param.type.shape[order[d]];
-    std::string index = expr(indices[order[d]]);
-    address = fmt::format("{} * {}{} + {}", d == 1 ? address : "(" + address + ")", extent,
-                          d == 1 ? "L" : "", index);
-  }
-  return fmt::format("{}[{}]", buffer, address);
-}
 
 void Printer::stmts(const std::vector<Stmt>& list) {
   for (const Stmt& s : list)
@@ -215,7 +129,7 @@ void Printer::stmt(const kernel::StmtNode& s) {
     }
     return close();
   case StmtKind::store:
-    return line(fmt::format("{} = {};", element(s.name, s.indices), expr(s.a)));
+    return line(fmt::format("{} = {};", expressions_.element(s.name, s.indices), expr(s.a)));
   case StmtKind::alloc:
     return alloc(s);
   case StmtKind::reduce:

@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
 
+#include <regex>
+
 namespace netc::test {
 namespace {
 
@@ -51,12 +53,14 @@ protected:
                   .code,
               0);
   }
-  /// Command lines with what each answers, as one text.
+  /// Command lines with what each answers, as one text that names no processor.
   std::string transcript(const std::vector<std::string>& commands) {
     std::string text;
     for (const std::string& command : commands) {
       Outcome o = run(command);
-      text += fmt::format("$ netc {}\n{}{}exit {}\n\n", command, o.out, o.err, o.code);
+      std::string err =
+          std::regex_replace(o.err, std::regex("runs on cpu:0 \\(.*\\)"), "runs on cpu:0 (...)");
+      text += fmt::format("$ netc {}\n{}{}exit {}\n\n", command, o.out, err, o.code);
     }
     return text;
   }
@@ -166,8 +170,10 @@ TEST_F(Cli, AlexNetHasThePapersSize) {
 TEST_F(Cli, JsonOfCompile) {
   nlohmann::ordered_json json = json_of("compile tiny.yaml");
   EXPECT_EQ(keys_of(json),
-            (Keys{"network", "plan", "batch", "parameters", "macs_per_image", "planned_peak_bytes",
-                  "peak_lower_bound_bytes", "kernels", "compile_seconds", "cache_hits", "layers"}));
+            (Keys{"network", "plan", "target", "batch", "parameters", "macs_per_image",
+                  "planned_peak_bytes", "peak_lower_bound_bytes", "kernels", "compile_seconds",
+                  "cache_hits", "layers", "kernel_list"}));
+  EXPECT_EQ(json["target"], "cpu");
   EXPECT_EQ(keys_of(json["layers"][0]), (Keys{"name", "type", "output_shape", "parameters",
                                               "macs_per_image", "activation_bytes"}));
   EXPECT_EQ(json["layers"].size(), 7u);

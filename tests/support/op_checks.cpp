@@ -1,6 +1,7 @@
 #include "tests/support/op_checks.h"
 
 #include "ir/ops.h"
+#include "tests/support/gpu.h"
 #include "tests/support/run_graph.h"
 
 #include <gtest/gtest.h>
@@ -14,8 +15,26 @@ namespace netc::test {
 namespace {
 
 /// Relative L2 errors allowed for reductions of up to `long_reduction` terms.
-constexpr double forward_tolerance = 2e-6, gradient_tolerance = 1e-5;
+struct Tolerances {
+  double forward, gradient;
+};
 constexpr int64_t long_reduction = 10'000;
+
+/// Operands with a mantissa of p bits are off by 2^-(p+1) at most, 0.58 of that in the mean; two of
+/// them make a product. The sums of random products keep the relative error.
+Tolerances tolerances_of(Precision precision) {
+  switch (precision) {
+  case Precision::fp32:
+    return {2e-6, 1e-5};
+  case Precision::x3tf32:
+    return {4e-6, 1e-5};
+  case Precision::tf32:
+    return {1e-3, 1e-3};
+  case Precision::bf16:
+    break;
+  }
+  return {8e-3, 8e-3};
+}
 
 /// Largest error seen, and where.
 struct Worst {
@@ -46,47 +65,98 @@ void expect_close(const RefTensor& got, const RefTensor& want, double tolerance,
   worst.add(error, where);
 }
 
-void expect_case(const CaseGraph::Case& c, const Tensors& got, const Tensors& want, Worst& forward,
-                 Worst& gradients) {
+/// The largest errors of a table.
+struct Errors {
+  Worst forward, gradients;
+
+  void print(const std::string& what) const {
+    std::printf("%s: worst relative error forward %.2g, %s\n", what.c_str(), forward.error,
+                forward.where.c_str());
+    if (gradients.error > 0)
+      std::printf("%s: worst relative error gradient %.2g, %s\n", what.c_str(), gradients.error,
+                  gradients.where.c_str());
+  }
+};
+
+void expect_case(const CaseGraph::Case& c, const Tensors& got, const Tensors& want,
+                 const Tolerances& tolerances, Errors& errors) {
   double scale = std::max(1.0, static_cast<double>(c.description->terms) /
                                    static_cast<double>(long_reduction));
   std::string where = describe(*c.node);
   for (const auto& result : c.node->results)
-    expect_close(got.at(result->name), want.at(result->name), forward_tolerance * scale, where,
-                 forward);
+    expect_close(got.at(result->name), want.at(result->name), tolerances.forward * scale, where,
+                 errors.forward);
   for (const Value* gradient : c.gradients)
     if (gradient && got.count(gradient->name))
-      expect_close(got.at(gradient->name), want.at(gradient->name), gradient_tolerance * scale,
-                   describe(*gradient->node) + " of " + where, gradients);
+      expect_close(got.at(gradient->name), want.at(gradient->name), tolerances.gradient * scale,
+                   describe(*gradient->node) + " of " + where, errors.gradients);
 }
 
-void check_mode(const std::vector<OpCase>& cases, bool exact, Worst& forward, Worst& gradients) {
+/// Runs the cases, on the CPU on one and on two threads.
+void check_cases(const std::vector<OpCase>& cases, const RunOptions& options, Errors& errors) {
+  SCOPED_TRACE(fmt::format("{} {}{}", options.target.str(), to_string(options.precision),
+                           options.exact ? ", exact" : ""));
   CaseGraph built = build_cases(cases);
-  RunOptions options{.exact = exact};
   CompiledGraph compiled = compile(prepare_graph(built.graph, options), options);
   Tensors want = interpret_outputs(built.graph, built.inputs);
-  Tensors one = compiled.run(built.inputs, 1), two = compiled.run(built.inputs, 2);
-  for (const auto& [name, tensor] : one)
-    EXPECT_TRUE(tensor.data == two.at(name).data)
-        << name << " differs between one and two threads, exact " << exact;
+  Tensors got = compiled.run(built.inputs, 1);
+  if (options.target.kind == Target::Kind::cpu) {
+    Tensors two = compiled.run(built.inputs, 2);
+    for (const auto& [name, tensor] : got)
+      EXPECT_TRUE(tensor.data == two.at(name).data)
+          << name << " differs between one and two threads";
+  }
   for (const CaseGraph::Case& c : built.cases)
-    expect_case(c, one, want, forward, gradients);
+    expect_case(c, got, want, tolerances_of(options.precision), errors);
+}
+
+std::vector<OpCase> exact_cases(const std::vector<OpCase>& cases) {
+  std::vector<OpCase> list;
+  std::copy_if(cases.begin(), cases.end(), std::back_inserter(list),
+               [](const OpCase& c) { return c.exact; });
+  return list;
+}
+
+bool has_contraction(const std::vector<OpCase>& cases) {
+  return std::any_of(cases.begin(), cases.end(),
+                     [](const OpCase& c) { return c.op->is_contraction(); });
+}
+
+/// All precisions that the target has, where the cases multiply at all; and exact mode.
+void check_cuda_text(const std::string& name, const std::vector<OpCase>& cases,
+                     const Target& target) {
+  const Precision all[] = {Precision::fp32, Precision::x3tf32, Precision::tf32, Precision::bf16};
+  for (Precision precision : all) {
+    if (precision != Precision::fp32 && (!has_contraction(cases) || !supports(target, precision)))
+      continue;
+    Errors errors;
+    check_cases(cases, {.target = target, .precision = precision}, errors);
+    errors.print(fmt::format("{} on {}, {}", name, target.str(), to_string(precision)));
+  }
+  Errors errors;
+  check_cases(exact_cases(cases), {.target = target, .precision = Precision::fp32, .exact = true},
+              errors);
+  errors.print(fmt::format("{} on {}, exact", name, target.str()));
 }
 
 } // namespace
 
 void check_generated_code(const std::string& name, const std::vector<OpCase>& cases) {
-  std::vector<OpCase> exact_cases;
-  std::copy_if(cases.begin(), cases.end(), std::back_inserter(exact_cases),
-               [](const OpCase& c) { return c.exact; });
-  Worst forward, gradients;
-  check_mode(cases, false, forward, gradients);
-  check_mode(exact_cases, true, forward, gradients);
-  std::printf("%s: worst relative error forward %.2g, %s\n", name.c_str(), forward.error,
-              forward.where.c_str());
-  if (gradients.error > 0)
-    std::printf("%s: worst relative error gradient %.2g, %s\n", name.c_str(), gradients.error,
-                gradients.where.c_str());
+  Errors errors;
+  check_cases(cases, {}, errors);
+  check_cases(exact_cases(cases), {.exact = true}, errors);
+  errors.print(name);
+}
+
+void check_on_emulator(const std::string& name, const std::vector<OpCase>& cases) {
+  check_cuda_text(name, cases, parse_target("emu"));
+}
+
+void check_on_gpu(const std::string& name, const std::vector<OpCase>& cases) {
+  std::optional<Target> gpu = first_gpu();
+  if (!gpu)
+    GTEST_SKIP() << no_gpu;
+  check_cuda_text(name, cases, *gpu);
 }
 
 namespace {

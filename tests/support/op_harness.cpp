@@ -81,13 +81,16 @@ void add_gradient(CaseGraph& built, CaseGraph::Case& c, const std::string& name,
 
 OpTests::OpTests(std::string name, Table table) {
   tables().push_back({name, table});
-  auto add = [&](const char* test, TableTest::Body body) {
-    testing::RegisterTest(("Operator_" + name).c_str(), test, nullptr, nullptr, __FILE__, __LINE__,
+  auto add = [&](const char* suffix, const char* test, TableTest::Body body) {
+    testing::RegisterTest(("Operator_" + name + suffix).c_str(), test, nullptr, nullptr, __FILE__,
+                          __LINE__,
                           [=]() -> testing::Test* { return new TableTest(name, table, body); });
   };
-  add("MatchesReference", check_generated_code);
-  add("Gradient", check_finite_differences);
-  add("Record", check_record);
+  add("", "MatchesReference", check_generated_code);
+  add("", "OnEmulator", check_on_emulator);
+  add("", "Gradient", check_finite_differences);
+  add("", "Record", check_record);
+  add("Gpu", "OnGpu", check_on_gpu);
 }
 
 const std::vector<std::pair<std::string, OpTests::Table>>& op_tables() {

@@ -6,9 +6,11 @@
 //   MatchesReference  generated code against the reference: fast and exact, on one and two threads
 //                     with the same bits, memory behind every buffer untouched; the gradient's code
 //                     against the interpreted gradient
+//   OnEmulator        the same of the CUDA text, in every precision, on the emulator
 //   Gradient          the vjp, built as a graph and computed in double, against central finite
 //                     differences of the reference, for every operand that is a real number
 //   Record            text round trips of graph and kernels, loop factors, counts
+// and `Operator_<name>Gpu.OnGpu`, the CUDA text on the first GPU.
 
 #include "tests/support/draw.h"
 #include "tests/support/interpret.h"

@@ -1,12 +1,13 @@
 #include "tests/support/run_graph.h"
 
 #include "codegen/program_builder.h"
-#include "codegen/toolchain.h"
 #include "ir/ops.h"
 #include "ir/plan.h"
 #include "passes/passes.h"
+#include "runtime/devices.h"
 #include "runtime/session.h"
 #include "tests/support/places.h"
+#include "tools/driver/backend.h"
 #include "tools/driver/compile.h"
 
 #include <gtest/gtest.h>
@@ -26,9 +27,12 @@ constexpr int64_t guard_bytes = 256;
 /// What memory holds before a run: as f32 this is NaN.
 constexpr std::byte canary{0xff};
 
-const CpuToolchain& toolchain() {
-  static const CpuToolchain instance(binary_root() / "kernel-cache");
-  return instance;
+const Backend& backend_of(const Target& target) {
+  static std::map<std::string, Backend> known;
+  auto at = known.find(target.str());
+  if (at == known.end())
+    at = known.emplace(target.str(), make_backend(target, binary_root() / "kernel-cache")).first;
+  return at->second;
 }
 
 LoweringOptions lowering_options(const RunOptions& options) {
@@ -40,6 +44,8 @@ LoweringOptions lowering_options(const RunOptions& options) {
 
 PassContext pass_context(const RunOptions& options) {
   PassContext context;
+  context.target = options.target;
+  context.precision = options.precision;
   context.workspace_bytes = [lowering = lowering_options(options)](const Node& node) -> int64_t {
     if (std::holds_alternative<std::monostate>(node.op->lower) && !node.body)
       return 0;
@@ -175,17 +181,22 @@ void expect_guards(Session& session, const Program& program) {
 }
 
 /// The kernels' binaries where the session looks for them.
-std::vector<PlanKernel> compile_kernels(const KernelSet& kernels, const fs::path& folder) {
+std::vector<PlanKernel> compile_kernels(const KernelSet& kernels, const Backend& backend,
+                                        const fs::path& folder) {
   std::vector<CompileJob> jobs;
   for (const KernelSet::Entry& entry : kernels.entries())
-    jobs.push_back({entry.name, entry.code.text});
-  toolchain().compile(jobs, default_threads());
+    jobs.push_back({.name = entry.name,
+                    .source = entry.code.text,
+                    .users = entry.users,
+                    .entries = entry.code.entries});
+  backend.compile(jobs, default_threads());
   std::vector<PlanKernel> list;
   for (size_t i = 0; i < jobs.size(); ++i) {
     const KernelSet::Entry& entry = kernels.entries()[i];
-    fs::create_symlink(fs::absolute(jobs[i].binary), folder / "kernels" / (entry.name + ".so"));
+    fs::create_symlink(fs::absolute(jobs[i].binary),
+                       folder / "kernels" / (entry.name + backend.binary_suffix));
     list.push_back(
-        {entry.name, jobs[i].key, entry.implementation, entry.precision, entry.code.entries});
+        {entry.name, jobs[i].key, entry.implementation, entry.precision, jobs[i].entries});
   }
   return list;
 }
@@ -198,9 +209,10 @@ CompiledGraph::CompiledGraph(Graph graph, PassContext context, const RunOptions&
   KernelSet kernels(options.target, options.exact);
   Plan plan;
   plan.network = "test";
-  plan.target = "cpu";
-  plan.compiler = toolchain().version();
-  plan.machine = toolchain().machine();
+  const Backend& backend = backend_of(options.target);
+  plan.target = options.target.str();
+  plan.compiler = backend.version;
+  plan.machine = backend.machine;
   plan.exact = options.exact;
   plan.threads = options.threads;
   plan.state = state_of(graph_);
@@ -210,7 +222,7 @@ CompiledGraph::CompiledGraph(Graph graph, PassContext context, const RunOptions&
     spread(program);
   verify(program);
   plan.programs.push_back(std::move(program));
-  plan.kernels = compile_kernels(kernels, folder_);
+  plan.kernels = compile_kernels(kernels, backend, folder_);
   write_plan(plan, folder_);
 }
 
@@ -223,7 +235,7 @@ CompiledGraph::~CompiledGraph() {
 Tensors CompiledGraph::run(const Tensors& inputs, int threads) const {
   Plan plan = read_plan(folder_);
   const Program& program = plan.programs.front();
-  Session session(plan, folder_, {.threads = threads});
+  Session session(plan, folder_, {.name = device_for(options_.target), .threads = threads});
   fill(session, program, inputs);
   session.run(program.name);
   if (options_.guards)
@@ -245,6 +257,7 @@ Tensors CompiledGraph::run(const Tensors& inputs, int threads) const {
 PreparedGraph prepare_graph(const Graph& graph, const RunOptions& options) {
   Graph copy = graph.clone();
   PassContext context = pass_context(options);
+  assign_precision(copy, context);
   assign_layouts(copy, context);
   if (options.fuse) {
     fuse_windows(copy, context);

@@ -11,9 +11,10 @@
 namespace netc::test {
 
 struct RunOptions {
-  Target target{};
-  bool exact = false; ///< `--math exact`.
-  bool fuse = false;  ///< Run the fusing passes, too.
+  Target target = parse_target("cpu");
+  Precision precision = default_precision(target); ///< `--precision`.
+  bool exact = false;                              ///< `--math exact`.
+  bool fuse = false;                               ///< Run the fusing passes, too.
   /// Every buffer gets a place of its own with a guard band behind it; else the planned places.
   bool guards = true;
   int threads = 2; ///< The plan's.

@@ -89,6 +89,7 @@ nlohmann::ordered_json to_json(const Compiled& compiled) {
   const Program& first = plan.programs.front();
   json["network"] = plan.network;
   json["plan"] = compiled.folder.string();
+  json["target"] = plan.target;
   json["batch"] = plan.batch;
   json["parameters"] = parameters;
   json["macs_per_image"] = macs;
@@ -98,7 +99,6 @@ nlohmann::ordered_json to_json(const Compiled& compiled) {
   json["compile_seconds"] = compiled.seconds;
   json["cache_hits"] = compiled.stats.hits;
   json["layers"] = layers;
-  json["target"] = plan.target;
   json["kernel_list"] = kernels_json(plan);
   return json;
 }

@@ -1,0 +1,32 @@
+#pragma once
+
+#include "ir/kernel.h"
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace netc {
+
+/// The C++ name of an element type; kernels do not compute in bf16.
+const char* type_name(DType type);
+
+/// Prints the expressions of a kernel in the words that all dialects share.
+class ExpressionPrinter {
+public:
+  /// Borrows the parameters: their layouts turn indices into addresses.
+  explicit ExpressionPrinter(const std::vector<kernel::Param>& params);
+
+  std::string print(const kernel::Expr& e) const;
+
+  /// The element of a parameter or of a kernel's own array at logical indices.
+  std::string element(const std::string& buffer, const std::vector<kernel::Expr>& indices) const;
+
+private:
+  std::string binary(const kernel::ExprNode& e) const;
+  std::string call(const kernel::ExprNode& e) const;
+
+  std::map<std::string, const kernel::Param*> params_;
+};
+
+} // namespace netc
