@@ -180,7 +180,7 @@ void PixelKernel::row(Body& body, Expr n, Expr h, const PixelShape& out) {
   }
   if (out.w == 1)
     return compute(body, rest, {n, h, Expr(0), {}});
-  body.loop(StmtKind::serial, local("w"), 0, out.w, [&](Expr w, Body& pixel) {
+  body.loop(StmtKind::spread, local("w"), 0, out.w, [&](Expr w, Body& pixel) {
     compute(pixel, rest, {n, h, w, {}});
   });
 }
@@ -204,7 +204,7 @@ void PixelKernel::fill_stage(Body& body, const Node& window, size_t operand, Exp
         wanted.insert(o->node);
     }
   body.loop(StmtKind::serial, local("row"), stage.first_row, rows.hi, [&](Expr row, Body& inner) {
-    inner.loop(StmtKind::serial, local("column"), 0, p.w, [&](Expr w, Body& pixel) {
+    inner.loop(StmtKind::spread, local("column"), 0, p.w, [&](Expr w, Body& pixel) {
       compute(pixel, needed, {n, row, w, {}});
     });
   });

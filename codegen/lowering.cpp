@@ -16,8 +16,10 @@ int64_t LoweredNode::workspace_bytes() const {
 namespace {
 
 /// A kernel that an operator built whole: its params are operands, results and workspaces in order.
-LoweredNode whole_kernel(const Node& node, const Group& group) {
-  LoweredNode lowered{{}, {}, {}, std::get<KernelLowering>(node.op->lower).kernel(node), {}};
+LoweredNode whole_kernel(const Node& node, const Group& group, const LoweringOptions& options) {
+  const auto& lowering = std::get<KernelLowering>(node.op->lower);
+  const bool gpu = options.target.has_cuda_text() && !options.exact && lowering.for_gpu;
+  LoweredNode lowered{{}, {}, {}, (gpu ? lowering.for_gpu : lowering.kernel)(node), {}};
   lowered.operands.assign(node.operands.begin(), node.operands.end());
   lowered.results = group.results;
   size_t buffers = lowered.operands.size() + lowered.results.size();
@@ -88,7 +90,7 @@ LoweredNode lower(const Node& node, const std::function<bool(const Value&)>& is_
   if (first.is_contraction())
     return lower_contraction(node, group, options);
   if (std::holds_alternative<KernelLowering>(first.lower))
-    return node.body ? lower_updates(node, group) : whole_kernel(node, group);
+    return node.body ? lower_updates(node, group) : whole_kernel(node, group, options);
   NETC_CHECK(!std::holds_alternative<std::monostate>(first.lower), "`{}` ({}) has no lowering",
              node.name, first.name);
   return {group.operands, group.results, {}, lower_pixels(group, node.name), {}};

@@ -1,6 +1,7 @@
 #include "codegen/printer.h"
 
 #include "codegen/expression_printer.h"
+#include "codegen/local_arrays.h"
 #include "codegen/shape_text.h"
 #include "ir/lowering.h"
 #include "ir/support/error.h"
@@ -20,7 +21,10 @@ using kernel::Stmt;
 using kernel::StmtKind;
 
 /// Threads of a block, as device/cuda is laid out for, and the blocks a grid may have.
-constexpr int usual_threads = 256;
+constexpr int usual_threads = 256, warp_threads = 32;
+/// At least so many blocks of them on a multiprocessor: without that ptxas spills to save registers
+/// that nobody needs.
+constexpr const char* usual_bounds = "256, 4";
 constexpr int64_t largest_grid = (int64_t{1} << 31) - 1;
 
 std::string replace_all(std::string text, const std::map<std::string, std::string>& values) {
@@ -33,7 +37,8 @@ std::string replace_all(std::string text, const std::map<std::string, std::strin
 class Printer {
 public:
   Printer(const LoweredNode& lowered, const Dialect& dialect, bool exact)
-      : lowered_(lowered), dialect_(dialect), exact_(exact), expressions_(lowered.kernel.params) {}
+      : lowered_(lowered), dialect_(dialect), exact_(exact), expressions_(lowered.kernel.params),
+        arrays_(dialect.split_at_barriers ? usual_threads / warp_threads : 1) {}
 
   KernelText print() {
     if (lowered_.contraction)
@@ -41,6 +46,7 @@ public:
     else
       print_body();
     result_.text = std::move(out_);
+    result_.local_bytes = arrays_.bytes();
     return std::move(result_);
   }
 
@@ -71,6 +77,8 @@ private:
   void stmts(const std::vector<Stmt>& list);
   void stmt(const kernel::StmtNode& s);
   void parallel(const kernel::StmtNode& s);
+  void loop(const std::string& head, const kernel::StmtNode& s, const std::string& after);
+  void spread(const kernel::StmtNode& s);
   void lanes(const kernel::StmtNode& s);
   void reduce(const kernel::StmtNode& s);
   void alloc(const kernel::StmtNode& s);
@@ -82,7 +90,7 @@ private:
     std::string type = fmt::format("{}{}", constant ? "const " : "", type_name(param.type.dtype));
     return replace_all(dialect_.pointer, {{"{type}", type}});
   }
-  void open_entry(size_t phase, int threads = usual_threads);
+  void open_entry(size_t phase, const std::string& bounds = usual_bounds);
   void close_entry();
   void print_body();
   void print_contraction();
@@ -97,6 +105,7 @@ private:
   int indent_ = 0;
   int64_t items_ = 1;             ///< Parallel iterations of the entry being printed, at most.
   bool lanes_are_serial_ = false; ///< In an epilogue, which one thread runs by itself.
+  LocalArrays arrays_;
   KernelText result_;
 };
 
@@ -115,6 +124,8 @@ void Printer::stmt(const kernel::StmtNode& s) {
     open(fmt::format("for (int {0} = {1}; {0} < {2}; ++{0})", s.name, expr(s.lo), expr(s.hi)));
     stmts(s.body);
     return close();
+  case StmtKind::spread:
+    return spread(s);
   case StmtKind::lanes:
     return lanes(s);
   case StmtKind::let:
@@ -166,37 +177,49 @@ void Printer::parallel(const kernel::StmtNode& s) {
   close();
 }
 
-void Printer::lanes(const kernel::StmtNode& s) {
-  bool split = !lanes_are_serial_;
-  if (!dialect_.before_lanes.empty())
-    line(dialect_.before_lanes);
-  open(replace_all(split ? dialect_.lanes : cpu_dialect().lanes,
-                   {{"{name}", s.name}, {"{lo}", expr(s.lo)}, {"{hi}", expr(s.hi)}}));
+void Printer::loop(const std::string& head, const kernel::StmtNode& s, const std::string& after) {
+  open(replace_all(head, {{"{name}", s.name}, {"{lo}", expr(s.lo)}, {"{hi}", expr(s.hi)}}));
   stmts(s.body);
   close();
-  if (split && !dialect_.after_lanes.empty())
-    line(dialect_.after_lanes);
+  if (!after.empty())
+    line(after);
+}
+
+void Printer::spread(const kernel::StmtNode& s) {
+  arrays_.enter_spread(s);
+  loop(dialect_.spread, s, dialect_.after_spread);
+  arrays_.leave_spread();
+}
+
+void Printer::lanes(const kernel::StmtNode& s) {
+  if (!dialect_.before_lanes.empty())
+    line(dialect_.before_lanes);
+  if (lanes_are_serial_)
+    loop(cpu_dialect().lanes, s, "");
+  else if (arrays_.in_spread())
+    loop(dialect_.warp_lanes, s, dialect_.after_warp_lanes);
+  else
+    loop(dialect_.lanes, s, dialect_.after_lanes);
 }
 
 void Printer::reduce(const kernel::StmtNode& s) {
-  bool by_lanes = s.kind == StmtKind::reduce_lanes;
-  std::string scratch;
-  if (by_lanes && dialect_.split_at_barriers) { // a result of each warp
-    scratch = fmt::format("netc::shared_array<float>({}, 32), ", result_.local_bytes);
-    result_.local_bytes += 32 * byte_size(DType::f32);
-  }
+  std::string function = "reduce", scratch;
+  if (s.kind == StmtKind::reduce_lanes)
+    function = dialect_.split_at_barriers && arrays_.in_spread() ? "reduce_warp" : "reduce_lanes";
+  if (function == "reduce_lanes" && dialect_.split_at_barriers) // a result of each warp
+    scratch = fmt::format("netc::shared_array<float>({}, {}), ",
+                          arrays_.add(warp_threads * byte_size(DType::f32)), warp_threads);
   line(fmt::format(
       "const float {} = netc::{}<netc::{}, {}>({}{}, {}, [&](int {}) {{ return {}; }});", s.name,
-      by_lanes ? "reduce_lanes" : "reduce", s.op == "max" ? "Max" : "Add", exact_, scratch,
-      expr(s.lo), expr(s.hi), s.var, expr(s.a)));
+      function, s.op == "max" ? "Max" : "Add", exact_, scratch, expr(s.lo), expr(s.hi), s.var,
+      expr(s.a)));
 }
 
 void Printer::alloc(const kernel::StmtNode& s) {
   line(replace_all(dialect_.alloc, {{"{type}", type_name(s.type)},
                                     {"{name}", s.name},
                                     {"{count}", std::to_string(s.count)},
-                                    {"{offset}", std::to_string(result_.local_bytes)}}));
-  result_.local_bytes += (s.count * byte_size(s.type) + 15) / 16 * 16;
+                                    {"{offset}", arrays_.add(array_bytes(s))}}));
 }
 
 void Printer::includes(const std::string& template_header) {
@@ -207,14 +230,14 @@ void Printer::includes(const std::string& template_header) {
   line("");
 }
 
-void Printer::open_entry(size_t phase, int threads) {
+void Printer::open_entry(size_t phase, const std::string& bounds) {
   const auto& params = lowered_.kernel.params;
   if (dialect_.split_at_barriers) {
     std::string list;
     for (const Param& param : params)
       list += fmt::format("{}{} {}", list.empty() ? "" : ", ", pointer_type(param), param.name);
     return open(fmt::format("extern \"C\" __global__ void __launch_bounds__({}) kernel_{}({})",
-                            threads, phase, list));
+                            bounds, phase, list));
   }
   open("extern \"C\" void kernel(void* const* buffers, "
        "[[maybe_unused]] const netc::Thread& thread)");
@@ -231,7 +254,7 @@ void Printer::close_entry() {
   KernelEntry entry;
   entry.blocks = std::clamp<int64_t>(items_, 1, largest_grid);
   entry.threads = usual_threads;
-  entry.shared_bytes = static_cast<int>(std::min<int64_t>(result_.local_bytes, INT32_MAX));
+  entry.shared_bytes = static_cast<int>(std::min<int64_t>(arrays_.bytes(), INT32_MAX));
   result_.entries.push_back(entry);
   items_ = 1;
 }
@@ -331,7 +354,7 @@ void Printer::print_contraction() {
   for (size_t phase = 0; phase < c.entries.size(); ++phase) {
     if (phase > 0)
       line("");
-    open_entry(phase, c.entries[phase].threads);
+    open_entry(phase, std::to_string(c.entries[phase].threads));
     line(fmt::format("netc::{}<shape, tiling, {}>(in0, in1, out0, {}{});", c.function, phase,
                      workspace, arguments));
     close();

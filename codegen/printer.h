@@ -12,12 +12,16 @@ struct Dialect {
   std::string name;         ///< `cpu`, `cuda`; the folder below codegen/device/.
   std::string extension;    ///< Of source files, without the dot.
   std::string parallel;     ///< Opens a loop over `item` in the iterations of this thread or block.
+  std::string spread;       ///< Opens a loop over the iterations of this thread or warp.
+  std::string after_spread; ///< Statement behind it; may be empty.
   std::string lanes;        ///< Opens a loop over lanes.
   std::string after_lanes;  ///< Statement behind a loop over lanes; may be empty.
   std::string before_lanes; ///< Line before it, e.g. a pragma; may be empty.
-  std::string alloc;        ///< An array private to the parallel iteration.
-  std::string pointer;      ///< Type of a buffer of {type}.
-  bool split_at_barriers;   ///< A barrier ends the kernel; the next phase is another one.
+  std::string warp_lanes;   ///< Opens a loop over lanes inside a spread loop.
+  std::string after_warp_lanes; ///< Statement behind it; may be empty.
+  std::string alloc;            ///< An array private to the parallel iteration.
+  std::string pointer;          ///< Type of a buffer of {type}.
+  bool split_at_barriers;       ///< A barrier ends the kernel; the next phase is another one.
 };
 
 const Dialect& cpu_dialect();

@@ -56,7 +56,7 @@ const std::vector<std::string>& options(HostKernels kernels) {
                                                "-s",
                                                "-w",
                                                "-D__global__=",
-                                               "-D__launch_bounds__(threads)="};
+                                               "-D__launch_bounds__(...)="};
   return kernels == HostKernels::cpu ? cpu : emu;
 }
 

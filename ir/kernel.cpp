@@ -333,7 +333,8 @@ void Body::barrier() {
 
 void Body::add_loop(StmtKind kind, const std::string& name, Expr lo, Expr hi,
                     std::vector<Stmt> body) {
-  NETC_CHECK(kind == StmtKind::parallel || kind == StmtKind::serial || kind == StmtKind::lanes,
+  NETC_CHECK(kind == StmtKind::parallel || kind == StmtKind::serial || kind == StmtKind::spread ||
+                 kind == StmtKind::lanes,
              "`{}` is not the index of a loop", name);
   auto stmt = make(kind, name, DType::i32);
   stmt->lo = std::move(lo);

@@ -16,6 +16,7 @@ enum class StmtKind {
   block,
   parallel,
   serial,
+  spread,
   lanes,
   let,
   if_,
@@ -89,9 +90,14 @@ using Stmt = std::shared_ptr<const StmtNode>;
 ///
 /// - parallel: iterations are independent; spread over threads (CPU) or blocks (CUDA). Outermost
 ///   only. Nested directly, the loops form one iteration space.
-/// - serial: in order. - lanes: independent; vectors (CPU) or the threads of a block (CUDA).
+/// - serial: in order.
+/// - spread: independent; in order (CPU) or over the warps of a block (CUDA). Inside parallel, not
+///   inside another; `parallel` iterations share what they allocate among its iterations, which
+///   have what is allocated inside for themselves.
+/// - lanes: independent; vectors (CPU) or the threads of the block, inside spread of the warp
+///   (CUDA).
 /// - let: defines scalar `name` = a. - store: name[indices] = a.
-/// - alloc: an array `name` of `count` elements private to the parallel iteration.
+/// - alloc: an array `name` of `count` elements private to the parallel (or spread) iteration.
 /// - reduce: defines scalar `name` = fold of a over var `var` in [lo, hi) with `op` (`+` or `max`):
 ///   in order within each of 8 equal blocks, the blocks combined as a balanced tree when the plan
 ///   is exact, in order otherwise.

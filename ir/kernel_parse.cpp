@@ -99,6 +99,7 @@ private:
     switch (s->kind) {
     case StmtKind::parallel:
     case StmtKind::serial:
+    case StmtKind::spread:
     case StmtKind::lanes:
       loop(*s);
       return s;

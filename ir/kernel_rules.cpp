@@ -62,9 +62,9 @@ std::string_view to_string(Access access) {
 }
 
 std::string_view to_string(StmtKind kind) {
-  static constexpr std::string_view names[] = {"block",  "parallel",     "serial", "lanes",
-                                               "let",    "if",           "store",  "alloc",
-                                               "reduce", "reduce_lanes", "barrier"};
+  static constexpr std::string_view names[] = {"block", "parallel", "serial",       "spread",
+                                               "lanes", "let",      "if",           "store",
+                                               "alloc", "reduce",   "reduce_lanes", "barrier"};
   return names[static_cast<size_t>(kind)];
 }
 

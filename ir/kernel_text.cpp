@@ -5,7 +5,7 @@
 //     (param y f32 [64 96 27 27] nhwc out)
 //     (parallel n 0 64
 //       (parallel h 0 27
-//         (serial w 0 27
+//         (spread w 0 27
 //           (lanes c 0 96
 //             (let v (load x n c (* h 2) (* w 2)))
 //             (store y [n c h w] (max v 0.0)))))))
@@ -62,6 +62,7 @@ private:
       break;
     case StmtKind::parallel:
     case StmtKind::serial:
+    case StmtKind::spread:
     case StmtKind::lanes:
       operands({s.lo, s.hi});
       break;

@@ -14,6 +14,7 @@ namespace {
 struct Place {
   bool top = true;       ///< In no loop and no condition.
   bool parallel = false; ///< Inside a parallel loop.
+  bool spread = false;   ///< Inside a spread loop.
   bool lanes = false;    ///< Inside a lanes loop.
 };
 
@@ -88,6 +89,7 @@ private:
       return statements(s.body, place);
     case StmtKind::parallel:
     case StmtKind::serial:
+    case StmtKind::spread:
     case StmtKind::lanes:
       return loop(s, place);
     case StmtKind::let:
@@ -125,6 +127,12 @@ private:
     if (s.kind == StmtKind::parallel) {
       check(place.top || outer_parallel_, "the parallel loop `{}` is not outermost", s.name);
       place.parallel = true;
+    }
+    if (s.kind == StmtKind::spread) {
+      check(place.parallel, "the spread loop `{}` stands outside a parallel loop", s.name);
+      check(!place.spread && !place.lanes, "the spread loop `{}` stands inside {}", s.name,
+            place.lanes ? "lanes" : "another");
+      place.spread = true;
     }
     if (s.kind == StmtKind::lanes) {
       check(!place.lanes, "the lanes loop `{}` stands inside lanes", s.name);

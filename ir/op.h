@@ -149,6 +149,9 @@ struct PixelLowering {
 /// Anything else that Kernel IR can say (reductions over pixels, updates).
 struct KernelLowering {
   KernelFn kernel;
+  /// For GPUs, whose many threads want the loops in another order; null: `kernel`. Not used by
+  /// exact plans, whose sums have one order everywhere.
+  KernelFn for_gpu = nullptr;
 };
 /// A contraction: the name of a template in codegen/device.
 struct TemplateLowering {

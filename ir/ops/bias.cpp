@@ -44,6 +44,22 @@ void channel_sum_reference(RefContext& c) {
         c.operands[0]->data[i];
 }
 
+/// The kernel with partial sums over parts of the pixels. `x`: its type as the body indexes it.
+kernel::Kernel channel_sum_by_parts(const Node& node, TensorType x, int64_t parts,
+                                    std::vector<kernel::Stmt> body) {
+  const Value& operand = *node.operands[0];
+  const Layout layout = x.shape.size() == 4 ? operand.layout : Layout::row_major;
+  const int64_t channels = operand.type.shape[1];
+  return {.name = node.name,
+          .params = {{"x", std::move(x), layout, kernel::Access::in},
+                     {"sum", node.result()->type, Layout::row_major, kernel::Access::out},
+                     {"partial",
+                      {DType::f32, {parts * channels}},
+                      Layout::row_major,
+                      kernel::Access::workspace}},
+          .body = std::move(body)};
+}
+
 /// Partial sums that the rows of pixels are divided into; independent of the threads, so the
 /// result is, too.
 constexpr int64_t sum_blocks = 32;
@@ -52,14 +68,6 @@ kernel::Kernel channel_sum_kernel(const Node& node) {
   const Value& x = *node.operands[0];
   kernel::PixelShape p = kernel::pixel_shape(x.type.shape);
   int64_t rows = p.n * p.h, blocks = std::min(rows, sum_blocks);
-  kernel::Kernel k{.name = node.name,
-                   .params = {{"x", x.type, x.layout, kernel::Access::in},
-                              {"sum", node.result()->type, Layout::row_major, kernel::Access::out},
-                              {"partial",
-                               {DType::f32, {blocks * p.c}},
-                               Layout::row_major,
-                               kernel::Access::workspace}},
-                   .body = {}};
   Body body;
   body.loop(StmtKind::parallel, "block", 0, blocks, [&](Expr block, Body& b) {
     b.alloc("acc", DType::f32, p.c);
@@ -88,8 +96,36 @@ kernel::Kernel channel_sum_kernel(const Node& node) {
       l.store("sum", {c}, sum);
     });
   });
-  k.body = body.take();
-  return k;
+  return channel_sum_by_parts(node, x.type, blocks, body.take());
+}
+
+/// On a GPU each thread adds the pixels of a part in its channel, and then a block the parts of a
+/// channel. Pixels are counted through where they lie one after the other.
+kernel::Kernel channel_sum_on_gpu(const Node& node) {
+  constexpr int64_t most_parts = 2048, least_pixels = 16;
+  const Value& x = *node.operands[0];
+  if (x.type.shape.size() == 4 && x.layout != Layout::nhwc)
+    return channel_sum_kernel(node);
+  const int64_t channels = x.type.shape[1], pixels = x.type.elements() / channels;
+  const int64_t parts = std::clamp<int64_t>(pixels / least_pixels, 1, most_parts);
+  const int64_t quotient = pixels / parts, rest = pixels % parts;
+  Body body;
+  body.loop(StmtKind::parallel, "part", 0, parts, [&](Expr part, Body& b) {
+    Expr begin = b.let("begin", part * Expr(quotient) + min(part, Expr(rest)));
+    Expr end = b.let("end", begin + Expr(quotient) + select(part < Expr(rest), Expr(1), Expr(0)));
+    b.loop(StmtKind::lanes, "c", 0, channels, [&](Expr c, Body& l) {
+      Expr element = kernel::load("x", DType::f32, {kernel::var("i"), c});
+      l.store("partial", {part * Expr(channels) + c},
+              l.reduce("sum_c", "+", "i", begin, end, element));
+    });
+  });
+  body.barrier();
+  body.loop(StmtKind::parallel, "c", 0, channels, [&](Expr c, Body& b) {
+    Expr element = kernel::load("partial", DType::f32, {kernel::var("i") * Expr(channels) + c});
+    Expr sum = b.reduce("sum_c", "+", "i", 0, parts, element, true);
+    b.loop(StmtKind::lanes, "l", 0, 1, [&](Expr l, Body& one) { one.store("sum", {c + l}, sum); });
+  });
+  return channel_sum_by_parts(node, {DType::f32, {pixels, channels}}, parts, body.take());
 }
 
 std::vector<Factor> channel_sum_factors(const Node& node) {
@@ -130,7 +166,7 @@ const OpDef channel_sum{.name = "channel_sum",
                             },
                         .flops = [](const Node& node) { return node.operands[0]->type.elements(); },
                         .factors = channel_sum_factors,
-                        .lower = KernelLowering{channel_sum_kernel},
+                        .lower = KernelLowering{channel_sum_kernel, channel_sum_on_gpu},
                         .reference = channel_sum_reference};
 
 } // namespace netc::ops

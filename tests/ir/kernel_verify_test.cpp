@@ -123,6 +123,15 @@ TEST(KernelVerify, LanesDoNotNest) {
   EXPECT_EQ(verdict(with("(parallel n 0 4 (lanes c 0 4 (reduce s + i 0 4 1.0)))")), "");
 }
 
+TEST(KernelVerify, SpreadStandsInsideParallelOnly) {
+  EXPECT_EQ(verdict(with("(parallel n 0 4 (serial r 0 2 (spread i 0 4 (lanes c 0 4))))")), "");
+  expect_rejected("(spread i 0 4)", "the spread loop `i` stands outside a parallel loop");
+  expect_rejected("(parallel n 0 4 (spread i 0 4 (serial r 0 2 (spread j 0 4))))",
+                  "the spread loop `j` stands inside another");
+  expect_rejected("(parallel n 0 4 (lanes c 0 4 (spread i 0 4)))",
+                  "the spread loop `i` stands inside lanes");
+}
+
 TEST(KernelVerify, ArraysBelongToAParallelIteration) {
   expect_rejected("(alloc t f32 4)", "`t` is allocated outside a parallel loop");
   expect_rejected("(serial i 0 2 (alloc t f32 4))", "`t` is allocated outside a parallel loop");

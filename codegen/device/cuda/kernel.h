@@ -72,6 +72,29 @@ template <class Op, bool exact, class Element> float reduce(int lo, int hi, Elem
   return sums[0];
 }
 
+/// The values of a warp's threads as a tree; all of them get the result.
+template <class Op> float combine_warp(float value) {
+  for (int mask = 16; mask > 0; mask /= 2)
+    value = Op::combine(value, shuffle_xor(value, mask));
+  return value;
+}
+
+/// The same by the threads of a warp together, which all get the result. Fast mode: each folds
+/// every 32nd element, then all of them as a tree. Ends with a barrier of the warp: the elements
+/// may be overwritten at once.
+template <class Op, bool exact, class Element> float reduce_warp(int lo, int hi, Element element) {
+  float sum = Op::identity;
+  if constexpr (exact) {
+    sum = reduce<Op, true>(lo, hi, element);
+  } else {
+    for (int i = lo + warp_lane(); i < hi; i += 32)
+      sum = Op::combine(sum, element(i));
+    sum = combine_warp<Op>(sum);
+  }
+  warp_barrier();
+  return sum;
+}
+
 /// The same by all threads of the block together, which all get the result. Fast mode: each thread
 /// folds every lanes()-th element, the threads of a warp as a tree, then the warps in order. `sums`
 /// has 32 elements. Ends with a barrier: the elements may be overwritten at once.
@@ -83,8 +106,7 @@ float reduce_lanes(Shared<float> sums, int lo, int hi, Element element) {
   } else {
     for (int i = lo + lane(); i < hi; i += lanes())
       sum = Op::combine(sum, element(i));
-    for (int mask = 16; mask > 0; mask /= 2)
-      sum = Op::combine(sum, shuffle_xor(sum, mask));
+    sum = combine_warp<Op>(sum);
     if (warp_lane() == 0)
       sums[warp()] = sum;
     barrier();
