@@ -15,6 +15,8 @@ const std::vector<Pass>& pipeline() {
       {"fold-constants", fold_constants, "computes what depends on constants alone"},
       {"cse", eliminate_common_subexpressions, "computes equal nodes once"},
       {"dce", eliminate_dead_code, "removes what no output or store needs"},
+      {"space-to-depth", space_to_depth,
+       "for GPUs, the input's strided convolution becomes one over blocks of pixels"},
       {"autodiff", autodiff, "appends gradients and the update of each trainable parameter", true},
       {"assign-precision", assign_precision, "chooses the element type of contractions", true},
       {"assign-layouts", assign_layouts, "chooses how images lie in memory", true},

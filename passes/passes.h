@@ -10,6 +10,7 @@ int fold_constants(Graph& graph, PassContext& context);
 int eliminate_common_subexpressions(Graph& graph, PassContext& context);
 int eliminate_dead_code(Graph& graph, PassContext& context);
 int autodiff(Graph& graph, PassContext& context);
+int space_to_depth(Graph& graph, PassContext& context);
 int assign_precision(Graph& graph, PassContext& context);
 int assign_layouts(Graph& graph, PassContext& context);
 int fuse_windows(Graph& graph, PassContext& context);

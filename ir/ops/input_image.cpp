@@ -1,15 +1,18 @@
 // From stored uint8 images to the network's input: crop, flip, mean and scale.
 
 #include "ir/ops/common.h"
+#include "ir/ops/space_to_depth.h"
 
 namespace netc::ops {
 
 namespace {
 
+using kernel::Access;
 using kernel::call;
 using kernel::cast;
+using kernel::Kernel;
+using kernel::load;
 using kernel::select;
-using kernel::var;
 
 void infer_input_image(InferContext& c) {
   if (!c.expect_rank(0, {4}))
@@ -24,48 +27,114 @@ void infer_input_image(InferContext& c) {
     c.error("takes at most one mean");
   if (c.operands.size() == 5 && c.operands[4].shape != Shape{x[1]})
     c.error(fmt::format("the mean {} does not fit {} channels", c.operands[4].str(), x[1]));
-  c.results = {{DType::f32, {x[0], x[1], h, w}}};
+  int64_t block = c.attrs.integer("block");
+  c.results = {{DType::f32, space_to_depth_shape({x[0], x[1], h, w}, block)}};
 }
 
-/// Word `lane` of the draw for sample n: key (seed), counter (epoch, sample id).
-Expr draw(PixelContext& c, int lane) {
-  return call("philox",
-              {c.element(3, {Expr(0)}),
-               call("xor", {c.element(3, {Expr(1)}), Expr(int64_t{stream_augment})}, DType::i32),
-               c.element(2, {c.n}), c.element(1, {c.n}), Expr(lane)},
-              DType::i32);
+/// The loops of the kernel and what they share.
+class InputKernel {
+public:
+  explicit InputKernel(const Node& node)
+      : node_(node), stored_(node.operands[0]->type.shape), result_(node.result()->type.shape),
+        height_(node.attrs.integer("height")), width_(node.attrs.integer("width")),
+        block_(node.attrs.integer("block")) {}
+
+  /// Row after row of the result; `fill` writes the loops over its columns and channels.
+  template <class Fill> Kernel rows(Fill fill) {
+    Body body;
+    body.loop(StmtKind::parallel, "n", 0, result_[0], [&](Expr n, Body& image) {
+      image.loop(StmtKind::parallel, "h", 0, result_[2], [&](Expr h, Body& row) {
+        n_ = n, h_ = h;
+        top_ = row.let("top", crop_start(stored_[2] - height_, 0));
+        left_ = row.let("left", crop_start(stored_[3] - width_, 1));
+        if (node_.attrs.flag("flip"))
+          mirrored_ = row.let("mirrored", call("and", {draw(2), Expr(1)}, DType::i32));
+        fill(*this, row);
+      });
+    });
+    return {node_.name, params(), body.take()};
+  }
+
+  /// Stores channel `c` of column `w` of the row.
+  void element(Body& lane, Expr w, Expr c) {
+    const Place at = place_in_block(c, stored_[1], block_);
+    Expr y = lane.let("y", h_ * Expr(block_) + at.row);
+    Expr x = lane.let("x", w * Expr(block_) + at.column);
+    Expr inside(1);
+    if (block_ > 1) { // the last blocks may hang over
+      inside = y < Expr(height_) && x < Expr(width_);
+      y = min(y, Expr(height_ - 1)), x = min(x, Expr(width_ - 1));
+    }
+    Expr column = mirrored_ ? select(mirrored_ == Expr(1), Expr(width_ - 1) - x, x) : x;
+    Expr value =
+        cast(DType::f32, load("images", DType::u8, {n_, at.channel, top_ + y, left_ + column}));
+    if (node_.operands.size() == 5)
+      value = value - load("mean", DType::f32, {at.channel});
+    if (double scale = node_.attrs.real("scale"); scale != 1)
+      value = value * Expr(scale);
+    lane.store("result", {n_, c, h_, w}, select(inside, value, Expr(0.0)));
+  }
+
+  const Shape& result() const { return result_; }
+
+private:
+  std::vector<kernel::Param> params() const {
+    static constexpr const char* names[] = {"images", "sample_ids", "epochs", "seed", "mean"};
+    std::vector<kernel::Param> list;
+    for (size_t i = 0; i < node_.operands.size(); ++i)
+      list.push_back({names[i], node_.operands[i]->type, node_.operands[i]->layout, Access::in});
+    list.push_back({"result", node_.result()->type, node_.result()->layout, Access::out});
+    return list;
+  }
+
+  /// Word `lane` of the draw for the sample: key (seed), counter (epoch, sample id).
+  Expr draw(int lane) const {
+    auto word = [](const char* buffer, Expr i) { return load(buffer, DType::i32, {std::move(i)}); };
+    return call("philox",
+                {word("seed", 0),
+                 call("xor", {word("seed", 1), Expr(int64_t{stream_augment})}, DType::i32),
+                 word("epochs", n_), word("sample_ids", n_), Expr(lane)},
+                DType::i32);
+  }
+
+  /// First stored row or column of the window: the centre, or uniform in 0 .. room.
+  Expr crop_start(int64_t room, int lane) const {
+    if (room == 0 || !node_.attrs.flag("random_crop"))
+      return Expr(room / 2);
+    return min(
+        cast(DType::i32, call("uniform", {draw(lane)}) * Expr(static_cast<double>(room + 1))),
+        Expr(room));
+  }
+
+  const Node& node_;
+  const Shape &stored_, &result_;
+  int64_t height_, width_, block_;
+  Expr n_, h_, top_, left_, mirrored_;
+};
+
+Kernel input_image_kernel(const Node& node) {
+  return InputKernel(node).rows([](InputKernel& kernel, Body& row) {
+    row.loop(StmtKind::spread, "w", 0, kernel.result()[3], [&](Expr w, Body& pixel) {
+      pixel.loop(StmtKind::lanes, "c", 0, kernel.result()[1],
+                 [&](Expr c, Body& lane) { kernel.element(lane, w, c); });
+    });
+  });
 }
 
-/// First stored row or column of the window: the centre, or uniform in 0 .. room.
-Expr crop_start(PixelContext& c, int64_t room, int lane) {
-  if (room == 0 || !c.node.attrs.flag("random_crop"))
-    return Expr(room / 2);
-  return min(
-      cast(DType::i32, call("uniform", {draw(c, lane)}) * Expr(static_cast<double>(room + 1))),
-      Expr(room));
-}
-
-void input_image_pixel(PixelContext& c) {
-  const Shape &x = c.node.operands[0]->type.shape, &y = c.node.result()->type.shape;
-  Expr top = c.body.let(c.local("top"), crop_start(c, x[2] - y[2], 0));
-  Expr left = c.body.let(c.local("left"), crop_start(c, x[3] - y[3], 1));
-  Expr column = c.w;
-  if (c.node.attrs.flag("flip"))
-    column = select(call("and", {draw(c, 2), Expr(1)}, DType::i32) == Expr(1), Expr(y[3] - 1) - c.w,
-                    c.w);
-  column = c.body.let(c.local("column"), left + column);
-  double scale = c.node.attrs.real("scale");
-  c.body.loop(StmtKind::lanes, c.local("c"), 0, x[1], [&](Expr ch, Body& l) {
-    Expr value = cast(DType::f32, c.load(0, c.n, top + c.h, column, ch));
-    if (c.node.operands.size() == 5)
-      value = value - c.element(4, {ch});
-    c.store(l, 0, ch, scale == 1 ? value : value * Expr(scale));
+/// On a GPU the threads share a row evenly.
+Kernel input_image_on_gpu(const Node& node) {
+  return InputKernel(node).rows([](InputKernel& kernel, Body& row) {
+    const int64_t channels = kernel.result()[1];
+    row.loop(StmtKind::lanes, "i", 0, kernel.result()[3] * channels, [&](Expr i, Body& lane) {
+      Expr w = lane.let("w", i / Expr(channels)), c = lane.let("c", i % Expr(channels));
+      kernel.element(lane, w, c);
+    });
   });
 }
 
 void input_image_reference(RefContext& c) {
   const RefTensor& images = *c.operands[0];
-  const Shape &x = images.type.shape, &y = c.results[0].type.shape;
+  const Shape& x = images.type.shape;
   auto word = [&](size_t operand, int64_t i) {
     return static_cast<unsigned>(
         static_cast<int64_t>(c.operands[operand]->data[static_cast<size_t>(i)]));
@@ -75,17 +144,21 @@ void input_image_reference(RefContext& c) {
       return room / 2;
     return std::min(room, static_cast<int64_t>(uniform_unit(bits) * static_cast<float>(room + 1)));
   };
-  for_each4(y, [&](int64_t n, int64_t ch, int64_t h, int64_t w) {
+  const int64_t height = c.node.attrs.integer("height"), width = c.node.attrs.integer("width");
+  RefTensor flat{{DType::f32, {x[0], x[1], height, width}}, {}};
+  flat.data.resize(static_cast<size_t>(flat.type.elements()));
+  for_each4(flat.type.shape, [&](int64_t n, int64_t ch, int64_t h, int64_t w) {
     Philox4 bits =
         philox4x32_10(word(3, 0), word(3, 1) ^ stream_augment, word(2, n), word(1, n), 0, 0);
     bool flip = c.node.attrs.flag("flip") && (bits.word[2] & 1);
-    int64_t row = start(x[2] - y[2], bits.word[0]) + h;
-    int64_t column = start(x[3] - y[3], bits.word[1]) + (flip ? y[3] - 1 - w : w);
+    int64_t row = start(x[2] - height, bits.word[0]) + h;
+    int64_t column = start(x[3] - width, bits.word[1]) + (flip ? width - 1 - w : w);
     double value = images.data[at4(x, n, ch, row, column)];
     if (c.operands.size() == 5)
       value -= c.operands[4]->data[static_cast<size_t>(ch)];
-    c.results[0].data[at4(y, n, ch, h, w)] = value * c.node.attrs.real("scale");
+    flat.data[at4(flat.type.shape, n, ch, h, w)] = value * c.node.attrs.real("scale");
   });
+  move_space_to_depth(flat, c.results[0], c.node.attrs.integer("block"));
 }
 
 /// Evaluation takes the centre, unflipped.
@@ -109,7 +182,8 @@ std::vector<Factor> sample_factor(const Node& node) {
 const OpDef input_image{
     .name = "input_image",
     .doc = "y = (window of the stored image - mean) scale. While training the window's place and a "
-           "mirror are drawn from (seed, epoch, sample id), so they depend on nothing else.",
+           "mirror are drawn from (seed, epoch, sample id), so they depend on nothing else. Then "
+           "space_to_depth, where `block` is not 1.",
     .operands = {{"images", "u8 [n, c, stored height, stored width]"},
                  {"sample_ids", "i32[n]"},
                  {"epochs", "i32[n]"},
@@ -124,12 +198,17 @@ const OpDef input_image{
               {.name = "scale",
                .kind = AttrKind::real,
                .fallback = Attribute{1.0},
-               .doc = "multiplier after the mean"}},
-    .results = {{"", "f32 [n, c, height, width]"}},
+               .doc = "multiplier after the mean"},
+              {.name = "block",
+               .kind = AttrKind::integer,
+               .fallback = Attribute{int64_t{1}},
+               .doc = "of space_to_depth",
+               .min = 1}},
+    .results = {{"", "f32 [n, c, height, width], by blocks"}},
     .infer = infer_input_image,
     .flops = flops_per_element<2>,
     .factors = sample_factor,
-    .lower = PixelLowering{.pixel = input_image_pixel, .fusable = false},
+    .lower = KernelLowering{input_image_kernel, input_image_on_gpu},
     .reference = input_image_reference,
     .inference = input_image_inference};
 

@@ -7,7 +7,7 @@ namespace netc::test {
 namespace {
 
 OpCase input(Shape images, int64_t height, int64_t width, bool crop, bool flip, bool mean,
-             double scale) {
+             double scale, int64_t block = 1) {
   int64_t n = images[0], channels = images[1];
   std::vector<OperandCase> operands;
   OperandCase stored = integers_feed(std::move(images), integers(0, 255));
@@ -24,7 +24,8 @@ OpCase input(Shape images, int64_t height, int64_t width, bool crop, bool flip, 
            {"width", width},
            {"random_crop", crop},
            {"flip", flip},
-           {"scale", scale}}};
+           {"scale", scale},
+           {"block", block}}};
 }
 
 std::vector<OpCase> cases() {
@@ -33,6 +34,8 @@ std::vector<OpCase> cases() {
           input({3, 1, 7, 7}, 5, 4, false, false, true, 0.1),
           input({7, 2, 6, 11}, 3, 3, true, false, false, 1),
           input({16, 3, 5, 5}, 4, 5, false, true, true, 2),
+          input({3, 3, 12, 13}, 11, 9, true, true, true, 0.5, 4),
+          input({2, 1, 7, 8}, 6, 8, false, true, false, 1, 2),
           input({1, 1, 1, 1}, 1, 1, false, false, false, 1)};
 }
 

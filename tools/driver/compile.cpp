@@ -72,6 +72,7 @@ PassedGraph run_passes(const Network& network, Mode mode, const CompileOptions& 
   passed.context.mode = mode;
   passed.context.target = options.target;
   passed.context.precision = options.precision.value_or(default_precision(options.target));
+  passed.context.exact = options.exact;
   passed.context.optimizer = network.recipe.train.optimizer;
   passed.context.rewrites_left = options.stop_after_rewrite;
   passed.context.workspace_bytes = [&lowering](const Node& node) -> int64_t {
