@@ -7,8 +7,6 @@
 #include "tests/emu/contraction_cases.h"
 #include "tests/emu/emu_testing.h"
 
-#include <functional>
-
 namespace netc {
 
 /// The epilogue of the tests: each element must be seen once, under its own place.
@@ -26,9 +24,6 @@ struct Epilogue {
   }
 };
 )";
-
-/// What a test makes of a text before it is compiled.
-using EditText = std::function<std::string(const std::string&)>;
 
 /// One pass of a contraction as CUDA text, ready to run.
 class EmulatedContraction {
@@ -88,6 +83,11 @@ private:
   bool seen_once_ = false;
 };
 
+inline const char* name_of(Math math) {
+  const char* const names[] = {"fp32", "tf32", "3xtf32", "bf16"};
+  return names[static_cast<size_t>(math)];
+}
+
 /// Operands with a mantissa of p bits are off by 2^-(p+1) at most, 0.58 of that in the mean; two of
 /// them make a product. The sums of random products keep the relative error.
 inline double tolerance_of(Math math) {
@@ -114,9 +114,9 @@ inline std::vector<double> scaled(std::vector<double> values, const Floats& fact
 /// Checks a pass in a tiling, and that the number of blocks does not show.
 inline void check_pass(const PassCase& pass, const std::variant<Conv2d, Linear>& shape,
                        const Tiling& tiling) {
-  SCOPED_TRACE(fmt::format("{} {}x{}, {} stages, {} splits, math {}\n{}", pass.family, tiling.rows,
-                           tiling.columns, tiling.stages, tiling.splits,
-                           static_cast<int>(tiling.math), shape_text(shape)));
+  SCOPED_TRACE(fmt::format("{} {}x{}, {} stages, {} splits, {}\n{}", pass.family, tiling.rows,
+                           tiling.columns, tiling.stages, tiling.splits, name_of(tiling.math),
+                           shape_text(shape)));
   EmulatedContraction contraction(pass, shape, tiling);
   const Floats factor = random_floats(pass.want.size(), 4);
   const Floats got = contraction.run(pass.a, pass.b, factor);
