@@ -98,11 +98,10 @@ Tiling cuda_tiling(const std::string& family, const std::variant<Conv2d, Linear>
   return choose_tiling(conv_of(shape), pass_of(family), math_of(precision), target.shared_bytes());
 }
 
-int64_t specialise_for_cuda(Contraction& contraction, const std::string& family,
-                            const Target& target) {
+int64_t specialise_for_tiling(Contraction& contraction, const std::string& family,
+                              const Tiling& t) {
   const Conv2d c = conv_of(contraction.shape);
   const Pass pass = pass_of(family);
-  const Tiling t = cuda_tiling(family, contraction.shape, contraction.precision, target);
   const ProductShape p = product_shape(c, pass);
   contraction.constants = fmt::format(
       "constexpr netc::Tiling tiling{{\n    .math = netc::Math::{}, .rows = {}, .columns = {}, "
@@ -116,6 +115,12 @@ int64_t specialise_for_cuda(Contraction& contraction, const std::string& family,
   if (t.splits > 1)
     contraction.entries.push_back(sweep(p.groups * p.rows * p.columns));
   return tiled_workspace_bytes(c, pass, t);
+}
+
+int64_t specialise_for_cuda(Contraction& contraction, const std::string& family,
+                            const Target& target) {
+  return specialise_for_tiling(
+      contraction, family, cuda_tiling(family, contraction.shape, contraction.precision, target));
 }
 
 } // namespace netc

@@ -16,4 +16,8 @@ Tiling cuda_tiling(const std::string& family, const std::variant<Conv2d, Linear>
 int64_t specialise_for_cuda(Contraction& contraction, const std::string& family,
                             const Target& target);
 
+/// The same in a tiling that is given.
+int64_t specialise_for_tiling(Contraction& contraction, const std::string& family,
+                              const Tiling& tiling);
+
 } // namespace netc

@@ -1,168 +1,14 @@
-// The CUDA contraction templates on the emulator, which checks every access of theirs, against
-// naive loops in double precision.
+// CUDA convolutions on the emulator, which checks every access of theirs, against naive loops in
+// double precision. Few shapes run in every precision: shape and precision are apart in the
+// templates.
 
-#include "codegen/cuda_contraction.h"
-#include "codegen/shape_text.h"
-#include "tests/codegen/contraction_testing.h"
-#include "tests/emu/emu_testing.h"
+#include "tests/emu/emulated_contraction.h"
 
 namespace netc {
 namespace {
 
-/// A convolution's tensors, and what its three passes must give.
-struct ConvCase {
-  Floats x, w, dy;
-  std::vector<double> y, dx, dw;
-
-  explicit ConvCase(const Conv2d& c)
-      : x(random_floats(size_t(c.batch) * c.in_height * c.in_width * c.in_channels, 1)),
-        w(random_floats(size_t(c.out_channels) * c.group_in() * c.kernel_height * c.kernel_width,
-                        2)),
-        dy(random_floats(size_t(c.batch) * c.out_height() * c.out_width() * c.out_channels, 3)),
-        y(dy.size()), dx(x.size()), dw(w.size()) {
-    for (size_t i = 0; i < dy.size(); ++i)
-      add_output(c, i);
-  }
-
-private:
-  /// Adds the products of output `i` to all three results.
-  void add_output(const Conv2d& c, size_t i) {
-    const int k = static_cast<int>(i % c.out_channels);
-    const size_t pixel = i / c.out_channels;
-    const int ow = static_cast<int>(pixel % c.out_width());
-    const int oh = static_cast<int>(pixel / c.out_width() % c.out_height());
-    const size_t image = pixel / c.out_width() / c.out_height() * c.in_height * c.in_width;
-    for (int tap = 0; tap < c.kernel_height * c.kernel_width; ++tap) {
-      const int h = oh * c.stride_height + tap / c.kernel_width * c.dilation_height - c.pad_top;
-      const int v = ow * c.stride_width + tap % c.kernel_width * c.dilation_width - c.pad_left;
-      if (h < 0 || h >= c.in_height || v < 0 || v >= c.in_width)
-        continue;
-      for (int in = 0; in < c.group_in(); ++in) {
-        const size_t ix =
-            (image + h * c.in_width + v) * c.in_channels + k / c.group_out() * c.group_in() + in;
-        const size_t iw = (size_t(k) * c.group_in() + in) * c.kernel_height * c.kernel_width + tap;
-        y[i] += double(x[ix]) * w[iw];
-        dx[ix] += double(dy[i]) * w[iw];
-        dw[iw] += double(dy[i]) * x[ix];
-      }
-    }
-  }
-};
-
-const std::string families[] = {"_forward", "_data_gradient", "_weight_gradient"};
-
-/// The epilogue of the tests: each element must be seen once, under its own place.
-const std::string marking = R"(
-struct Epilogue {
-  netc::Global<const float> factor;
-  netc::Global<float> calls;
-  long channels;
-  void operator()(float* row, long pixel, int channel, int count) const {
-    for (int i = 0; i < count; ++i) {
-      const long at = pixel * channels + channel + i;
-      row[i] *= factor[at];
-      calls[at] = 1;
-    }
-  }
-};
-)";
-
-/// One pass of a contraction as CUDA text, ready to run.
-class EmulatedContraction {
-public:
-  EmulatedContraction(const std::string& family, std::variant<Conv2d, Linear> shape,
-                      Precision precision, long channels)
-      : contraction_{.function = family,
-                     .header = "linear.h",
-                     .shape = shape,
-                     .precision = precision},
-        workspace_bytes_(specialise_for_cuda(contraction_, family, parse_target("emu"))),
-        text_(source(channels)) {}
-
-  /// Runs all phases; `grid` multiplies the blocks of each launch.
-  Floats run(const Floats& a, const Floats& b, const Floats& factor, int blocks = 0) {
-    EmuArray<float> left(a), right(b), factors(factor), result(factor.size()), calls(factor.size()),
-        workspace(static_cast<size_t>(workspace_bytes_) / 4);
-    const EmulatorBuffer buffers[] = {left.buffer("a"),         right.buffer("b"),
-                                      result.buffer("result"),  workspace.buffer("workspace"),
-                                      factors.buffer("factor"), calls.buffer("calls")};
-    for (size_t i = 0; i < contraction_.entries.size(); ++i) {
-      const KernelEntry& entry = contraction_.entries[i];
-      emulator_.launch({.kernel = contraction_.function,
-                        .entry = static_cast<int>(i),
-                        .function = text_.entry(static_cast<int>(i)),
-                        .blocks = blocks > 0 ? blocks : entry.blocks,
-                        .threads = entry.threads,
-                        .shared_bytes = entry.shared_bytes,
-                        .buffers = buffers});
-    }
-    EXPECT_EQ(calls.values, Floats(calls.values.size(), 1));
-    return result.values;
-  }
-
-private:
-  std::string source(long channels) const {
-    std::string text = "#include \"codegen/device/cuda/linear.h\"\nnamespace {\n" +
-                       shape_text(contraction_.shape) + "\n" + contraction_.constants + marking +
-                       "}\n";
-    for (size_t phase = 0; phase < contraction_.entries.size(); ++phase)
-      text += fmt::format(
-          "extern \"C\" __global__ void kernel_{0}(netc::Global<const float> a, "
-          "netc::Global<const float> b, netc::Global<float> result, netc::Global<float> workspace, "
-          "netc::Global<const float> factor, netc::Global<float> calls) {{\n"
-          "  netc::{1}<shape, tiling, {0}>(a, b, result, workspace, Epilogue{{factor, calls, "
-          "{2}}});\n"
-          "}}\n",
-          phase, contraction_.function, channels);
-    return text;
-  }
-
-  Contraction contraction_;
-  int64_t workspace_bytes_;
-  EmuText text_;
-  Emulator emulator_;
-};
-
-double tolerance(Precision precision) {
-  switch (precision) {
-  case Precision::fp32:
-    return 2e-6;
-  case Precision::x3tf32:
-    return 4e-6;
-  case Precision::tf32:
-    return 1e-3;
-  case Precision::bf16:
-    break;
-  }
-  return 8e-3;
-}
-
-void check_pass(const std::string& family, const std::variant<Conv2d, Linear>& shape,
-                Precision precision, const Floats& a, const Floats& b, std::vector<double> want,
-                long channels) {
-  SCOPED_TRACE(family + " " + std::string(to_string(precision)));
-  EmulatedContraction contraction(family, shape, precision, channels);
-  const Floats factor = random_floats(want.size(), 4);
-  for (size_t i = 0; i < want.size(); ++i)
-    want[i] *= factor[i];
-  const Floats got = contraction.run(a, b, factor);
-  EXPECT_LT(relative_error(got, want), tolerance(precision));
-  EXPECT_EQ(contraction.run(a, b, factor, 3), got) << "the grid shows";
-}
-
 void check_conv(const Conv2d& c, Precision precision) {
-  SCOPED_TRACE(shape_text(c));
-  const ConvCase d(c);
-  check_pass("conv2d_forward", c, precision, d.x, d.w, d.y, c.out_channels);
-  check_pass("conv2d_data_gradient", c, precision, d.dy, d.w, d.dx, c.in_channels);
-  check_pass("conv2d_weight_gradient", c, precision, d.x, d.dy, d.dw,
-             long(c.group_in()) * c.kernel_height * c.kernel_width);
-}
-
-Conv2d square(int batch, int size, int in, int out, int kernel, int stride, int pad, int groups = 1,
-              int dilation = 1) {
-  return {batch,  size,   size,     in,       out, kernel, kernel, groups,
-          stride, stride, dilation, dilation, pad, pad,    pad,    pad};
+  check_passes(conv_passes(c), c, precision);
 }
 
 class EmulatedConv2d : public testing::TestWithParam<Precision> {};
@@ -174,6 +20,102 @@ INSTANTIATE_TEST_SUITE_P(Emu, EmulatedConv2d,
 TEST_P(EmulatedConv2d, AlexNetInSmall) {
   check_conv(square(2, 19, 3, 20, 11, 4, 0), GetParam());
   check_conv(square(2, 7, 16, 24, 5, 1, 2, 2), GetParam());
+}
+
+TEST(EmulatedConv2dShapes, OddSizes) {
+  check_conv(square(3, 7, 7, 11, 3, 1, 1), Precision::tf32);
+  check_conv(square(1, 1, 13, 17, 1, 1, 0), Precision::x3tf32);
+  check_conv(square(1, 5, 1, 1, 5, 1, 0), Precision::fp32);
+}
+
+TEST(EmulatedConv2dShapes, Groups) {
+  check_conv(square(2, 6, 9, 15, 3, 1, 1, 3), Precision::bf16);
+  check_conv(square(1, 8, 6, 6, 3, 2, 1, 6), Precision::fp32);
+}
+
+TEST(EmulatedConv2dShapes, StridesAndDilations) {
+  check_conv(square(2, 9, 5, 9, 3, 2, 1), Precision::tf32);
+  check_conv(square(1, 9, 4, 6, 2, 4, 1), Precision::bf16);
+  check_conv(square(1, 10, 4, 6, 3, 3, 2, 2, 2), Precision::fp32);
+  check_conv({.batch = 2,
+              .in_height = 8,
+              .in_width = 10,
+              .in_channels = 5,
+              .out_channels = 7,
+              .kernel_height = 2,
+              .kernel_width = 3,
+              .stride_height = 1,
+              .stride_width = 3,
+              .dilation_height = 3,
+              .dilation_width = 1},
+             Precision::x3tf32);
+}
+
+constexpr Conv2d asymmetric{.batch = 2,
+                            .in_height = 7,
+                            .in_width = 6,
+                            .in_channels = 4,
+                            .out_channels = 10,
+                            .kernel_height = 3,
+                            .kernel_width = 4,
+                            .stride_height = 2,
+                            .pad_top = 0,
+                            .pad_left = 3,
+                            .pad_bottom = 2,
+                            .pad_right = 1};
+
+TEST(EmulatedConv2dShapes, Paddings) {
+  check_conv(asymmetric, Precision::tf32);
+  check_conv(square(1, 2, 3, 5, 2, 1, 4), Precision::fp32);
+  constexpr Conv2d cropping{.batch = 1,
+                            .in_height = 8,
+                            .in_width = 9,
+                            .in_channels = 4,
+                            .out_channels = 6,
+                            .kernel_height = 3,
+                            .kernel_width = 3,
+                            .pad_top = -1,
+                            .pad_left = -2,
+                            .pad_bottom = -1,
+                            .pad_right = 0};
+  check_conv(cropping, Precision::bf16);
+}
+
+TEST(EmulatedConv2dExact, MatchesReference) {
+  check_conv(exact(square(2, 5, 16, 20, 5, 1, 2, 2)), Precision::fp32);
+  check_conv(exact(square(2, 6, 9, 15, 3, 1, 1, 3)), Precision::fp32);
+  check_conv(exact(square(1, 10, 4, 6, 3, 3, 2, 2, 2), 4), Precision::fp32);
+  check_conv(exact(asymmetric), Precision::fp32);
+}
+
+/// Pass `index` of conv_passes on other operands, in exact mode, without the epilogue's factors.
+Floats run_exact(size_t index, const Conv2d& c, const Floats& a, const Floats& b) {
+  const PassCase pass = conv_passes(c)[index];
+  const Tiling tiling = cuda_tiling(pass.family, c, Precision::fp32, parse_target("emu"));
+  return EmulatedContraction(pass, c, tiling).run(a, b, Floats(pass.want.size(), 1));
+}
+
+TEST(EmulatedConv2dExact, HalvesAddUpToTheBitsOfOneDevice) {
+  const Conv2d whole = exact(square(16, 3, 16, 16, 2, 1, 0));
+  Conv2d in_half = exact(whole, 4), out_half = in_half, batch_half = in_half;
+  in_half.in_channels = 8;
+  out_half.out_channels = 8;
+  batch_half.batch = 8;
+  const ConvTensors t(whole);
+  std::vector<Floats> y, dx, dw;
+  for (size_t half : {0, 1}) {
+    const Floats x_channels = half_of(t.x, 16 * 9, 16, 1, half),
+                 w_in = half_of(t.w, 16, 16, 4, half), w_out = half_of(t.w, 1, 16, 16 * 4, half),
+                 dy_channels = half_of(t.dy, 16 * 4, 16, 1, half),
+                 x_images = half_of(t.x, 1, 16, 9 * 16, half),
+                 dy_images = half_of(t.dy, 1, 16, 4 * 16, half);
+    y.push_back(run_exact(0, in_half, x_channels, w_in));
+    dx.push_back(run_exact(1, out_half, dy_channels, w_out));
+    dw.push_back(run_exact(2, batch_half, x_images, dy_images));
+  }
+  expect_sum(run_exact(0, whole, t.x, t.w), y[0], y[1]);
+  expect_sum(run_exact(1, whole, t.dy, t.w), dx[0], dx[1]);
+  expect_sum(run_exact(2, whole, t.x, t.dy), dw[0], dw[1]);
 }
 
 } // namespace

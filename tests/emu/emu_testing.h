@@ -11,6 +11,7 @@
 #include <dlfcn.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -31,6 +32,9 @@ inline const CpuToolchain* emu_toolchain(const std::string& compiler = {}) {
     }
   return entry->second.get();
 }
+
+/// What a test makes of a text before it is compiled.
+using EditText = std::function<std::string(const std::string&)>;
 
 /// A compiled text.
 class EmuText {

@@ -183,11 +183,11 @@ void expect_guards(Session& session, const Program& program) {
 
 /// The kernels' binaries where the session looks for them.
 std::vector<PlanKernel> compile_kernels(const KernelSet& kernels, const Backend& backend,
-                                        const fs::path& folder) {
+                                        const RunOptions& options, const fs::path& folder) {
   std::vector<CompileJob> jobs;
   for (const KernelSet::Entry& entry : kernels.entries())
     jobs.push_back({.name = entry.name,
-                    .source = entry.code.text,
+                    .source = options.edit ? options.edit(entry.code.text) : entry.code.text,
                     .users = entry.users,
                     .entries = entry.code.entries});
   backend.compile(jobs, default_threads());
@@ -223,7 +223,7 @@ CompiledGraph::CompiledGraph(Graph graph, PassContext context, const RunOptions&
     spread(program);
   verify(program);
   plan.programs.push_back(std::move(program));
-  plan.kernels = compile_kernels(kernels, backend, folder_);
+  plan.kernels = compile_kernels(kernels, backend, options, folder_);
   write_plan(plan, folder_);
 }
 

@@ -7,6 +7,7 @@
 #include "tests/support/interpret.h"
 
 #include <filesystem>
+#include <functional>
 
 namespace netc::test {
 
@@ -18,6 +19,8 @@ struct RunOptions {
   /// Every buffer gets a place of its own with a guard band behind it; else the planned places.
   bool guards = true;
   int threads = 2; ///< The plan's.
+  /// What becomes of each kernel's text before it is compiled; null: nothing.
+  std::function<std::string(const std::string&)> edit{};
 };
 
 /// A graph compiled to a plan in a folder of its own, which goes with the object.

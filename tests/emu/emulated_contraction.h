@@ -1,0 +1,135 @@
+#pragma once
+// The CUDA contraction templates on the emulator: one pass of a contraction as text that runs, and
+// its check against a reference.
+
+#include "codegen/cuda_contraction.h"
+#include "codegen/shape_text.h"
+#include "tests/emu/contraction_cases.h"
+#include "tests/emu/emu_testing.h"
+
+namespace netc {
+
+/// The epilogue of the tests: each element must be seen once, under its own place.
+inline const std::string marking = R"(
+struct Epilogue {
+  netc::Global<const float> factor;
+  netc::Global<float> calls;
+  long channels;
+  void operator()(float* row, long pixel, int channel, int count) const {
+    for (int i = 0; i < count; ++i) {
+      const long at = pixel * channels + channel + i;
+      row[i] *= factor[at];
+      calls[at] = 1;
+    }
+  }
+};
+)";
+
+/// One pass of a contraction as CUDA text, ready to run.
+class EmulatedContraction {
+public:
+  EmulatedContraction(const PassCase& pass, const std::variant<Conv2d, Linear>& shape,
+                      const Tiling& tiling, const EditText& edit = std::identity{})
+      : contraction_{.function = pass.family, .header = "linear.h", .shape = shape},
+        workspace_bytes_(specialise_for_tiling(contraction_, pass.family, tiling)),
+        text_(edit(source(pass.channels))) {}
+
+  /// Runs all phases. The result is multiplied by `factor` and `calls` counts what the epilogue
+  /// saw. `blocks` of each launch; 0: as many as planned.
+  Floats run(const Floats& a, const Floats& b, const Floats& factor, int blocks = 0) {
+    EmuArray<float> left(a), right(b), factors(factor), result(factor.size()), calls(factor.size()),
+        workspace(static_cast<size_t>(workspace_bytes_) / 4);
+    const EmulatorBuffer buffers[] = {left.buffer("a"),         right.buffer("b"),
+                                      result.buffer("result"),  workspace.buffer("workspace"),
+                                      factors.buffer("factor"), calls.buffer("calls")};
+    for (size_t i = 0; i < contraction_.entries.size(); ++i) {
+      const KernelEntry& entry = contraction_.entries[i];
+      emulator_.launch({.kernel = contraction_.function,
+                        .entry = static_cast<int>(i),
+                        .function = text_.entry(static_cast<int>(i)),
+                        .blocks = blocks > 0 ? blocks : entry.blocks,
+                        .threads = entry.threads,
+                        .shared_bytes = entry.shared_bytes,
+                        .buffers = buffers});
+    }
+    seen_once_ = calls.values == Floats(calls.values.size(), 1);
+    return result.values;
+  }
+
+  /// Whether the epilogue of the last run saw every element.
+  bool seen_once() const { return seen_once_; }
+
+private:
+  std::string source(long channels) const {
+    std::string text = "#include \"codegen/device/cuda/linear.h\"\nnamespace {\n" +
+                       shape_text(contraction_.shape) + "\n" + contraction_.constants + marking +
+                       "}\n";
+    for (size_t phase = 0; phase < contraction_.entries.size(); ++phase)
+      text += fmt::format(
+          "extern \"C\" __global__ void kernel_{0}(netc::Global<const float> a, "
+          "netc::Global<const float> b, netc::Global<float> result, netc::Global<float> workspace, "
+          "netc::Global<const float> factor, netc::Global<float> calls) {{\n"
+          "  netc::{1}<shape, tiling, {0}>(a, b, result, workspace, Epilogue{{factor, calls, "
+          "{2}}});\n"
+          "}}\n",
+          phase, contraction_.function, channels);
+    return text;
+  }
+
+  Contraction contraction_;
+  int64_t workspace_bytes_;
+  EmuText text_;
+  Emulator emulator_;
+  bool seen_once_ = false;
+};
+
+inline const char* name_of(Math math) {
+  const char* const names[] = {"fp32", "tf32", "3xtf32", "bf16"};
+  return names[static_cast<size_t>(math)];
+}
+
+/// Operands with a mantissa of p bits are off by 2^-(p+1) at most, 0.58 of that in the mean; two of
+/// them make a product. The sums of random products keep the relative error.
+inline double tolerance_of(Math math) {
+  switch (math) {
+  case Math::fma:
+    return 2e-6;
+  case Math::x3tf32:
+    return 4e-6;
+  case Math::tf32:
+    return 1e-3;
+  case Math::bf16:
+    break;
+  }
+  return 8e-3;
+}
+
+/// What an epilogue of random factors must give.
+inline std::vector<double> scaled(std::vector<double> values, const Floats& factor) {
+  for (size_t i = 0; i < values.size(); ++i)
+    values[i] *= factor[i];
+  return values;
+}
+
+/// Checks a pass in a tiling, and that the number of blocks does not show.
+inline void check_pass(const PassCase& pass, const std::variant<Conv2d, Linear>& shape,
+                       const Tiling& tiling) {
+  SCOPED_TRACE(fmt::format("{} {}x{}, {} stages, {} splits, {}\n{}", pass.family, tiling.rows,
+                           tiling.columns, tiling.stages, tiling.splits, name_of(tiling.math),
+                           shape_text(shape)));
+  EmulatedContraction contraction(pass, shape, tiling);
+  const Floats factor = random_floats(pass.want.size(), 4);
+  const Floats got = contraction.run(pass.a, pass.b, factor);
+  EXPECT_TRUE(contraction.seen_once());
+  EXPECT_LT(relative_error(got, scaled(pass.want, factor)), tolerance_of(tiling.math));
+  EXPECT_EQ(contraction.run(pass.a, pass.b, factor, 3), got) << "the grid shows";
+}
+
+/// Checks passes in the tiling that the planner chooses.
+inline void check_passes(const std::vector<PassCase>& passes,
+                         const std::variant<Conv2d, Linear>& shape, Precision precision) {
+  for (const PassCase& pass : passes)
+    check_pass(pass, shape, cuda_tiling(pass.family, shape, precision, parse_target("emu")));
+}
+
+} // namespace netc

@@ -1,0 +1,42 @@
+#pragma once
+// Graphs as subjects of mutation.
+
+#include "tests/emu/mutation.h"
+#include "tests/support/op_harness.h"
+#include "tests/support/run_graph.h"
+
+namespace netc {
+
+/// Without guards: the emulator knows where a buffer ends.
+inline test::RunOptions emu_options(bool fuse, Precision precision = Precision::fp32) {
+  return {.target = parse_target("emu"), .precision = precision, .fuse = fuse, .guards = false};
+}
+
+/// A graph as `prepare` has it after the passes, against its interpretation. The tolerance of f32
+/// is that of gradients, of TF32 that of contractions (tests/support/op_checks.cpp).
+inline Subject
+graph_subject(const std::string& name, const test::RunOptions& options,
+              const std::function<test::PreparedGraph(const test::RunOptions&)>& prepare,
+              const test::Tensors& inputs) {
+  const test::Tensors want = test::interpret_outputs(prepare(options).graph, inputs);
+  return {name, options.precision == Precision::fp32 ? 1e-5 : 1e-3, [=](const EditText& edit) {
+            test::RunOptions edited = options;
+            edited.edit = edit;
+            const test::Tensors got = test::compile(prepare(options), edited).run(inputs);
+            double worst = 0;
+            for (const auto& [output, tensor] : want)
+              worst = std::max(worst, test::relative_error(got.at(output), tensor));
+            return worst;
+          }};
+}
+
+/// An operator and its gradient, a kernel each.
+inline Subject operator_subject(const std::string& name, const test::OpCase& description) {
+  const auto built = std::make_shared<test::CaseGraph>(test::build_cases({description}));
+  return graph_subject(
+      name, emu_options(false),
+      [=](const test::RunOptions& options) { return test::prepare_graph(built->graph, options); },
+      built->inputs);
+}
+
+} // namespace netc

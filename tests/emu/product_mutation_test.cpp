@@ -1,0 +1,141 @@
+// Mistakes in the tiled products of contractions: the pipeline, the slices, the sums, the splits.
+
+#include "tests/emu/contraction_mutation.h"
+
+namespace netc {
+namespace {
+
+/// Two groups, 72 rows, 6 columns a group, 45 deep (the tail of a slice), nothing in runs.
+const Conv2d ragged = square(2, 6, 10, 12, 3, 1, 1, 2);
+/// 25 rows, 13 columns, 72 deep, runs of 4.
+const Conv2d even = square(1, 9, 8, 13, 3, 2, 1);
+/// 49 rows, 48 columns, 144 deep.
+const Conv2d wide = square(1, 7, 16, 48, 3, 1, 1);
+
+const std::vector<Mutation> pipeline = {
+    {"no barrier behind the wait", "    barrier(); // the slice is there;", "    //"},
+    {"no wait for the slice", "    copy_wait<t.stages - 2>();\n", ""},
+    {"a wait for one slice less", "copy_wait<t.stages - 2>", "copy_wait<t.stages - 1>"},
+    {"no group behind the last slice", "    copy_commit(); // a group each",
+     "    if (slice < end) copy_commit(); //"},
+    {"a slice over the one that is read", "stage == 0 ? t.stages - 1 : stage - 1)", "stage)"},
+    {"a slice left out", "load(slice + t.stages - 1,", "load(slice + t.stages,"},
+    {"the stage does not move on", "stage = stage + 1 == t.stages ? 0 : stage + 1;", "stage = 0;"},
+    {"the operands share their memory",
+     "shared_array<float>((stage * (A::floats + B::floats) + A::floats) * 4, B::floats)",
+     "shared_array<float>(stage * (A::floats + B::floats) * 4, B::floats)"},
+};
+
+TEST_F(Mutants, Pipelines) {
+  expect_caught(contraction(0, ragged, {Math::fma, 64, 64, 3, 1}), pipeline);
+  // One block for all tiles: the next begins where the last slice is still read.
+  expect_caught(
+      contraction(0, ragged, {Math::fma, 64, 64, 2, 1}, 1),
+      {{"no barrier between tiles", "  barrier(); // slices of another leaf or tile", "  //"}});
+}
+
+const std::vector<Mutation> tiles_and_splits = {
+    {"splits do not find their slice", "load(first + stage, stage);", "load(stage, stage);"},
+    {"a share without its last slice", "share(slices, place.split + 1, t.splits)",
+     "share(slices, place.split + 1, t.splits) - 1"},
+    {"the first share left out", "for (int split = 0; split < t.splits; ++split)",
+     "for (int split = 1; split < t.splits; ++split)"},
+    {"shares of groups over one another", "((long(split) * shape.groups + group)",
+     "((long(split) + group)"},
+    {"shares over the packed weights", "workspace + packed_workspace_floats(c, pass)", "workspace"},
+    {"the group counts the splits on", "/ (row_tiles * column_tiles) % shape.groups)",
+     "/ (row_tiles * column_tiles))"},
+    {"the split of another tile", "static_cast<int>(i / all)};", "static_cast<int>(i % 2)};"},
+};
+
+TEST_F(Mutants, Splits) {
+  expect_caught(contraction(0, ragged, {Math::fma, 64, 64, 2, 2}), tiles_and_splits);
+}
+
+TEST_F(Mutants, Tiles) {
+  expect_caught(
+      contraction(0, ragged, {Math::fma, 64, 128, 2, 1}),
+      {{"rows as far apart as columns", "row_tiles) * t.rows,", "row_tiles) * t.columns,"},
+       {"rows behind the last", "    if (row >= rows)\n      return;\n", ""},
+       {"columns behind the last, in pairs", "      if (column < columns)\n", ""}});
+  expect_caught(
+      contraction(0, even, {Math::tf32, 64, 64, 4, 1}),
+      {{"columns behind the last, one by one", "        if (column + i < columns)\n", ""}});
+  Conv2d leaves = exact(square(1, 4, 8, 5, 2, 1, 0), 4);
+  expect_caught(contraction(0, leaves, {Math::fma, 64, 64, 2, 1}),
+                {{"half of the tree of leaves", "for (int bits = leaf; bits & 1; bits >>= 1)\n",
+                  "if (leaf & 1)\n"},
+                 {"a leaf that begins too early", "static_cast<int>(share(extent, leaf, leaves));",
+                  "static_cast<int>(share(extent, leaf, leaves)) / 2;"}});
+}
+
+TEST_F(Mutants, Slices) {
+  expect_caught(contraction(0, ragged, {Math::fma, 64, 64, 2, 1}),
+                {{"a step behind the depth",
+                  "      const bool inside = k0 + k < depth;\n      const auto step",
+                  "      const bool inside = k0 + k <= depth;\n      const auto step"},
+                 {"every line the first", "inside, lines_[i], step);\n    } else {",
+                  "inside, lines_[0], step);\n    } else {"}});
+  expect_caught(
+      contraction(2, even, {Math::tf32, 64, 64, 2, 1}),
+      {{"pixels behind the depth",
+        "(Layout::extent / run);\n        const bool inside = "
+        "k0 + k < depth;",
+        "(Layout::extent / run);\n        const bool inside = true;"},
+       {"lines closer than runs", "return lane() % (Layout::extent / run) * run;",
+        "return lane() % (Layout::extent / run);"},
+       {"one depth twice", "slice[at(line, k + 1)]};", "slice[at(line, k)]};"},
+       {"copies of one line", "operand.line(first + line_of(i));", "operand.line(first);"}});
+  expect_caught(contraction(0, even, {Math::tf32, 64, 64, 3, 1}),
+                {{"the padding is read", "inside && operand_.exists(line, step));", "inside);"},
+                 {"a pair that is not aligned", "return load2(slice, at(line, k));",
+                  "return load2(slice, at(line, k + 1));"}});
+}
+
+TEST_F(Mutants, FmaSums) {
+  expect_caught(
+      contraction(0, wide, {Math::fma, 64, 64, 2, 1}),
+      {{"rows too far apart", "a[A::at(row + down * i, k)]", "a[A::at(row + across * i, k)]"},
+       {"always the first depth", "b[B::at(column + across * j, k)]",
+        "b[B::at(column + across * j, 0)]"},
+       {"the depth's end left out", "for (int k = 0; k < slice_depth; ++k) {",
+        "for (int k = 0; k < slice_depth - 1; ++k) {"},
+       {"another column's operand", "sum[i][j] += left[i] * right[j];",
+        "sum[i][j] += left[i] * right[0];"},
+       {"another row's sum", "float value[1] = {sum[i][j]};", "float value[1] = {sum[0][j]};"},
+       {"sums of columns stored elsewhere", "lane() % across + across * j, 1, value",
+        "lane() % across + across * i / 2, 1, value"}});
+}
+
+TEST_F(Mutants, TensorCores) {
+  expect_caught(
+      contraction(0, wide, {Math::tf32, 64, 64, 4, 1}),
+      {{"rows of the fragment exchanged", "row + 8, k, left[1], left[3],",
+        "row + 8, k, left[3], left[1],"},
+       {"the lower rows twice", "load<A>(a, row + 8, k,", "load<A>(a, row, k,"},
+       {"half of the depth", "k < slice_depth; k += depth)", "k < slice_depth / 2; k += depth)"},
+       {"every warp the first rows", "return warp() / warp_columns * (rows / warp_rows) +",
+        "return warp() % warp_columns * (rows / warp_rows) +"},
+       {"sums of the fragment exchanged", "{sum[i][j][2 * half], sum[i][j][2 * half + 1]}",
+        "{sum[i][j][half], sum[i][j][half + 2]}"},
+       {"columns of the fragment too close", "(columns / warp_columns) + warp_lane() % 4 * 2;",
+        "(columns / warp_columns) + warp_lane() % 4;"},
+       {"the accumulator of another column",
+        "            mma_tf32(sum[i][j], left, right[j]);\n          }",
+        "            mma_tf32(sum[i][0], left, right[j]);\n          }"}});
+  expect_caught(contraction(1, wide, {Math::x3tf32, 64, 64, 3, 1}),
+                {{"the left rest left out", "mma_tf32(sum[i][j], left_rest, right[j]);", ""},
+                 {"another column's rest", "left, right_rest[j]);", "left, right_rest[0]);"},
+                 {"the rest of the other register", "to_tf32(low.x - as_float(first));",
+                  "to_tf32(low.y - as_float(first));"}});
+  expect_caught(contraction(2, wide, {Math::bf16, 64, 64, 4, 1}),
+                {{"depths of the column exchanged", "k, right[j][0], right[j][1],",
+                  "k, right[j][1], right[j][0],"},
+                 {"the upper half too early", "Layout::pair(slice, line, k + 8 + t);",
+                  "Layout::pair(slice, line, k + 4 + t);"},
+                 {"a warp's operand of another column", "b, first_column() + 8 * j, k,",
+                  "b, first_column() + 8, k,"}});
+}
+
+} // namespace
+} // namespace netc

@@ -1,0 +1,187 @@
+// Mistakes in the other kernels of a training step: images, dropout, loss, accuracy, sums, updates,
+// epilogues, and in what kernels share.
+
+#include "ir/ops.h"
+#include "tests/emu/graph_mutation.h"
+#include "tests/support/random_network.h"
+
+namespace netc {
+namespace {
+
+using namespace test;
+
+/// More classes than a block has threads; the first sample does not count.
+Subject loss() {
+  return operator_subject("loss", {&ops::softmax_cross_entropy,
+                                   {feed({5, 300}, uniform(-60, 60)),
+                                    integers_feed({5}, values({-1, 7, 299, -1, 255}))}});
+}
+
+TEST_F(Mutants, Loss) {
+  expect_caught(
+      loss(),
+      {{"exponents without the largest", "netc::exp((logits[n * 300L + c] - largest))",
+        "netc::exp(logits[n * 300L + c])"},
+       {"the logit of label -1", "logits[n * 300L + netc::max(label, 0)]",
+        "logits[n * 300L + label]"},
+       {"the loss of samples that do not count", "netc::select((label < 0), 0.0f,",
+        "netc::select((label < -1), 0.0f,"},
+       {"samples that do not count counted", "(labels[valid_i] >= 0)", "(labels[valid_i] >= -1)"},
+       {"rows of probabilities too close", "probabilities[n * 300L + c1]",
+        "probabilities[n * 299L + c1]"},
+       {"probabilities without their sum", "(exps[c1] * weight)", "exps[c1]"},
+       {"the gradient of samples that do not count", "weight = netc::select((in1[n] >= 0),",
+        "weight = netc::select((in1[n] >= -1),"},
+       {"the first sample's label", "(c == in1[n])", "(c == in1[0])"}});
+}
+
+TEST_F(Mutants, Reductions) {
+  expect_caught(
+      loss(),
+      {{"the last warp left out", "for (int w = 0; w < warps(); ++w)",
+        "for (int w = 0; w < warps() - 1; ++w)"},
+       {"half of a warp", "for (int mask = 16; mask > 0; mask /= 2)",
+        "for (int mask = 8; mask > 0; mask /= 2)"},
+       {"no barrier before other warps' sums", "      sums[warp()] = sum;\n    barrier();",
+        "      sums[warp()] = sum;"},
+       {"a barrier for some threads only",
+        "    if (warp_lane() == 0)\n      sums[warp()] = sum;\n    barrier();",
+        "    if (warp_lane() == 0) {\n      sums[warp()] = sum;\n      barrier();\n    }"},
+       {"half of the lanes shuffle", "      sum = Op::combine(sum, shuffle_xor(sum, mask));",
+        "      if (warp_lane() < 16) sum = Op::combine(sum, shuffle_xor(sum, mask));"},
+       {"every warp the first place", "      sums[warp()] = sum;", "      sums[0] = sum;"},
+       {"one element a thread", "for (int i = lo + lane(); i < hi; i += lanes())",
+        "for (int i = lo + lane(); i < min(hi, lo + lanes()); i += lanes())"},
+       {"the first warp counted twice", "    sum = Op::identity;\n    for (int w",
+        "    for (int w"},
+       {"sums that begin at one", "static constexpr float identity = 0;",
+        "static constexpr float identity = 1;"}});
+}
+
+TEST_F(Mutants, Accuracy) {
+  // Equal logits; a sample that does not count, but would be right.
+  expect_caught(
+      operator_subject("topk_accuracy",
+                       {&ops::topk_accuracy,
+                        {feed({5, 3}, values({1, 1, 0, 1, 1, 0, 0, 1, 1, 2, 2, 2, 3, 1, 2})),
+                         integers_feed({5}, values({0, 2, 1, 1, -1}))},
+                        {{"k", int64_t{1}}}}),
+      {{"a class before itself", "(logits[n * 3L + i] > own)", "(logits[n * 3L + i] >= own)"},
+       {"equal classes the other way round", "(i < label)", "(i > label)"},
+       {"one rank too many", "(rank < 1.0f)", "(rank <= 1.0f)"},
+       {"samples that do not count", "((label >= 0) && (rank", "(true && (rank"}});
+}
+
+TEST_F(Mutants, Dropout) {
+  expect_caught(
+      operator_subject(
+          "dropout", {&ops::dropout,
+                      {feed({2, 13, 5, 3}), integers_feed({2}, values({123456789, -42})),
+                       integers_feed({1}, values({1'000'003}))},
+                      {{"rate", 0.3}, {"mode", std::string("inverted")}, {"stream", int64_t{7}}}}),
+      {{"counters of two elements", "+ h) * 3) + w), 2)", "+ h) * 3) + w), 1)"},
+       {"two of four words", "+ w) & 3)", "+ w) & 1)"},
+       {"the stream of another layer", "^ 1073741831)", "^ 1073741830)"},
+       {"kept and dropped exchanged", ">= 0.3f)", "< 0.3f)"},
+       {"counted as it lies in memory", "netc::shift_right(((((((n * 13) + c) * 5) + h) * 3) + w)",
+        "netc::shift_right(((((((n * 5) + h) * 3) + w) * 13) + c)"},
+       {"the words of the counter exchanged",
+        "static_cast<unsigned>(counter0), static_cast<unsigned>(counter1), 0, 0);",
+        "static_cast<unsigned>(counter1), static_cast<unsigned>(counter0), 0, 0);"},
+       {"a round too few", "round < 10;", "round < 9;"}});
+}
+
+TEST_F(Mutants, Images) {
+  OperandCase stored = integers_feed({5, 3, 9, 8}, integers(0, 255));
+  stored.type.dtype = DType::u8;
+  expect_caught(
+      operator_subject(
+          "input_image",
+          {&ops::input_image,
+           {stored, integers_feed({5}, integers(0, 1'281'166)), integers_feed({5}, integers(0, 89)),
+            integers_feed({2}, values({-7, 2'000'000'011})), parameter({3}, uniform(100, 130))},
+           {{"height", int64_t{6}},
+            {"width", int64_t{5}},
+            {"random_crop", true},
+            {"flip", true},
+            {"scale", 0.015625}}}),
+      {{"a flip one pixel off", "(4 - w)", "(5 - w)"},
+       {"a flip by the crop's word", "in1[n], 2) & 1)", "in1[n], 1) & 1)"},
+       {"rows not cropped", "(top + h)", "h"},
+       {"never the last crop", "in1[n], 1)) * 4.0f)", "in1[n], 1)) * 3.0f)"},
+       {"every image the first sample", "in2[n], in1[n], 0)", "in2[n], in1[0], 0)"},
+       {"rows of the stored image too close", "(top + h)) * 8 + column)",
+        "(top + h)) * 7 + column)"},
+       {"the mean of the first channel", "- in4[c])", "- in4[0])"},
+       {"no scale", " * 0.015625f)", ")"}});
+}
+
+TEST_F(Mutants, SumsAndUpdates) {
+  expect_caught(
+      operator_subject("channel_sum", {&ops::channel_sum, {feed({2, 7, 3, 5}, uniform(-0.5, 1))}}),
+      {{"sums do not begin at zero", "acc[c] = 0.0f;", ""},
+       {"a row too many", "row < (((block + 1) * 6) / 6)", "row <= (((block + 1) * 6) / 6)"},
+       {"the first image's rows", "x[(((row / 3) * 3L + (row % 3)) * 5 + w) * 7 + c1]",
+        "x[((row % 3) * 5 + w) * 7 + c1]"},
+       {"the last channel left out", "c2 < 7;", "c2 < 6;"},
+       {"shares too close", "partial[((i * 7) + c)]", "partial[((i * 6) + c)]"},
+       {"the last share left out", "(0, 6, [&](int i)", "(0, 5, [&](int i)"}});
+  expect_caught(
+      operator_subject("sgd_update", {&ops::sgd_update,
+                                      {parameter({7, 3, 5, 5}), parameter({7, 3, 5, 5}),
+                                       parameter({7, 3, 5, 5}), feed({1}, values({0.0625}))},
+                                      {{"momentum", 0.9}, {"decay", 0.0005}, {"rate", 1.0}}}),
+      {{"momentum 1", "(0.9f * v[i])", "v[i]"},
+       {"decay that grows", "- (shrink * w[i])", "+ (shrink * w[i])"},
+       {"decay without the rate", "shrink = (step * 0.0005f)", "shrink = 0.0005f"},
+       {"the momentum not added", "w_next[i] = (w[i] + v1);",
+        "w_next[i] = (w[i] - (step * g[i]));"},
+       {"an element behind the last", "+ 16384), 525)", "+ 16384), 526)"}});
+}
+
+/// A convolution with all that fuses behind it, a value in the middle stored.
+Graph epilogue() {
+  Graph graph("epilogue");
+  GraphBuilder builder(graph);
+  auto leaf = [&](const OpDef& op, const char* name, std::vector<int64_t> shape,
+                  const char* dtype = "f32") {
+    return builder.value(op, name, {},
+                         {{"shape", std::move(shape)}, {"dtype", std::string(dtype)}});
+  };
+  Value* x = leaf(ops::feed, "x", {2, 6, 7, 5});
+  Value* y = builder.value(ops::conv2d, "conv", {x, leaf(ops::parameter, "w", {10, 6, 1, 1})});
+  y = builder.value(ops::bias, "bias", {y, leaf(ops::parameter, "b", {10})});
+  graph.outputs.push_back({"before", y});
+  y = builder.value(ops::add, "sum",
+                    {leaf(ops::feed, "z", {2, 10, 7, 5}), builder.value(ops::relu, "relu", {y})});
+  y = builder.value(ops::dropout, "dropout",
+                    {y, leaf(ops::feed, "seed", {2}, "i32"), leaf(ops::feed, "step", {1}, "i32")},
+                    {{"rate", 0.4}});
+  graph.outputs.push_back({"y", y});
+  return graph;
+}
+
+TEST_F(Mutants, Epilogues) {
+  const auto graph = std::make_shared<Graph>(epilogue());
+  Random random(1);
+  // TF32's results come in runs of two channels.
+  expect_caught(graph_subject(
+                    "epilogue", emu_options(true, Precision::tf32),
+                    [=](const RunOptions& options) { return prepare_graph(*graph, options); },
+                    random_inputs(*graph, random)),
+                {{"the bias of the run's first channel", "in2[(channel + i)]", "in2[channel]"},
+                 {"one channel of a run", "i < count; ++i)", "i < 1; ++i)"},
+                 {"the ReLU's sides exchanged", "netc::select((v1 < 0.0f), 0.0f, v1)",
+                  "netc::select((v1 < 0.0f), v1, 0.0f)"},
+                 {"the other operand's first pixel", "in3[pixel * 10L + (channel + i)]",
+                  "in3[(channel + i)]"},
+                 {"the next image's counter", "netc::shift_right((((((((pixel / 35) * 10)",
+                  "netc::shift_right(((((((((pixel + 1) / 35) * 10)"},
+                 {"channels of a run over one another", "out1[pixel * 10L + (channel + i)]",
+                  "out1[pixel * 10L + channel]"},
+                 {"the value in the middle stored too late", "+ (channel + i)] = v1;",
+                  "+ (channel + i)] = v2;"}});
+}
+
+} // namespace
+} // namespace netc

@@ -1,0 +1,60 @@
+// CUDA fully connected layers on the emulator, and contractions in every kind of tiling, whatever
+// the planner would choose for their size; against naive loops in double precision.
+
+#include "tests/emu/emulated_contraction.h"
+
+namespace netc {
+namespace {
+
+void check_linear(const Linear& l, Precision precision) {
+  check_passes(linear_passes(l), l, precision);
+}
+
+TEST(EmulatedLinear, MatchesReference) {
+  check_linear({1, 37, 10}, Precision::x3tf32);
+  check_linear({3, 1, 1}, Precision::bf16);
+  check_linear({16, 128, 96}, Precision::tf32);
+  check_linear({70, 65, 131}, Precision::fp32);
+}
+
+TEST(EmulatedLinear, ExactMatchesReference) {
+  check_linear({1, 37, 10, 8}, Precision::fp32);
+  check_linear({16, 72, 24, 4}, Precision::fp32);
+  check_linear({70, 40, 70, 8}, Precision::fp32);
+}
+
+constexpr Math maths[] = {Math::fma, Math::tf32, Math::x3tf32, Math::bf16};
+
+/// All sizes of tiles in each precision: one tile with lines to spare, and several.
+TEST(EmulatedTilings, OfEverySize) {
+  const Conv2d small = square(2, 6, 10, 12, 3, 1, 1, 2), large = square(3, 9, 6, 70, 2, 1, 1);
+  const std::vector<PassCase> one = conv_passes(small), several = conv_passes(large);
+  int stages = 2;
+  size_t pass = 0;
+  for (Math math : maths)
+    for (int rows : {64, 128})
+      for (int columns : {64, 128}) {
+        check_pass(one[pass], small, {math, rows, columns, stages, 1});
+        pass = (pass + 1) % 3;
+        stages = stages == 4 ? 2 : stages + 1;
+        check_pass(several[pass], large, {math, rows, columns, stages, 1});
+      }
+}
+
+/// A depth of 7 slices as 2 and 3 shares, of one slice each, and with shares of nothing.
+TEST(EmulatedTilings, OfEveryNumberOfSplits) {
+  const Linear deep{99, 99, 99};
+  const Conv2d grouped = square(2, 9, 24, 24, 3, 2, 1, 2);
+  const std::vector<PassCase> linear = linear_passes(deep), conv = conv_passes(grouped);
+  size_t pass = 0;
+  for (Math math : maths)
+    for (int splits : {2, 3, 7, 9}) {
+      const int stages = 2 + splits % 3;
+      check_pass(linear[pass], deep, {math, 64, 128, stages, splits});
+      pass = (pass + 1) % 3;
+      check_pass(conv[pass], grouped, {math, 64, 64, stages, splits});
+    }
+}
+
+} // namespace
+} // namespace netc

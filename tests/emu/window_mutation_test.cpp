@@ -1,0 +1,131 @@
+// Mistakes in kernels of windows: pooling, normalisation, what is fused with them.
+
+#include "ir/ops.h"
+#include "tests/emu/graph_mutation.h"
+#include "tests/support/random_network.h"
+
+namespace netc {
+namespace {
+
+using namespace test;
+
+Attributes tensor(std::vector<int64_t> shape, const char* dtype = "f32") {
+  return {{"shape", std::move(shape)}, {"dtype", std::string(dtype)}};
+}
+
+/// bias, ReLU, LRN, pooling and loss. The windows become a kernel forward and one backward.
+Graph windows() {
+  Graph graph("windows");
+  GraphBuilder builder(graph);
+  Value* x = builder.value(ops::feed, "x", {}, tensor({3, 16, 9, 9}));
+  Value* b = builder.value(ops::parameter, "b", {}, tensor({16}));
+  Value* value = builder.value(ops::relu, "relu", {builder.value(ops::bias, "bias", {x, b})});
+  value = builder.value(ops::lrn, "lrn", {value},
+                        {{"n", int64_t{5}},
+                         {"k", 2.0},
+                         {"alpha", 0.5},
+                         {"beta", 0.75},
+                         {"alpha_over_n", true},
+                         {"groups", int64_t{1}}});
+  value = builder.value(ops::max_pool2d, "pool", {value},
+                        {{"kernel", std::vector<int64_t>{3, 3}},
+                         {"stride", std::vector<int64_t>{2, 2}},
+                         {"rounding", std::string("floor")}});
+  value = builder.value(ops::flatten, "flat", {value});
+  Value* labels = builder.value(ops::feed, "labels", {}, tensor({3}, "i32"));
+  graph.outputs.push_back(
+      {"loss", builder.value(ops::softmax_cross_entropy, "loss", {value, labels})});
+  return graph;
+}
+
+/// A step of training.
+Subject training_step() {
+  const auto forward = std::make_shared<Graph>(windows());
+  auto prepare = [=](const RunOptions& options) {
+    return prepare_training(*forward, {.rate = 1, .momentum = 0.9, .decay = 5e-4}, options);
+  };
+  Random random(1);
+  Tensors inputs = random_inputs(prepare(emu_options(true)).graph, random);
+  inputs.at("labels").data = {255, -1, 7};
+  return graph_subject("training step", emu_options(true), prepare, inputs);
+}
+
+const std::vector<Mutation> fused_forward = {
+    {"no barrier before squares are summed",
+     "column) * 16 + c_0_0]);\n        }\n        netc::barrier();",
+     "column) * 16 + c_0_0]);\n        }"},
+    {"no barrier before the next squares",
+     "squares[(c_1_0 + 4)]))))))));\n        }\n        netc::barrier();",
+     "squares[(c_1_0 + 4)]))))))));\n        }"},
+    {"no zeros behind the channels", "squares[(18 + edge)] = 0.0f;", ""},
+    {"squares a channel off", "squares[(c_0_0 + 2)] =", "squares[(c_0_0 + 3)] ="},
+    {"a channel twice in the window", "squares[(c_1_0 + 4)])))) * netc",
+     "squares[(c_1_0 + 3)])))) * netc"},
+    {"squares over the stage", "netc::shared_array<float>(1728, 20)",
+     "netc::shared_array<float>(1712, 20)"},
+    {"a window of two rows", "r < netc::min(((h * 2) + 3), 9)", "r < netc::min(((h * 2) + 2), 9)"},
+    {"the stage filled by windows that step 1", "const int first_row = netc::max((h * 2), 0);",
+     "const int first_row = netc::max(h, 0);"},
+    {"rows of the stage too close", "stage[(((((r - first_row) * 9) + s) * 16) + c_2)]",
+     "stage[(((((r - first_row) * 8) + s) * 16) + c_2)]"},
+    {"argmax of a narrower window", "(((r - (h * 2)) * 3) + (s - (w * 2))))",
+     "(((r - (h * 2)) * 2) + (s - (w * 2))))"},
+    {"the bias of the first channel", "(x + in1[c])", "(x + in1[0])"},
+    {"channels and pixels of the flat tensor exchanged", "* 16 + (place / 16)]",
+     "* 16 + (place % 16)]"},
+};
+
+const std::vector<Mutation> fused_backward = {
+    {"gathers from too late a row", "int oh = (netc::max((h + -1), 0) / 2)",
+     "int oh = (netc::max(h, 0) / 2)"},
+    {"gathers from behind the last column", "ow < netc::min(((w / 2) + 1), 4)",
+     "ow < ((w / 2) + 1)"},
+    {"the maximum of another window", "(((h - (oh * 2)) * 3) + (w - (ow * 2)))",
+     "(((h - (oh * 2)) * 3) + (w - ow))"},
+    {"the sum does not begin at zero", "acc[c] = 0.0f;", ""},
+    {"no barrier before ratios are summed", "/ s);\n      }\n      netc::barrier();",
+     "/ s);\n      }"},
+    {"a window of four channels", " + ratios[(c_4_0_0 + 4)])", ")"},
+    {"the wrong power of the norm", "(netc::sqrt(s) * netc::sqrt(netc::sqrt(s)))", "netc::sqrt(s)"},
+    {"a gradient where the ReLU was 0", "netc::select((x_1 > 0.0f), x, 0.0f)", "x"},
+};
+
+TEST_F(Mutants, FusedWindows) {
+  const Subject step = training_step();
+  expect_caught(step, fused_forward);
+  expect_caught(step, fused_backward);
+}
+
+/// Negative numbers in windows of 3 x 2, stride 2, a row of padding above.
+OpCase pooling(const OpDef& op) {
+  Attributes attrs{{"kernel", std::vector<int64_t>{3, 2}},
+                   {"stride", std::vector<int64_t>{2, 2}},
+                   {"pad", std::vector<int64_t>{1, 0, 0, 1}},
+                   {"rounding", std::string("ceil")}};
+  if (&op == &ops::avg_pool2d)
+    attrs.set("divisor", std::string("clipped"));
+  return {&op, {feed({2, 7, 8, 6}, uniform(-2, -1))}, attrs};
+}
+
+TEST_F(Mutants, Pooling) {
+  expect_caught(
+      operator_subject("max_pool2d", pooling(ops::max_pool2d)),
+      {{"maximum of 0", "best[c] = -3.4028235e+38f;", "best[c] = 0.0f;"},
+       {"no first argmax", "where[c] = 0;", ""},
+       {"rows above the image", "int r = netc::max(((h * 2) - 1), 0);", "int r = ((h * 2) - 1);"},
+       {"argmax for the first channel", "out1[((n * 4L + h) * 3 + w) * 7 + c_2]",
+        "out1[((n * 4L + h) * 3 + w) * 7]"},
+       {"argmax without the padding", "((h - ((oh * 2) - 1)) * 2)", "((h - (oh * 2)) * 2)"},
+       {"the gradient of another image", "dy = in0[((n * 4L + oh) * 3 + ow) * 7 + c_1];",
+        "dy = in0[(oh * 3 + ow) * 7 + c_1];"}});
+  expect_caught(
+      operator_subject("avg_pool2d", pooling(ops::avg_pool2d)),
+      {{"the padding counts", "8) - netc::max(((h * 2) - 1), 0)) *", "8) - ((h * 2) - 1)) *"},
+       {"the sum does not begin at zero", "sum[c] = 0.0f;", ""},
+       {"a column too many", "s < netc::min(((w * 2) + 2), 6)", "s < netc::min(((w * 2) + 3), 6)"},
+       {"gathers one row too few", "oh < netc::min((((h + 1) / 2) + 1), 4)",
+        "oh < netc::min(((h / 2) + 1), 4)"}});
+}
+
+} // namespace
+} // namespace netc
