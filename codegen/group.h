@@ -33,7 +33,11 @@ kernel::Expr logical_index(const Shape& shape, kernel::Expr n, kernel::Expr h, k
 /// Maps and windows: one kernel over the pixels of the last member.
 kernel::Kernel lower_pixels(const Group& group, const std::string& name);
 
-/// The maps behind the contraction `group.members[0]`, as statements over a run of channels.
+/// Updates: one kernel of a sweep for each.
+kernel::Kernel lower_updates(const Group& group, const std::string& name);
+
+/// The maps, or the update, behind the contraction `group.members[0]`, as statements over a run of
+/// channels.
 std::vector<kernel::Stmt> lower_epilogue(const Group& group);
 
 } // namespace netc

@@ -104,34 +104,54 @@ private:
   Read read_;
 };
 
+/// The elements that an epilogue computes, one after the other.
+class Epilogue {
+public:
+  Epilogue(const Group& group, Body& lane) : group_(group), lane_(lane) {}
+
+  void set(const Value& value, Expr element) { elements_[&value] = std::move(element); }
+  const Expr& at(const Value& value) const { return elements_.at(&value); }
+  /// Each value is loaded once, and never under a condition: g++ 12 vectorises that wrongly.
+  Expr read(const Value& value) {
+    auto [it, fresh] = elements_.try_emplace(&value);
+    if (fresh) {
+      const std::string& buffer = group_.buffers.at(&value);
+      it->second = lane_.let(
+          buffer + "_i", load(buffer, value.type.dtype, {var("pixel"), var("channel") + var("i")}));
+    }
+    return it->second;
+  }
+  void compute(const Node& member, size_t number) {
+    EpilogueElements context(member, group_, [this](const Value& value) { return read(value); });
+    if (member.op->is_update()) {
+      std::vector<Expr> next = std::get<UpdateLowering>(member.op->lower).update(context, lane_);
+      for (size_t r = 0; r < next.size(); ++r)
+        set(*member.result(static_cast<int>(r)), next[r]);
+    } else {
+      set(*member.result(), lane_.let(fmt::format("v{}", number),
+                                      std::get<MapLowering>(member.op->lower).map(context)));
+    }
+  }
+
+private:
+  const Group& group_;
+  Body& lane_;
+  std::unordered_map<const Value*, Expr> elements_;
+};
+
 } // namespace
 
 std::vector<kernel::Stmt> lower_epilogue(const Group& group) {
-  const Value* contracted = group.members[0]->result();
-  std::unordered_map<const Value*, Expr> computed;
   Body body;
   if (group.members.size() == 1)
     return {};
   body.loop(StmtKind::lanes, "i", 0, var("count"), [&](Expr i, Body& lane) {
-    // Each value is loaded once, and never under a condition: g++ 12 vectorises that wrongly.
-    computed[contracted] = lane.let("v0", load("row", DType::f32, {i}));
-    auto read = [&](const Value& value) {
-      auto [it, fresh] = computed.try_emplace(&value);
-      if (fresh)
-        it->second = lane.let(
-            group.buffers.at(&value) + "_i",
-            load(group.buffers.at(&value), value.type.dtype, {var("pixel"), var("channel") + i}));
-      return it->second;
-    };
-    for (size_t m = 1; m < group.members.size(); ++m) {
-      const Node& member = *group.members[m];
-      EpilogueElements context(member, group, read);
-      Expr element =
-          lane.let(fmt::format("v{}", m), std::get<MapLowering>(member.op->lower).map(context));
-      computed[member.result()] = element;
-    }
+    Epilogue epilogue(group, lane);
+    epilogue.set(*group.members[0]->result(), lane.let("v0", load("row", DType::f32, {i})));
+    for (size_t m = 1; m < group.members.size(); ++m)
+      epilogue.compute(*group.members[m], m);
     for (size_t r = 0; r < group.results.size(); ++r) {
-      Expr element = computed.at(group.member_results[r]);
+      const Expr& element = epilogue.at(*group.member_results[r]);
       if (r == 0)
         lane.store("row", {i}, element);
       else

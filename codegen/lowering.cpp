@@ -31,55 +31,6 @@ LoweredNode whole_kernel(const Node& node, const Group& group, const LoweringOpt
   return lowered;
 }
 
-kernel::Expr rename(const kernel::Expr& e, const std::unordered_map<std::string, std::string>& to) {
-  if (!e)
-    return e;
-  auto copy = std::make_shared<kernel::ExprNode>(*e.node);
-  if (auto it = to.find(copy->name); it != to.end() && copy->kind == kernel::ExprKind::load)
-    copy->name = it->second;
-  for (kernel::Expr& arg : copy->args)
-    arg = rename(arg, to);
-  kernel::Expr renamed;
-  renamed.node = std::move(copy);
-  return renamed;
-}
-
-kernel::Stmt rename(const kernel::Stmt& s, const std::unordered_map<std::string, std::string>& to) {
-  auto copy = std::make_shared<kernel::StmtNode>(*s);
-  if (auto it = to.find(copy->name); it != to.end() && copy->kind == kernel::StmtKind::store)
-    copy->name = it->second;
-  copy->lo = rename(copy->lo, to), copy->hi = rename(copy->hi, to), copy->a = rename(copy->a, to);
-  for (kernel::Expr& index : copy->indices)
-    index = rename(index, to);
-  for (kernel::Stmt& child : copy->body)
-    child = rename(child, to);
-  return copy;
-}
-
-/// Updates share nothing but their reads, so their kernels follow each other without a barrier.
-LoweredNode lower_updates(const Node& node, const Group& group) {
-  LoweredNode lowered{group.operands, group.results, {}, {}, {}};
-  lowered.kernel.name = node.name;
-  std::unordered_map<std::string, kernel::Param> params;
-  for (const Node* member : group.members) {
-    kernel::Kernel part = std::get<KernelLowering>(member->op->lower).kernel(*member);
-    std::unordered_map<std::string, std::string> names;
-    for (size_t i = 0; i < part.params.size(); ++i) {
-      const Value* value = i < member->operands.size()
-                               ? member->operands[i]
-                               : member->result(static_cast<int>(i - member->operands.size()));
-      names[part.params[i].name] = group.buffers.at(value);
-      part.params[i].name = group.buffers.at(value);
-      params[part.params[i].name] = part.params[i];
-    }
-    for (const kernel::Stmt& stmt : part.body)
-      lowered.kernel.body.push_back(rename(stmt, names));
-  }
-  for (const kernel::Param& param : group_params(group))
-    lowered.kernel.params.push_back(params.at(param.name));
-  return lowered;
-}
-
 } // namespace
 
 LoweredNode lower(const Node& node, const std::function<bool(const Value&)>& is_used,
@@ -90,7 +41,9 @@ LoweredNode lower(const Node& node, const std::function<bool(const Value&)>& is_
   if (first.is_contraction())
     return lower_contraction(node, group, options);
   if (std::holds_alternative<KernelLowering>(first.lower))
-    return node.body ? lower_updates(node, group) : whole_kernel(node, group, options);
+    return whole_kernel(node, group, options);
+  if (first.is_update())
+    return {group.operands, group.results, {}, lower_updates(group, node.name), {}};
   NETC_CHECK(!std::holds_alternative<std::monostate>(first.lower), "`{}` ({}) has no lowering",
              node.name, first.name);
   return {group.operands, group.results, {}, lower_pixels(group, node.name), {}};

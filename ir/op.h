@@ -11,6 +11,7 @@ namespace netc {
 namespace kernel {
 class MapContext;
 class PixelContext;
+class Body;
 struct Kernel;
 struct Expr;
 } // namespace kernel
@@ -146,7 +147,15 @@ struct PixelLowering {
   RowsFn rows = nullptr;
   bool fusable = true;
 };
-/// Anything else that Kernel IR can say (reductions over pixels, updates).
+/// Gives the elements of all results, from the operands' at the same place. Operands of one element
+/// are numbers of the step.
+using UpdateFn = std::vector<kernel::Expr> (*)(kernel::MapContext&, kernel::Body& lane);
+/// What a parameter and its state become: a sweep, or behind the contraction that computes the
+/// gradient.
+struct UpdateLowering {
+  UpdateFn update;
+};
+/// Anything else that Kernel IR can say (reductions over pixels).
 struct KernelLowering {
   KernelFn kernel;
   /// For GPUs, whose many threads want the loops in another order; null: `kernel`. Not used by
@@ -157,8 +166,8 @@ struct KernelLowering {
 struct TemplateLowering {
   std::string name;
 };
-using Lowering =
-    std::variant<std::monostate, MapLowering, PixelLowering, KernelLowering, TemplateLowering>;
+using Lowering = std::variant<std::monostate, MapLowering, PixelLowering, UpdateLowering,
+                              KernelLowering, TemplateLowering>;
 
 /// How a layer of this operator is written in YAML. Operators without one are not layers.
 struct LayerDef {
@@ -198,6 +207,7 @@ struct OpDef {
 
   bool is_contraction() const { return std::holds_alternative<TemplateLowering>(lower); }
   bool is_map() const { return std::holds_alternative<MapLowering>(lower); }
+  bool is_update() const { return std::holds_alternative<UpdateLowering>(lower); }
   bool is_pixel() const { return std::holds_alternative<PixelLowering>(lower); }
 };
 

@@ -1,4 +1,6 @@
-// The updates of all parameters become one kernel: one sweep over weights, gradients and momenta.
+// An update joins the contraction that computes its gradient, where the target's templates can take
+// it and no other reads the gradient: it is never written. The updates of all other parameters
+// become one kernel: one sweep over weights, gradients and momenta.
 
 #include "ir/ops.h"
 #include "passes/fusion.h"
@@ -6,16 +8,45 @@
 
 namespace netc {
 
+namespace {
+
+/// The contraction that an update may join, or null. Of the weight gradients only those of linear
+/// layers have their elements in the order of the weights.
+Node* gradient_of(const Node& update, const std::unordered_map<const Value*, int>& uses) {
+  const Value* gradient = update.operands[1];
+  const bool joins = gradient->node->op == &ops::linear_weight_gradient && uses.at(gradient) == 1;
+  return joins ? gradient->node : nullptr;
+}
+
+} // namespace
+
 int fuse_updates(Graph& graph, PassContext& context) {
   std::vector<Node*> updates;
-  for (const auto& node : graph.nodes)
-    if (node->op == &ops::sgd_update)
+  std::vector<std::vector<Node*>> pairs;
+  const auto uses = graph.use_counts();
+  for (const auto& node : graph.nodes) {
+    if (!node->op->is_update())
+      continue;
+    Node* contraction = context.target.has_cuda_text() ? gradient_of(*node, uses) : nullptr;
+    if (contraction)
+      pairs.push_back({contraction, node.get()});
+    else
       updates.push_back(node.get());
-  if (updates.size() < 2 || !context.may_rewrite())
-    return 0;
-  fuse(graph, updates, "update")->name = "update";
-  sort_topologically(graph);
-  return static_cast<int>(updates.size()) - 1;
+  }
+  int rewrites = 0;
+  for (const std::vector<Node*>& pair : pairs) {
+    if (!context.may_rewrite())
+      break;
+    fuse(graph, pair, "contraction");
+    ++rewrites;
+  }
+  if (updates.size() > 1 && context.may_rewrite()) {
+    fuse(graph, updates, "update")->name = "update";
+    rewrites += static_cast<int>(updates.size()) - 1;
+  }
+  if (rewrites > 0)
+    sort_topologically(graph);
+  return rewrites;
 }
 
 } // namespace netc

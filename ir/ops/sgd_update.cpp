@@ -6,9 +6,6 @@ namespace netc::ops {
 
 namespace {
 
-using kernel::Access;
-using kernel::load;
-
 void infer_sgd(InferContext& c) {
   for (size_t i : {1u, 2u})
     if (c.operands[i] != c.operands[0])
@@ -17,37 +14,13 @@ void infer_sgd(InferContext& c) {
   c.results = {c.operands[0], c.operands[0]};
 }
 
-/// Elements one iteration of the parallel loop updates: long enough to stream, short enough to
-/// spread over threads.
-constexpr int64_t chunk = 16384;
-
-kernel::Kernel sgd_kernel(const Node& node) {
-  TensorType flat{DType::f32, {node.result()->type.elements()}};
-  kernel::Kernel k{.name = node.name,
-                   .params = {{"w", flat, Layout::row_major, Access::in},
-                              {"g", flat, Layout::row_major, Access::in},
-                              {"v", flat, Layout::row_major, Access::in},
-                              {"rate", {DType::f32, {1}}, Layout::row_major, Access::in},
-                              {"w_next", flat, Layout::row_major, Access::out},
-                              {"v_next", flat, Layout::row_major, Access::out}},
-                   .body = {}};
-  int64_t count = flat.elements();
-  Body body;
-  body.loop(StmtKind::parallel, "part", 0, (count + chunk - 1) / chunk, [&](Expr part, Body& b) {
-    Expr begin = part * Expr(chunk);
-    Expr rate = b.let("step", load("rate", DType::f32, {Expr(0)}) * Expr(node.attrs.real("rate")));
-    Expr shrink = b.let("shrink", rate * Expr(node.attrs.real("decay")));
-    b.loop(StmtKind::lanes, "i", begin, min(begin + Expr(chunk), Expr(count)),
-           [&](Expr i, Body& l) {
-             Expr w = load("w", DType::f32, {i});
-             Expr v = l.let("v1", Expr(node.attrs.real("momentum")) * load("v", DType::f32, {i}) -
-                                      shrink * w - rate * load("g", DType::f32, {i}));
-             l.store("v_next", {i}, v);
-             l.store("w_next", {i}, w + v);
-           });
-  });
-  k.body = body.take();
-  return k;
+std::vector<Expr> sgd_elements(MapContext& c, Body& lane) {
+  const Attributes& attrs = c.node.attrs;
+  Expr w = c.operand(0), rate = lane.let("step", c.operand(3) * Expr(attrs.real("rate")));
+  Expr shrink = lane.let("shrink", rate * Expr(attrs.real("decay")));
+  Expr v = lane.let("momentum",
+                    Expr(attrs.real("momentum")) * c.operand(2) - shrink * w - rate * c.operand(1));
+  return {w + v, v};
 }
 
 void sgd_reference(RefContext& c) {
@@ -81,7 +54,7 @@ const OpDef sgd_update{
     .infer = infer_sgd,
     .flops = flops_per_element<6>,
     .factors = map_factors,
-    .lower = KernelLowering{sgd_kernel},
+    .lower = UpdateLowering{sgd_elements},
     .reference = sgd_reference,
     .in_place = {{0, 0}, {2, 1}}};
 

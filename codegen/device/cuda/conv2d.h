@@ -16,11 +16,10 @@ template <Conv2d c> long weight_index(int out, int in, int tap) {
   return (long(out) * c.group_in() + in) * (c.kernel_height * c.kernel_width) + tap;
 }
 
-/// Stores a run of a row of the result unless the epilogue took all.
-template <class Epilogue> void store_run(Global<float> to, long at, int count, const float* sums) {
-  if constexpr (stores_result<Epilogue>())
-    for (int i = 0; i < count; ++i)
-      to[at + i] = sums[i];
+/// Stores a run of a row of the result.
+inline void store_run(Global<float> to, long at, int count, const float* sums) {
+  for (int i = 0; i < count; ++i)
+    to[at + i] = sums[i];
 }
 
 template <Conv2d c, class Epilogue> struct ConvForward {
@@ -38,7 +37,7 @@ template <Conv2d c, class Epilogue> struct ConvForward {
   void finish(int pixel, int channel, int count, float* sums) const {
     channel += a.group * G::group_out;
     epilogue(sums, pixel, channel, count);
-    store_run<Epilogue>(y, long(pixel) * G::out_channels + channel, count, sums);
+    store_run(y, long(pixel) * G::out_channels + channel, count, sums);
   }
 };
 
@@ -63,7 +62,7 @@ template <Conv2d c, class Epilogue> struct ConvDataGradient {
   void finish(int pixel, int channel, int count, float* sums) const {
     channel += a.group * G::group_in;
     epilogue(sums, pixel, channel, count);
-    store_run<Epilogue>(dx, long(pixel) * G::in_channels + channel, count, sums);
+    store_run(dx, long(pixel) * G::in_channels + channel, count, sums);
   }
 };
 
@@ -86,12 +85,12 @@ template <Conv2d c, class Epilogue> struct ConvWeightGradient {
     const int out = a.group * G::group_out + channel;
     if constexpr (G::taps == 1) {
       epilogue(sums, out, column, count);
-      store_run<Epilogue>(dw, long(out) * G::group_in + column, count, sums);
+      store_run(dw, long(out) * G::group_in + column, count, sums);
     } else {
       for (int i = 0; i < count; ++i) {
         const int in = (column + i) % G::group_in, tap = (column + i) / G::group_in;
         epilogue(sums + i, out, in * G::taps + tap, 1);
-        store_run<Epilogue>(dw, weight_index<c>(out, in, tap), 1, sums + i);
+        store_run(dw, weight_index<c>(out, in, tap), 1, sums + i);
       }
     }
   }

@@ -19,17 +19,10 @@
 namespace netc {
 
 /// An epilogue that does nothing. Any other has the same call: it updates in place the `count`
-/// channels from `channel` on of one output pixel, in registers, before they are stored. An
-/// epilogue with `stores_result = false` leaves nothing to store.
+/// channels from `channel` on of one output pixel, in registers, before they are stored.
 struct NoEpilogue {
   void operator()(float* /*row*/, long /*pixel*/, int /*channel*/, int /*count*/) const {}
 };
-template <class Epilogue> constexpr bool stores_result() {
-  if constexpr (requires { Epilogue::stores_result; })
-    return Epilogue::stores_result;
-  else
-    return true;
-}
 
 /// Where a tile begins, which slices of the depth it adds, and for which split.
 struct TilePlace {
