@@ -183,12 +183,7 @@ void expect_guards(Session& session, const Program& program) {
 /// The kernels' binaries where the session looks for them.
 std::vector<PlanKernel> compile_kernels(const KernelSet& kernels, const Backend& backend,
                                         const fs::path& folder) {
-  std::vector<CompileJob> jobs;
-  for (const KernelSet::Entry& entry : kernels.entries())
-    jobs.push_back({.name = entry.name,
-                    .source = entry.code.text,
-                    .users = entry.users,
-                    .entries = entry.code.entries});
+  std::vector<CompileJob> jobs = jobs_of(kernels);
   backend.compile(jobs, default_threads());
   std::vector<PlanKernel> list;
   for (size_t i = 0; i < jobs.size(); ++i) {

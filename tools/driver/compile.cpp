@@ -159,16 +159,6 @@ void prepare_folder(const fs::path& folder) {
     throw RuntimeError(fmt::format("`{}` cannot be made: {}", folder.string(), error.message()));
 }
 
-std::vector<CompileJob> jobs_of(const KernelSet& kernels) {
-  std::vector<CompileJob> jobs;
-  for (const KernelSet::Entry& entry : kernels.entries())
-    jobs.push_back({.name = entry.name,
-                    .source = entry.code.text,
-                    .users = entry.users,
-                    .entries = entry.code.entries});
-  return jobs;
-}
-
 /// Writes texts and binaries. The layers stand at the foot of a text, so that its lines keep the
 /// numbers that compilers and the emulator name.
 std::vector<PlanKernel> write_kernels(const KernelSet& kernels, const std::vector<CompileJob>& jobs,
