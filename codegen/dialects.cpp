@@ -7,8 +7,8 @@ const Dialect& cpu_dialect() {
       .name = "cpu",
       .extension = "cpp",
       .parallel = "for (long item = netc::first_item({items}, thread.index, thread.count),\n"
-                  "            end = netc::first_item({items}, thread.index + 1, thread.count);\n"
-                  "       item < end; ++item)",
+                  "          end = netc::first_item({items}, thread.index + 1, thread.count);\n"
+                  "     item < end; ++item)",
       .lanes = "for (int {name} = {lo}; {name} < {hi}; ++{name})",
       .after_lanes = "",
       .before_lanes = "#pragma GCC ivdep",
@@ -23,7 +23,7 @@ const Dialect& cuda_dialect() {
       .name = "cuda",
       .extension = "cu",
       .parallel = "for (long item = netc::block(); item < {items}; item += netc::blocks())",
-      .lanes = "for (int {name} = {lo} + netc::lane(); {name} < {hi}; {name} += netc::lanes())",
+      .lanes = "for (int {name} = {lo+}netc::lane(); {name} < {hi}; {name} += netc::lanes())",
       .after_lanes = "netc::barrier();",
       .before_lanes = "",
       .alloc = "const netc::Shared<{type}> {name} = netc::shared_array<{type}>({offset}, {count});",

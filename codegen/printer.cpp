@@ -30,6 +30,22 @@ std::string replace_all(std::string text, const std::map<std::string, std::strin
   return text;
 }
 
+/// A comma-separated list with what stands around it, over several lines where it is long.
+std::string filled(std::string text, const std::vector<std::string>& list,
+                   const std::string& after) {
+  constexpr size_t columns = 96; // room for an indent and what follows
+  size_t begin = 0;
+  for (size_t i = 0; i < list.size(); ++i) {
+    std::string item = list[i] + (i + 1 < list.size() ? "," : after);
+    if (text.size() - begin + item.size() > columns) {
+      text += "\n   ";
+      begin = text.size() - 3;
+    }
+    text += (i == 0 && begin == 0 ? "" : " ") + item;
+  }
+  return list.empty() ? text + after : text;
+}
+
 class Printer {
 public:
   Printer(const LoweredNode& lowered, const Dialect& dialect, bool exact)
@@ -170,8 +186,10 @@ void Printer::lanes(const kernel::StmtNode& s) {
   bool split = !lanes_are_serial_;
   if (!dialect_.before_lanes.empty())
     line(dialect_.before_lanes);
-  open(replace_all(split ? dialect_.lanes : cpu_dialect().lanes,
-                   {{"{name}", s.name}, {"{lo}", expr(s.lo)}, {"{hi}", expr(s.hi)}}));
+  std::string added = kernel::constant(s.lo) == 0 ? "" : expr(s.lo) + " + ";
+  open(replace_all(
+      split ? dialect_.lanes : cpu_dialect().lanes,
+      {{"{name}", s.name}, {"{lo}", expr(s.lo)}, {"{lo+}", added}, {"{hi}", expr(s.hi)}}));
   stmts(s.body);
   close();
   if (split && !dialect_.after_lanes.empty())
@@ -210,11 +228,12 @@ void Printer::includes(const std::string& template_header) {
 void Printer::open_entry(size_t phase, int threads) {
   const auto& params = lowered_.kernel.params;
   if (dialect_.split_at_barriers) {
-    std::string list;
+    std::vector<std::string> list;
     for (const Param& param : params)
-      list += fmt::format("{}{} {}", list.empty() ? "" : ", ", pointer_type(param), param.name);
-    return open(fmt::format("extern \"C\" __global__ void __launch_bounds__({}) kernel_{}({})",
-                            threads, phase, list));
+      list.push_back(fmt::format("{} {}", pointer_type(param), param.name));
+    return open(filled(fmt::format("extern \"C\" __global__ void __launch_bounds__({}) kernel_{}(",
+                                   threads, phase),
+                       list, ")"));
   }
   open("extern \"C\" void kernel(void* const* buffers, "
        "[[maybe_unused]] const netc::Thread& thread)");
@@ -289,8 +308,10 @@ void Printer::print_epilogue() {
   open("struct Epilogue");
   for (const Param* param : epilogue_params())
     line(fmt::format("{} {};", pointer_type(*param), param->name));
-  open("void operator()(float* row, [[maybe_unused]] long pixel, [[maybe_unused]] int channel, "
-       "int count) const");
+  open(filled(
+      "void operator()(",
+      {"float* row", "[[maybe_unused]] long pixel", "[[maybe_unused]] int channel", "int count"},
+      ") const"));
   lanes_are_serial_ = true;
   stmts(lowered_.kernel.body);
   lanes_are_serial_ = false;

@@ -166,9 +166,10 @@ std::vector<PlanKernel> write_kernels(const KernelSet& kernels, const std::vecto
   std::vector<PlanKernel> list;
   for (size_t i = 0; i < kernels.entries().size(); ++i) {
     const KernelSet::Entry& entry = kernels.entries()[i];
-    std::string foot;
+    std::string foot; // training and inference share kernels: a layer may use one twice
     for (const std::string& user : entry.users)
-      foot += "// " + user + "\n";
+      if (std::string line = "// " + user + "\n"; foot.find(line) == foot.npos)
+        foot += line;
     write_text(folder / (entry.name + backend.source_suffix),
                entry.code.text + "\n// Computes\n" + foot);
     std::error_code error;
