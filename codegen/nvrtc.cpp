@@ -170,21 +170,6 @@ std::string NvrtcToolchain::compile(const std::string& source, const std::string
 
 namespace {
 
-/// The line of `source` that the first message of `log` is about, as a line of the report; empty
-/// when it is about a header.
-std::string line_in_question(const std::string& source, const std::string& log) {
-  const std::string mark = "kernel.cu(";
-  size_t at = log.find(mark);
-  if (at == log.npos)
-    return {};
-  int number = std::atoi(log.c_str() + at + mark.size());
-  std::istringstream lines(source);
-  std::string line;
-  for (int i = 0; i < number && std::getline(lines, line); ++i) {
-  }
-  return fmt::format("{:>5} | {}\n", number, line);
-}
-
 /// The number in front of `what` in `line`, or 0.
 int number_before(std::string_view line, std::string_view what) {
   size_t at = line.find(what);
@@ -194,6 +179,20 @@ int number_before(std::string_view line, std::string_view what) {
   while (digits > 0 && std::isdigit(static_cast<unsigned char>(line[digits - 1])))
     --digits;
   return std::atoi(std::string(line.substr(digits, at - digits)).c_str());
+}
+
+/// The line of `source` that `log` is about first, as a line of the report: `kernel.cu(3): ...`,
+/// or, of a template in a header, `... at line 3 of kernel.cu`. Empty when there is none.
+std::string line_in_question(const std::string& source, const std::string& log) {
+  const std::string in_text = "kernel.cu(", from_text = " of kernel.cu";
+  const size_t at = log.find(in_text);
+  const int number = at < log.find(from_text) ? std::atoi(log.c_str() + at + in_text.size())
+                                              : number_before(log, from_text);
+  std::istringstream lines(source);
+  std::string line;
+  for (int i = 0; i < number && std::getline(lines, line); ++i) {
+  }
+  return number > 0 ? fmt::format("{:>5} | {}\n", number, line) : "";
 }
 
 /// What ptxas reports of each entry, e.g. `Compiling entry function 'kernel_0'` and, lines later,
