@@ -60,6 +60,16 @@ double tiling_cost(const ProductShape& p, const Tiling& t) {
   return waves * slice * slices + exchange;
 }
 
+/// Whether a thread has the registers for its part of a tile. The largest tile takes half of them
+/// for its sums; f32 products and those of three TF32 parts need most of the others for operands,
+/// and then there is no room for the places of pixels that are copied in runs shorter than four
+/// channels, which are many.
+bool fits_registers(const Conv2d& c, Pass pass, const Tiling& t) {
+  const bool full = t.rows * t.columns == 128 * 128 && t.math != Math::tf32 && t.math != Math::bf16;
+  const int channels = pass == Pass::forward ? c.group_in() : c.group_out();
+  return !full || pass == Pass::weight_gradient || channels % 4 == 0;
+}
+
 /// The tiling of least cost. `shared_limit`: bytes of shared memory a block may have.
 Tiling choose_tiling(const Conv2d& c, Pass pass, Math math, int shared_limit) {
   const ProductShape p = product_shape(c, pass);
@@ -68,11 +78,13 @@ Tiling choose_tiling(const Conv2d& c, Pass pass, Math math, int shared_limit) {
   Tiling best{};
   double best_cost = 0;
   for (int rows : {128, 64})
-    for (int columns : {128, 64})
+    for (int columns : {128, 96, 64})
       for (int splits : {1, 2, 3, 4, 6, 8, 12, 16, 24, 32}) {
         if (splits > 1 && p.depth < long(splits) * 8 * slice_depth)
           continue;
         Tiling t{math, rows, columns, math == Math::fma ? 2 : 4, splits};
+        if (!fits_registers(c, pass, t))
+          continue;
         while (t.stages > 2 && tile_shared_bytes(c, pass, t) > shared_limit)
           --t.stages;
         const double cost = tiling_cost(p, t);

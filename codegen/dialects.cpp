@@ -7,8 +7,8 @@ const Dialect& cpu_dialect() {
       .name = "cpu",
       .extension = "cpp",
       .parallel = "for (long item = netc::first_item({items}, thread.index, thread.count),\n"
-                  "            end = netc::first_item({items}, thread.index + 1, thread.count);\n"
-                  "       item < end; ++item)",
+                  "          end = netc::first_item({items}, thread.index + 1, thread.count);\n"
+                  "     item < end; ++item)",
       .spread = "for (int {name} = {lo}; {name} < {hi}; ++{name})",
       .after_spread = "",
       .lanes = "for (int {name} = {lo}; {name} < {hi}; ++{name})",
@@ -27,12 +27,12 @@ const Dialect& cuda_dialect() {
       .name = "cuda",
       .extension = "cu",
       .parallel = "for (long item = netc::block(); item < {items}; item += netc::blocks())",
-      .spread = "for (int {name} = {lo} + netc::warp(); {name} < {hi}; {name} += netc::warps())",
+      .spread = "for (int {name} = {lo+}netc::warp(); {name} < {hi}; {name} += netc::warps())",
       .after_spread = "netc::barrier();",
-      .lanes = "for (int {name} = {lo} + netc::lane(); {name} < {hi}; {name} += netc::lanes())",
+      .lanes = "for (int {name} = {lo+}netc::lane(); {name} < {hi}; {name} += netc::lanes())",
       .after_lanes = "netc::barrier();",
       .before_lanes = "",
-      .warp_lanes = "for (int {name} = {lo} + netc::warp_lane(); {name} < {hi}; {name} += 32)",
+      .warp_lanes = "for (int {name} = {lo+}netc::warp_lane(); {name} < {hi}; {name} += 32)",
       .after_warp_lanes = "netc::warp_barrier();",
       .alloc = "const netc::Shared<{type}> {name} = netc::shared_array<{type}>({offset}, {count});",
       .pointer = "netc::Global<{type}>",

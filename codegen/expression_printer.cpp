@@ -2,6 +2,8 @@
 
 #include "ir/support/error.h"
 
+#include <cmath>
+
 namespace netc {
 
 using kernel::Expr;
@@ -31,6 +33,37 @@ std::string real_literal(double value) {
   return text + "f";
 }
 
+/// How tightly the text of an expression holds together; C++'s order, without what readers forget:
+/// operators on bits always stand in parentheses, and so do `&&` below `||` and comparisons below
+/// comparisons.
+enum Binding { logical, comparison, sum, product, sign, primary };
+
+Binding binding(const kernel::ExprNode& e) {
+  static const std::map<std::string, Binding> operators = {
+      {"||", logical},   {"&&", logical},    {"<", comparison},  {"<=", comparison},
+      {">", comparison}, {">=", comparison}, {"==", comparison}, {"!=", comparison},
+      {"+", sum},        {"-", sum},         {"*", product},     {"/", product},
+      {"%", product}};
+  switch (e.kind) {
+  case ExprKind::integer:
+    return e.integer < 0 ? sign : primary;
+  case ExprKind::real:
+    return std::signbit(e.real) ? sign : primary;
+  case ExprKind::unary:
+    return sign;
+  case ExprKind::binary: {
+    auto it = operators.find(e.name);
+    return it == operators.end() ? primary : it->second; // `min` and `max` are calls
+  }
+  default:
+    return primary;
+  }
+}
+
+Binding tighter_than(Binding b) {
+  return static_cast<Binding>(b + 1);
+}
+
 } // namespace
 
 ExpressionPrinter::ExpressionPrinter(const std::vector<Param>& params) {
@@ -49,7 +82,7 @@ std::string ExpressionPrinter::print(const Expr& e) const {
   case ExprKind::load:
     return element(e->name, e->args);
   case ExprKind::unary:
-    return fmt::format("({}{})", e->name, print(e->args[0]));
+    return e->name + print(e->args[0], primary);
   case ExprKind::binary:
     return binary(*e.node);
   case ExprKind::call:
@@ -63,15 +96,26 @@ std::string ExpressionPrinter::print(const Expr& e) const {
   internal_error(__FILE__, __LINE__, "unknown expression");
 }
 
+std::string ExpressionPrinter::print(const Expr& e, int at_least) const {
+  return binding(*e.node) < at_least ? "(" + print(e) + ")" : print(e);
+}
+
 std::string ExpressionPrinter::binary(const kernel::ExprNode& e) const {
-  const char* format = e.name == "min" || e.name == "max" ? "netc::{1}({0}, {2})" : "({} {} {})";
-  return fmt::format(fmt::runtime(format), print(e.args[0]), e.name, print(e.args[1]));
+  const Expr &left = e.args[0], &right = e.args[1];
+  if (e.name == "min" || e.name == "max")
+    return fmt::format("netc::{}({}, {})", e.name, print(left), print(right));
+  if (e.name == "+" && right->kind == ExprKind::integer && right->integer < 0)
+    return fmt::format("{} - {}", print(left, sum), -right->integer);
+  const Binding own = binding(e), next = tighter_than(own);
+  // Operators of one rank group from the left; of conditions, only `a && b && c` does.
+  const bool chain = own == logical ? left->name == e.name : own != comparison;
+  return fmt::format("{} {} {}", print(left, chain ? own : next), e.name, print(right, next));
 }
 
 std::string ExpressionPrinter::call(const kernel::ExprNode& e) const {
   if (e.name == "and" || e.name == "xor")
-    return fmt::format("({} {} {})", print(e.args[0]), e.name == "and" ? "&" : "^",
-                       print(e.args[1]));
+    return fmt::format("({} {} {})", print(e.args[0], sign), e.name == "and" ? "&" : "^",
+                       print(e.args[1], sign));
   std::string args;
   for (const Expr& arg : e.args)
     args += (args.empty() ? "" : ", ") + print(arg);
@@ -89,10 +133,10 @@ std::string ExpressionPrinter::element(const std::string& buffer,
   std::vector<size_t> order = param.layout == Layout::nhwc ? std::vector<size_t>{0, 2, 3, 1}
                                                            : std::vector<size_t>{0, 1, 2, 3};
   order.resize(indices.size());
-  std::string address = print(indices[order[0]]);
+  std::string address = print(indices[order[0]], product);
   for (size_t d = 1; d < indices.size(); ++d) {
     int64_t extent = param.type.shape[order[d]];
-    std::string index = print(indices[order[d]]);
+    std::string index = print(indices[order[d]], product);
     address = fmt::format("{} * {}{} + {}", d == 1 ? address : "(" + address + ")", extent,
                           d == 1 ? "L" : "", index);
   }

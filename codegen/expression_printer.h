@@ -11,7 +11,8 @@ namespace netc {
 /// The C++ name of an element type; kernels do not compute in bf16.
 const char* type_name(DType type);
 
-/// Prints the expressions of a kernel in the words that all dialects share.
+/// Prints the expressions of a kernel in the words that all dialects share, with the parentheses
+/// that keep their order and few more. What it prints may stand beside `+` and in comparisons.
 class ExpressionPrinter {
 public:
   /// Borrows the parameters: their layouts turn indices into addresses.
@@ -23,6 +24,8 @@ public:
   std::string element(const std::string& buffer, const std::vector<kernel::Expr>& indices) const;
 
 private:
+  /// In parentheses unless it binds at least so tightly.
+  std::string print(const kernel::Expr& e, int at_least) const;
   std::string binary(const kernel::ExprNode& e) const;
   std::string call(const kernel::ExprNode& e) const;
 

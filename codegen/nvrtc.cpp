@@ -101,9 +101,29 @@ NvrtcToolchain::NvrtcToolchain() {
 
 NvrtcToolchain::~NvrtcToolchain() = default;
 
+namespace {
+
+/// Makes ptxas say what registers the entries use; compilation is the same.
+const std::string resources_option = "--ptxas-options=-v";
+
+std::vector<std::string> options_for(const std::string& arch) {
+  return {"-std=c++20", "-default-device", "-arch=" + arch};
+}
+
+} // namespace
+
+std::string NvrtcToolchain::fingerprint(const std::string& arch) const {
+  std::string all = version_ + "\n";
+  for (const std::string& option : options_for(arch))
+    all += option + "\n";
+  all += resources_option + "\n";
+  for (const auto& [name, text] : device_files())
+    all += name + "\n" + text;
+  return all;
+}
+
 std::string NvrtcToolchain::compile(const std::string& source, const std::string& arch,
-                                    const std::vector<const char*>& more_options, std::string& log,
-                                    bool& failed) const {
+                                    bool resources, std::string& log, bool& failed) const {
   if (!available())
     throw RuntimeError("NVRTC is not on this machine, or netc was built without CUDA",
                        "install the CUDA Toolkit (12.8 or newer), or `--target cpu`");
@@ -120,9 +140,12 @@ std::string NvrtcToolchain::compile(const std::string& source, const std::string
   auto destroy = [&](NvrtcProgram* p) { nvrtc.destroy(p); };
   std::unique_ptr<NvrtcProgram, decltype(destroy)> owner(&program, destroy);
 
-  std::string target = "-arch=" + arch;
-  std::vector<const char*> options = {"-std=c++20", "-default-device", target.c_str()};
-  options.insert(options.end(), more_options.begin(), more_options.end());
+  const std::vector<std::string> words = options_for(arch);
+  std::vector<const char*> options;
+  for (const std::string& word : words)
+    options.push_back(word.c_str());
+  if (resources)
+    options.push_back(resources_option.c_str());
   int result = nvrtc.compile(program, static_cast<int>(options.size()), options.data());
   log = nvrtc.bytes(program, nvrtc.log_size, nvrtc.log, "nvrtcGetProgramLog");
   log.erase(log.find_last_not_of(std::string("\0\n", 2)) + 1);
@@ -138,7 +161,7 @@ std::string NvrtcToolchain::compile(const std::string& source, const std::string
 std::string NvrtcToolchain::compile(const std::string& source, const std::string& arch,
                                     std::string& log) const {
   bool failed = false;
-  std::string binary = compile(source, arch, {}, log, failed);
+  std::string binary = compile(source, arch, false, log, failed);
   if (failed)
     internal_error(__FILE__, __LINE__,
                    fmt::format("a CUDA kernel does not compile for {}\n{}", arch, log));
@@ -146,21 +169,6 @@ std::string NvrtcToolchain::compile(const std::string& source, const std::string
 }
 
 namespace {
-
-/// The line of `source` that the first message of `log` is about, as a line of the report; empty
-/// when it is about a header.
-std::string line_in_question(const std::string& source, const std::string& log) {
-  const std::string mark = "kernel.cu(";
-  size_t at = log.find(mark);
-  if (at == log.npos)
-    return {};
-  int number = std::atoi(log.c_str() + at + mark.size());
-  std::istringstream lines(source);
-  std::string line;
-  for (int i = 0; i < number && std::getline(lines, line); ++i) {
-  }
-  return fmt::format("{:>5} | {}\n", number, line);
-}
 
 /// The number in front of `what` in `line`, or 0.
 int number_before(std::string_view line, std::string_view what) {
@@ -171,6 +179,20 @@ int number_before(std::string_view line, std::string_view what) {
   while (digits > 0 && std::isdigit(static_cast<unsigned char>(line[digits - 1])))
     --digits;
   return std::atoi(std::string(line.substr(digits, at - digits)).c_str());
+}
+
+/// The line of `source` that `log` is about first, as a line of the report: `kernel.cu(3): ...`,
+/// or, of a template in a header, `... at line 3 of kernel.cu`. Empty when there is none.
+std::string line_in_question(const std::string& source, const std::string& log) {
+  const std::string in_text = "kernel.cu(", from_text = " of kernel.cu";
+  const size_t at = log.find(in_text);
+  const int number = at < log.find(from_text) ? std::atoi(log.c_str() + at + in_text.size())
+                                              : number_before(log, from_text);
+  std::istringstream lines(source);
+  std::string line;
+  for (int i = 0; i < number && std::getline(lines, line); ++i) {
+  }
+  return number > 0 ? fmt::format("{:>5} | {}\n", number, line) : "";
 }
 
 /// What ptxas reports of each entry, e.g. `Compiling entry function 'kernel_0'` and, lines later,
@@ -199,14 +221,11 @@ CompileStats NvrtcToolchain::compile(std::vector<CompileJob>& jobs, int parallel
                                      const std::filesystem::path& folder) const {
   const std::string suffix = arch.rfind("compute_", 0) == 0 ? ".ptx" : ".cubin";
   const std::string report = ".ptxas.txt";
-  std::string fingerprint = version_ + arch;
-  for (const auto& [name, text] : device_files())
-    fingerprint += name + text;
   CompileCache cache(folder, {suffix, report});
   auto compile_one = [&](const CompileJob& job) {
     std::string log;
     bool failed = false;
-    std::string binary = compile(job.source, arch, {"--ptxas-options=-v"}, log, failed);
+    std::string binary = compile(job.source, arch, true, log, failed);
     if (failed)
       internal_error(__FILE__, __LINE__,
                      fmt::format("kernel `{}` does not compile for {}, see {}\n{}{}{}", job.name,
@@ -218,7 +237,7 @@ CompileStats NvrtcToolchain::compile(std::vector<CompileJob>& jobs, int parallel
       cache.keep(job, partial, kind);
     }
   };
-  CompileStats stats = cache.compile(jobs, parallel, fingerprint, compile_one);
+  CompileStats stats = cache.compile(jobs, parallel, fingerprint(arch), compile_one);
   for (CompileJob& job : jobs)
     if (auto log = read_text(cache.file(job, report)))
       read_resources(*log, job.entries);

@@ -34,10 +34,12 @@ public:
   CompileStats compile(std::vector<CompileJob>& jobs, int parallel, const std::string& arch,
                        const std::filesystem::path& cache) const;
 
+  /// All that a binary for `arch` depends on but its source: compiler, options, headers.
+  std::string fingerprint(const std::string& arch) const;
+
 private:
-  std::string compile(const std::string& source, const std::string& arch,
-                      const std::vector<const char*>& more_options, std::string& log,
-                      bool& failed) const;
+  std::string compile(const std::string& source, const std::string& arch, bool resources,
+                      std::string& log, bool& failed) const;
   struct Library;
   std::unique_ptr<Library> library_;
   std::string version_;

@@ -22,9 +22,6 @@ using kernel::StmtKind;
 
 /// Threads of a block, as device/cuda is laid out for, and the blocks a grid may have.
 constexpr int usual_threads = 256, warp_threads = 32;
-/// At least so many blocks of them on a multiprocessor: without that ptxas spills to save registers
-/// that nobody needs.
-constexpr const char* usual_bounds = "256, 4";
 constexpr int64_t largest_grid = (int64_t{1} << 31) - 1;
 
 std::string replace_all(std::string text, const std::map<std::string, std::string>& values) {
@@ -32,6 +29,22 @@ std::string replace_all(std::string text, const std::map<std::string, std::strin
     for (size_t at = 0; (at = text.find(key, at)) != std::string::npos; at += value.size())
       text.replace(at, key.size(), value);
   return text;
+}
+
+/// A comma-separated list with what stands around it, over several lines where it is long.
+std::string filled(std::string text, const std::vector<std::string>& list,
+                   const std::string& after) {
+  constexpr size_t columns = 96; // room for an indent and what follows
+  size_t begin = 0;
+  for (size_t i = 0; i < list.size(); ++i) {
+    std::string item = list[i] + (i + 1 < list.size() ? "," : after);
+    if (text.size() - begin + item.size() > columns) {
+      text += "\n   ";
+      begin = text.size() - 3;
+    }
+    text += (i == 0 && begin == 0 ? "" : " ") + item;
+  }
+  return list.empty() ? text + after : text;
 }
 
 class Printer {
@@ -90,7 +103,7 @@ private:
     std::string type = fmt::format("{}{}", constant ? "const " : "", type_name(param.type.dtype));
     return replace_all(dialect_.pointer, {{"{type}", type}});
   }
-  void open_entry(size_t phase, const std::string& bounds = usual_bounds);
+  void open_entry(size_t phase, int threads = usual_threads);
   void close_entry();
   void print_body();
   void print_contraction();
@@ -178,7 +191,9 @@ void Printer::parallel(const kernel::StmtNode& s) {
 }
 
 void Printer::loop(const std::string& head, const kernel::StmtNode& s, const std::string& after) {
-  open(replace_all(head, {{"{name}", s.name}, {"{lo}", expr(s.lo)}, {"{hi}", expr(s.hi)}}));
+  std::string added = kernel::constant(s.lo) == 0 ? "" : expr(s.lo) + " + ";
+  open(replace_all(
+      head, {{"{name}", s.name}, {"{lo}", expr(s.lo)}, {"{lo+}", added}, {"{hi}", expr(s.hi)}}));
   stmts(s.body);
   close();
   if (!after.empty())
@@ -230,14 +245,20 @@ void Printer::includes(const std::string& template_header) {
   line("");
 }
 
-void Printer::open_entry(size_t phase, const std::string& bounds) {
+/// The bounds promise ptxas registers (as many blocks of a multiprocessor share them): left alone,
+/// it spills to save some that nobody needs. Products want all, and so do the sums of exact
+/// kernels.
+void Printer::open_entry(size_t phase, int threads) {
   const auto& params = lowered_.kernel.params;
   if (dialect_.split_at_barriers) {
-    std::string list;
+    const int blocks = lowered_.contraction || exact_ ? 2 : 4;
+    std::vector<std::string> list;
     for (const Param& param : params)
-      list += fmt::format("{}{} {}", list.empty() ? "" : ", ", pointer_type(param), param.name);
-    return open(fmt::format("extern \"C\" __global__ void __launch_bounds__({}) kernel_{}({})",
-                            bounds, phase, list));
+      list.push_back(fmt::format("{} {}", pointer_type(param), param.name));
+    return open(
+        filled(fmt::format("extern \"C\" __global__ void __launch_bounds__({}, {}) kernel_{}(",
+                           threads, blocks, phase),
+               list, ")"));
   }
   open("extern \"C\" void kernel(void* const* buffers, "
        "[[maybe_unused]] const netc::Thread& thread)");
@@ -312,8 +333,10 @@ void Printer::print_epilogue() {
   open("struct Epilogue");
   for (const Param* param : epilogue_params())
     line(fmt::format("{} {};", pointer_type(*param), param->name));
-  open("void operator()(float* row, [[maybe_unused]] long pixel, [[maybe_unused]] int channel, "
-       "int count) const");
+  open(filled(
+      "void operator()(",
+      {"float* row", "[[maybe_unused]] long pixel", "[[maybe_unused]] int channel", "int count"},
+      ") const"));
   lanes_are_serial_ = true;
   stmts(lowered_.kernel.body);
   lanes_are_serial_ = false;
@@ -354,7 +377,7 @@ void Printer::print_contraction() {
   for (size_t phase = 0; phase < c.entries.size(); ++phase) {
     if (phase > 0)
       line("");
-    open_entry(phase, std::to_string(c.entries[phase].threads));
+    open_entry(phase, c.entries[phase].threads);
     line(fmt::format("netc::{}<shape, tiling, {}>(in0, in1, out0, {}{});", c.function, phase,
                      workspace, arguments));
     close();

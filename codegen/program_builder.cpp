@@ -199,6 +199,16 @@ std::string KernelSet::add(const LoweredNode& lowered, const std::string& label,
   return entries_.back().name;
 }
 
+std::vector<CompileJob> jobs_of(const KernelSet& kernels) {
+  std::vector<CompileJob> jobs;
+  for (const KernelSet::Entry& entry : kernels.entries())
+    jobs.push_back({.name = entry.name,
+                    .source = entry.code.text,
+                    .users = entry.users,
+                    .entries = entry.code.entries});
+  return jobs;
+}
+
 Program build_program(const Graph& graph, const MemoryPlan& memory, const std::string& name,
                       const LoweringOptions& options, KernelSet& kernels) {
   return ProgramBuilder(graph, memory, options, kernels).build(name);

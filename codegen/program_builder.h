@@ -1,6 +1,7 @@
 #pragma once
 // An ordered, planned graph to a Program and the distinct kernels it launches.
 
+#include "codegen/compile_jobs.h"
 #include "codegen/printer.h"
 #include "ir/memory_plan.h"
 #include "ir/program.h"
@@ -28,6 +29,9 @@ private:
   bool exact_;
   std::vector<Entry> entries_;
 };
+
+/// What compiles the kernels, in their order.
+std::vector<CompileJob> jobs_of(const KernelSet& kernels);
 
 /// Builds the program of `graph` (after plan-memory); its kernels join `kernels`.
 Program build_program(const Graph& graph, const MemoryPlan& memory, const std::string& name,

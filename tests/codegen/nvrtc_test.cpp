@@ -1,177 +1,175 @@
-// NVRTC compiles the CUDA text of every operator and of whole networks. It needs no GPU; where it
-// is not installed the tests skip.
+// NVRTC as a toolchain: binaries, what it says of them, its cache, and how a kernel that does not
+// compile is reported. It needs no GPU; where it is not installed the tests skip.
 
 #include "codegen/nvrtc.h"
-#include "codegen/program_builder.h"
-#include "ir/ops.h"
-#include "tests/support/op_harness.h"
-#include "tests/support/run_graph.h"
-#include "tools/driver/compile.h"
+#include "codegen/toolchain.h"
+#include "ir/support/error.h"
+#include "tests/support/golden.h"
 
 #include <gmock/gmock.h>
 
-#include <iostream>
-#include <set>
+#include <unistd.h>
 
 namespace netc::test {
 namespace {
 
-const Target sm_90 = parse_target("cuda:sm_90");
+namespace fs = std::filesystem;
+using testing::HasSubstr;
 
-class CudaTextNvrtc : public testing::Test {
+const std::string store_one = "extern \"C\" __global__ void kernel_0(float* x) { x[0] = 1; }\n";
+
+/// A text with two entries; a thread of the second keeps `count` sums over a loop.
+std::string two_entries(int count) {
+  return store_one + fmt::format(R"(
+extern "C" __global__ void __launch_bounds__(1024) kernel_1(float* x, int n) {{
+  float sums[{0}] = {{}};
+  for (int i = 0; i < n; ++i)
+#pragma unroll
+    for (int k = 0; k < {0}; ++k)
+      sums[k] += x[i * k];
+#pragma unroll
+  for (int k = 0; k < {0}; ++k)
+    x[k] = sums[k];
+}}
+)",
+                                 count);
+}
+
+class Nvrtc : public testing::Test {
 protected:
   void SetUp() override {
     if (!nvrtc_.available())
       GTEST_SKIP() << "skipped: no NVRTC";
+    cache_ = fs::temp_directory_path() / fmt::format("netc-nvrtc-test-{}", getpid());
+  }
+  void TearDown() override {
+    if (!cache_.empty())
+      fs::remove_all(cache_);
   }
 
-  void expect_compiles(const KernelSet& kernels) {
-    EXPECT_FALSE(kernels.entries().empty());
-    for (const KernelSet::Entry& entry : kernels.entries()) {
-      std::string log, cubin;
-      try {
-        cubin = nvrtc_.compile(entry.code.text, "sm_90", log);
-      } catch (const InternalError& error) {
-        ADD_FAILURE() << entry.users.front() << ": " << error.what() << "\n" << entry.code.text;
-        continue;
-      }
-      EXPECT_EQ(cubin.substr(0, 4), "\177ELF") << entry.users.front();
-      EXPECT_EQ(log, "") << entry.users.front();
-      for (size_t phase = 0; phase < entry.code.entries.size(); ++phase)
-        EXPECT_THAT(cubin, testing::HasSubstr(fmt::format("kernel_{}", phase)));
+  CompileStats compile(std::vector<CompileJob>& jobs, const std::string& arch = "sm_90") const {
+    return nvrtc_.compile(jobs, 2, arch, cache_);
+  }
+  /// What is thrown when `job` does not compile.
+  std::string failure(const CompileJob& job) const {
+    std::vector<CompileJob> jobs = {job};
+    try {
+      compile(jobs);
+    } catch (const InternalError& error) {
+      return error.what();
     }
+    ADD_FAILURE() << "compiled";
+    return {};
   }
 
   NvrtcToolchain nvrtc_;
+  fs::path cache_;
 };
 
-TEST_F(CudaTextNvrtc, GivesCubinsAndPtx) {
-  const std::string text = "extern \"C\" __global__ void kernel_0(float* x) { x[0] = 1; }\n";
+TEST_F(Nvrtc, GivesCubinsAndPtx) {
   std::string log;
   EXPECT_THAT(nvrtc_.version(), testing::StartsWith("NVRTC 1"));
-  EXPECT_EQ(nvrtc_.compile(text, "sm_90", log).substr(0, 4), "\177ELF");
-  EXPECT_THAT(nvrtc_.compile(text, "compute_90", log), testing::HasSubstr(".target sm_90"));
+  EXPECT_EQ(nvrtc_.compile(store_one, "sm_90", log).substr(0, 4), "\177ELF");
+  EXPECT_THAT(nvrtc_.compile(store_one, "compute_90", log), HasSubstr(".target sm_90"));
   EXPECT_EQ(log, "");
 }
 
-TEST_F(CudaTextNvrtc, ReportsItsLog) {
+TEST_F(Nvrtc, ReportsItsLog) {
   std::string log;
   try {
     nvrtc_.compile("extern \"C\" __global__ void kernel_0() { x = 1; }\n", "sm_90", log);
     ADD_FAILURE() << "compiled";
   } catch (const InternalError& error) {
-    EXPECT_THAT(error.what(), testing::HasSubstr("identifier \"x\" is undefined"));
+    EXPECT_THAT(error.what(), HasSubstr("identifier \"x\" is undefined"));
   }
-  EXPECT_THAT(log, testing::HasSubstr("kernel.cu(1)"));
+  EXPECT_THAT(log, HasSubstr("kernel.cu(1)"));
   EXPECT_THROW(nvrtc_.compile("", "sm_1", log), RuntimeError);
 }
 
-std::vector<int64_t> pair(int64_t n) {
-  return {n, n};
-}
-
-std::vector<OpCase> image_cases() {
-  const Attributes lrn = {{"n", int64_t{5}},      {"k", 2.0},
-                          {"alpha", 1e-4},        {"beta", 0.75},
-                          {"groups", int64_t{2}}, {"alpha_over_n", false}};
-  const Attributes pool = {
-      {"kernel", pair(3)}, {"stride", pair(2)}, {"rounding", std::string("ceil")}};
-  OperandCase stored = integers_feed({2, 3, 9, 8}, integers(0, 255));
-  stored.type.dtype = DType::u8;
-  return {
-      {&ops::conv2d,
-       {feed({2, 6, 9, 8}), parameter({10, 3, 3, 3})},
-       {{"groups", int64_t{2}}, {"stride", pair(2)}, {"pad", std::vector<int64_t>{1, 0, 2, 1}}}},
-      {&ops::input_image,
-       {stored, integers_feed({2}, integers(0, 9)), integers_feed({2}, integers(0, 9)),
-        integers_feed({2}, values({1, 2})), parameter({3})},
-       {{"height", int64_t{6}},
-        {"width", int64_t{5}},
-        {"random_crop", true},
-        {"flip", true},
-        {"scale", 0.5}}},
-      {&ops::bias, {feed({2, 6, 5, 5}), parameter({6})}},
-      {&ops::lrn, {feed({2, 6, 5, 5})}, lrn},
-      {&ops::max_pool2d, {feed({2, 6, 8, 8})}, pool},
-      {&ops::avg_pool2d, {feed({2, 6, 8, 8})}, pool},
-      {&ops::concat, {feed({2, 3, 4, 4}), feed({2, 5, 4, 4})}},
-      {&ops::flatten, {feed({2, 3, 4, 5})}},
-      {&ops::reshape, {feed({2, 60})}, {{"shape", std::vector<int64_t>{3, 4, 5}}}},
-      {&ops::softmax, {feed({2, 6, 3, 3})}},
-  };
-}
-
-std::vector<OpCase> feature_cases() {
-  const OperandCase labels = integers_feed({4}, integers(0, 9));
-  return {
-      {&ops::constant, {}, {{"shape", std::vector<int64_t>{3, 4}}, {"value", 0.25}}},
-      {&ops::linear, {feed({4, 12}), parameter({10, 12})}},
-      {&ops::linear, {feed({16, 12}), parameter({10, 12})}},
-      {&ops::relu, {feed({4, 7})}},
-      {&ops::tanh, {feed({4, 7})}},
-      {&ops::sigmoid, {feed({4, 7})}},
-      {&ops::scale, {feed({4, 7})}, {{"factor", 0.5}}},
-      {&ops::dropout,
-       {feed({4, 7}), integers_feed({2}, values({1, 2})), integers_feed({1}, values({3}))},
-       {{"rate", 0.5}, {"mode", std::string("inverted")}}},
-      {&ops::add, {feed({4, 7}), feed({4, 7})}},
-      {&ops::softmax_cross_entropy, {feed({4, 10}), labels}},
-      {&ops::topk_accuracy, {feed({4, 10}), labels}, {{"k", int64_t{5}}}},
-      {&ops::sgd_update,
-       {parameter({5, 7}), feed({5, 7}), parameter({5, 7}), feed({1})},
-       {{"momentum", 0.9}, {"decay", 5e-4}, {"rate", 1.0}}},
-  };
-}
-
-/// The kernels of operators and their gradients, each by itself.
-KernelSet kernels_of(const Graph& graph, bool exact) {
-  PreparedGraph prepared = prepare_graph(graph, {.target = sm_90, .exact = exact});
-  KernelSet kernels(sm_90, exact);
-  build_program(prepared.graph, prepared.context.memory, "test",
-                {.target = sm_90, .exact = exact, .choose = nullptr}, kernels);
-  return kernels;
-}
-
-TEST_F(CudaTextNvrtc, CompilesEveryOperator) {
-  std::set<const OpDef*> covered;
-  for (const auto& table : {image_cases(), feature_cases()}) {
-    CaseGraph built = build_cases(table);
-    for (const auto& node : built.graph.nodes)
-      covered.insert(node->op);
-    for (bool exact : {false, true})
-      expect_compiles(kernels_of(built.graph, exact));
+TEST_F(Nvrtc, JobsKeepBinariesAndLearnRegistersAndSpills) {
+  std::vector<CompileJob> jobs = {
+      {.name = "small", .source = store_one, .entries = {{}}},
+      {.name = "large", .source = two_entries(96), .entries = {{}, {}}}};
+  const CompileStats stats = compile(jobs);
+  EXPECT_EQ(stats.hits, 0);
+  EXPECT_EQ(stats.misses, 2);
+  for (const CompileJob& job : jobs) {
+    const std::string cubin = read_text(job.binary);
+    EXPECT_EQ(cubin.substr(0, 4), "\177ELF");
+    for (size_t i = 0; i < job.entries.size(); ++i)
+      EXPECT_THAT(cubin, HasSubstr(fmt::format("kernel_{}", i)));
   }
-  for (const OpDef* op : all_ops())
-    EXPECT_TRUE(std::holds_alternative<std::monostate>(op->lower) || covered.count(op)) << op->name;
+  EXPECT_GT(jobs[0].entries[0].registers, 0);
+  EXPECT_EQ(jobs[1].entries[0], jobs[0].entries[0]);
+  EXPECT_EQ(jobs[1].entries[1].registers, 64); // all that 1024 threads may have
+  EXPECT_GT(jobs[1].entries[1].spill_bytes, 0);
 }
 
-/// The kernels of a bundled network, training and inference, as a plan holds them.
-KernelSet kernels_of_network(const std::string& name, int64_t batch, bool exact) {
-  CompileOptions options;
-  options.target = sm_90;
-  options.batch = batch;
-  options.exact = exact;
-  options.threads = 2;
-  const Network network = load_network(name, std::cerr).network;
-  KernelSet kernels(sm_90, exact);
-  for (Mode mode : {Mode::train, Mode::infer}) {
-    PassedGraph passed = run_passes(network, mode, options, lowering_options(options), std::cerr);
-    build_program(passed.graph, passed.context.memory, "test", lowering_options(options), kernels);
-  }
-  return kernels;
+TEST_F(Nvrtc, PtxSaysNothingOfRegisters) {
+  std::vector<CompileJob> jobs = {{.name = "small", .source = store_one, .entries = {{}}}};
+  compile(jobs, "compute_90");
+  EXPECT_EQ(jobs[0].binary.extension(), ".ptx");
+  EXPECT_THAT(read_text(jobs[0].binary), HasSubstr(".target sm_90"));
+  EXPECT_EQ(jobs[0].entries[0], KernelEntry{});
 }
 
-TEST_F(CudaTextNvrtc, CompilesAlexNet) {
-  expect_compiles(kernels_of_network("alexnet", 128, false));
+TEST_F(Nvrtc, CachedJobsAreNotCompiledAgain) {
+  const std::vector<CompileJob> jobs = {
+      {.name = "large", .source = two_entries(96), .entries = {{}, {}}}};
+  std::vector<CompileJob> first = jobs, second = jobs, other_arch = jobs, other_text = jobs;
+  compile(first);
+  const fs::file_time_type written = fs::last_write_time(first[0].binary);
+  EXPECT_EQ(compile(second).hits, 1);
+  EXPECT_EQ(second[0].key, first[0].key);
+  EXPECT_EQ(second[0].entries, first[0].entries); // what the compiler said is kept, too
+  EXPECT_EQ(fs::last_write_time(second[0].binary), written);
+  EXPECT_EQ(compile(other_arch, "sm_80").misses, 1);
+  EXPECT_NE(other_arch[0].key, first[0].key);
+  other_text[0].source += "// \n";
+  EXPECT_EQ(compile(other_text).misses, 1);
+  EXPECT_NE(other_text[0].key, first[0].key);
 }
 
-TEST_F(CudaTextNvrtc, CompilesAlexNetExact) {
-  expect_compiles(kernels_of_network("alexnet", 2, true));
+TEST_F(Nvrtc, BinariesDependOnCompilerOptionsAndHeaders) {
+  const std::string all = nvrtc_.fingerprint("sm_90");
+  for (const std::string& part : {nvrtc_.version(), std::string("-std=c++20"),
+                                  std::string("-default-device"), std::string("-arch=sm_90")})
+    EXPECT_THAT(all, HasSubstr(part + "\n"));
+  for (const auto& [name, text] : device_files())
+    EXPECT_THAT(all, HasSubstr(name + "\n" + text));
+  EXPECT_NE(nvrtc_.fingerprint("sm_90a"), all);
 }
 
-TEST_F(CudaTextNvrtc, CompilesSmallNetworks) {
-  for (const char* name : {"alexnet-small", "cifar10-quick", "lenet"})
-    expect_compiles(kernels_of_network(name, 16, false));
+TEST_F(Nvrtc, FailuresNameTheGeneratedLineItsLayersAndTheText) {
+  const std::string source = store_one + "extern \"C\" __global__ void kernel_1(float* x) {\n"
+                                         "  x[0] = y;\n"
+                                         "}\n";
+  const std::string text = failure(
+      {.name = "07_conv2",
+       .source = source,
+       .users = {"conv2: conv2d + bias (net.yaml:9:5)", "conv4: conv2d + bias (net.yaml:14:5)"}});
+  EXPECT_THAT(text, HasSubstr("kernel `07_conv2` does not compile for sm_90, see "));
+  EXPECT_THAT(text, HasSubstr("\nused by conv2: conv2d + bias (net.yaml:9:5)\n"
+                              "used by conv4: conv2d + bias (net.yaml:14:5)\n"
+                              "    3 |   x[0] = y;\n"
+                              "kernel.cu(3): error"));
+  EXPECT_THAT(text, HasSubstr("identifier \"y\" is undefined"));
+  const size_t begin = text.find("see ") + 4;
+  const fs::path kept = text.substr(begin, text.find('\n', begin) - begin);
+  EXPECT_EQ(kept.parent_path(), cache_);
+  EXPECT_EQ(kept.extension(), ".cu");
+  EXPECT_EQ(read_text(kept), source);
+}
+
+TEST_F(Nvrtc, FailuresInATemplateNameTheGeneratedLineToo) {
+  const std::string text = failure({.name = "00_fc",
+                                    .source = "#include \"codegen/device/cuda/kernel.h\"\n"
+                                              "struct No {};\n"
+                                              "extern \"C\" __global__ void kernel_0(float* x) {\n"
+                                              "  x[0] = netc::reduce<No, false>(0, 1, 2);\n"
+                                              "}\n"});
+  EXPECT_THAT(text, HasSubstr("\n    4 |   x[0] = netc::reduce<No, false>(0, 1, 2);\n"
+                              "codegen/device/cuda/kernel.h("));
 }
 
 } // namespace

@@ -33,7 +33,7 @@ TEST(EmulatedTilings, OfEverySize) {
   size_t pass = 0;
   for (Math math : maths)
     for (int rows : {64, 128})
-      for (int columns : {64, 128}) {
+      for (int columns : {64, 96, 128}) {
         check_pass(one[pass], small, {math, rows, columns, stages, 1});
         pass = (pass + 1) % 3;
         stages = stages == 4 ? 2 : stages + 1;

@@ -184,12 +184,10 @@ void expect_guards(Session& session, const Program& program) {
 /// The kernels' binaries where the session looks for them.
 std::vector<PlanKernel> compile_kernels(const KernelSet& kernels, const Backend& backend,
                                         const RunOptions& options, const fs::path& folder) {
-  std::vector<CompileJob> jobs;
-  for (const KernelSet::Entry& entry : kernels.entries())
-    jobs.push_back({.name = entry.name,
-                    .source = options.edit ? options.edit(entry.code.text) : entry.code.text,
-                    .users = entry.users,
-                    .entries = entry.code.entries});
+  std::vector<CompileJob> jobs = jobs_of(kernels);
+  if (options.edit)
+    for (CompileJob& job : jobs)
+      job.source = options.edit(job.source);
   backend.compile(jobs, default_threads());
   std::vector<PlanKernel> list;
   for (size_t i = 0; i < jobs.size(); ++i) {

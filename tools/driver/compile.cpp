@@ -160,16 +160,6 @@ void prepare_folder(const fs::path& folder) {
     throw RuntimeError(fmt::format("`{}` cannot be made: {}", folder.string(), error.message()));
 }
 
-std::vector<CompileJob> jobs_of(const KernelSet& kernels) {
-  std::vector<CompileJob> jobs;
-  for (const KernelSet::Entry& entry : kernels.entries())
-    jobs.push_back({.name = entry.name,
-                    .source = entry.code.text,
-                    .users = entry.users,
-                    .entries = entry.code.entries});
-  return jobs;
-}
-
 /// Writes texts and binaries. The layers stand at the foot of a text, so that its lines keep the
 /// numbers that compilers and the emulator name.
 std::vector<PlanKernel> write_kernels(const KernelSet& kernels, const std::vector<CompileJob>& jobs,
@@ -177,9 +167,10 @@ std::vector<PlanKernel> write_kernels(const KernelSet& kernels, const std::vecto
   std::vector<PlanKernel> list;
   for (size_t i = 0; i < kernels.entries().size(); ++i) {
     const KernelSet::Entry& entry = kernels.entries()[i];
-    std::string foot;
+    std::string foot; // training and inference share kernels: a layer may use one twice
     for (const std::string& user : entry.users)
-      foot += "// " + user + "\n";
+      if (std::string line = "// " + user + "\n"; foot.find(line) == foot.npos)
+        foot += line;
     write_text(folder / (entry.name + backend.source_suffix),
                entry.code.text + "\n// Computes\n" + foot);
     std::error_code error;

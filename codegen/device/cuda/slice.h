@@ -28,7 +28,7 @@ template <int extent_, bool by_depth_, Math math> struct SliceLayout {
 };
 
 /// What one thread brings of each slice: `count` runs of `run` floats that are neighbours in
-/// memory, always of the same lines.
+/// memory, of the same lines in every slice.
 template <class Operand, class Layout> class SliceLoader {
 public:
   /// `first`: the tile's first line.
@@ -64,8 +64,10 @@ private:
   static int line_of(int i) {
     if constexpr (Layout::by_depth)
       return (lane() + i * tile_threads) / (slice_depth / run);
+    else if constexpr (tile_threads % (Layout::extent / run) == 0)
+      return lane() % (Layout::extent / run) * run; // whatever i is
     else
-      return lane() % (Layout::extent / run) * run;
+      return (lane() + i * tile_threads) % (Layout::extent / run) * run;
   }
   template <class Step>
   void copy(Shared<float> slice, int at, bool inside, const typename Operand::Line& line,

@@ -21,7 +21,7 @@ constexpr int slice_depth = 16;
 /// the shares in order.
 struct Tiling {
   Math math;
-  int rows, columns; ///< Of a tile: 64 or 128.
+  int rows, columns; ///< Of a tile: 64 or 128; columns may be 96, too.
   int stages;        ///< Slices in shared memory: one is multiplied while the others arrive.
   int splits;
 };

@@ -1,0 +1,89 @@
+// Parentheses of printed expressions: those that the order of evaluation needs, so that sums of f32
+// keep their bits.
+
+#include "codegen/expression_printer.h"
+
+#include <gtest/gtest.h>
+
+namespace netc {
+namespace {
+
+using kernel::binary;
+using kernel::call;
+using kernel::Expr;
+using kernel::var;
+
+const Expr a = var("a"), b = var("b"), c = var("c"), d = var("d");
+
+Expr negative(const Expr& e) {
+  Expr result;
+  result.node = std::make_shared<kernel::ExprNode>(
+      kernel::ExprNode{.kind = kernel::ExprKind::unary, .type = e->type, .name = "-", .args = {e}});
+  return result;
+}
+
+std::string print(const Expr& e) {
+  return ExpressionPrinter({}).print(e);
+}
+
+TEST(ExpressionPrinter, GroupsFromTheLeftWithoutParentheses) {
+  EXPECT_EQ(print(a + b + c - d), "a + b + c - d");
+  EXPECT_EQ(print(a * b / c % d), "a * b / c % d");
+  EXPECT_EQ(print(a * b + c / d), "a * b + c / d");
+}
+
+TEST(ExpressionPrinter, KeepsAnyOtherOrder) {
+  EXPECT_EQ(print(a + (b + c)), "a + (b + c)");
+  EXPECT_EQ(print(a - (b - c)), "a - (b - c)");
+  EXPECT_EQ(print(a * (b * c)), "a * (b * c)");
+  EXPECT_EQ(print(a * (b / c)), "a * (b / c)");
+  EXPECT_EQ(print((a + b) * (c - d)), "(a + b) * (c - d)");
+}
+
+TEST(ExpressionPrinter, ConditionsThatMixStandInParentheses) {
+  const Expr less = binary("<", a, b), equal = binary("==", c, d);
+  EXPECT_EQ(print(binary("<", a + b, c * d)), "a + b < c * d");
+  EXPECT_EQ(print(binary("==", less, equal)), "(a < b) == (c == d)");
+  EXPECT_EQ(print(binary("&&", binary("&&", less, equal), less)), "a < b && c == d && a < b");
+  EXPECT_EQ(print(binary("&&", less, binary("&&", equal, less))), "a < b && (c == d && a < b)");
+  EXPECT_EQ(print(binary("||", binary("&&", less, equal), less)), "(a < b && c == d) || a < b");
+  EXPECT_EQ(print(binary("&&", less, binary("||", equal, less))), "a < b && (c == d || a < b)");
+}
+
+TEST(ExpressionPrinter, SignsNeverMeet) {
+  EXPECT_EQ(print(a + Expr(-1)), "a - 1");
+  EXPECT_EQ(print(a - Expr(-1)), "a - -1");
+  EXPECT_EQ(print(a * Expr(-2)), "a * -2");
+  EXPECT_EQ(print(var("x", DType::f32) + Expr(-0.5)), "x + -0.5f");
+  EXPECT_EQ(print(negative(a)), "-a");
+  EXPECT_EQ(print(negative(negative(a))), "-(-a)");
+  EXPECT_EQ(print(negative(Expr(-0.5))), "-(-0.5f)");
+  EXPECT_EQ(print(negative(a + b)), "-(a + b)");
+  EXPECT_EQ(print(a - negative(b)), "a - -b");
+}
+
+TEST(ExpressionPrinter, OperatorsOnBitsAlwaysStandInParentheses) {
+  const Expr bits = call("and", {a + b, Expr(3)}, DType::i32);
+  EXPECT_EQ(print(bits), "((a + b) & 3)");
+  EXPECT_EQ(print(binary("==", bits, Expr(1))), "((a + b) & 3) == 1");
+  EXPECT_EQ(print(call("xor", {a, bits}, DType::i32)), "(a ^ ((a + b) & 3))");
+}
+
+TEST(ExpressionPrinter, ArgumentsNeedNone) {
+  EXPECT_EQ(print(binary("max", a + b, c) * d), "netc::max(a + b, c) * d");
+  EXPECT_EQ(print(call("shr", {a + b, Expr(2)}, DType::i32)), "netc::shift_right(a + b, 2)");
+  EXPECT_EQ(print(kernel::select(binary("<", a, b), c, d + a)), "netc::select(a < b, c, d + a)");
+}
+
+TEST(ExpressionPrinter, AddressesAreLongFromTheFirstProductOn) {
+  const std::vector<kernel::Param> params = {
+      {"x", {DType::f32, {2, 3, 5, 7}}, Layout::nhwc, kernel::Access::in},
+      {"m", {DType::f32, {4, 6}}, Layout::row_major, kernel::Access::in}};
+  const ExpressionPrinter printer(params);
+  EXPECT_EQ(printer.element("x", {a, b, c + 1, d}), "x[((a * 5L + (c + 1)) * 7 + d) * 3 + b]");
+  EXPECT_EQ(printer.element("m", {a + b, c}), "m[(a + b) * 6L + c]");
+  EXPECT_EQ(printer.element("own", {a + b}), "own[a + b]");
+}
+
+} // namespace
+} // namespace netc
