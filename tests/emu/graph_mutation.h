@@ -30,11 +30,14 @@ graph_subject(const std::string& name, const test::RunOptions& options,
           }};
 }
 
-/// An operator and its gradient, a kernel each.
-inline Subject operator_subject(const std::string& name, const test::OpCase& description) {
+/// An operator and its gradient, a kernel each. `exact`: as with `--math exact`.
+inline Subject operator_subject(const std::string& name, const test::OpCase& description,
+                                bool exact = false) {
   const auto built = std::make_shared<test::CaseGraph>(test::build_cases({description}));
+  test::RunOptions as_case = emu_options(false);
+  as_case.exact = exact;
   return graph_subject(
-      name, emu_options(false),
+      name, as_case,
       [=](const test::RunOptions& options) { return test::prepare_graph(built->graph, options); },
       built->inputs);
 }

@@ -1,9 +1,11 @@
-// Mistakes in the other kernels of a training step: images, dropout, loss, accuracy, sums, updates,
+// Mistakes in the other kernels of a training step: dropout, loss, accuracy, sums, updates,
 // epilogues, and in what kernels share.
 
 #include "ir/ops.h"
 #include "tests/emu/graph_mutation.h"
 #include "tests/support/random_network.h"
+
+#include <cmath>
 
 namespace netc {
 namespace {
@@ -47,8 +49,8 @@ TEST_F(Mutants, Reductions) {
        {"a barrier for some threads only",
         "    if (warp_lane() == 0)\n      sums[warp()] = sum;\n    barrier();",
         "    if (warp_lane() == 0) {\n      sums[warp()] = sum;\n      barrier();\n    }"},
-       {"half of the lanes shuffle", "      sum = Op::combine(sum, shuffle_xor(sum, mask));",
-        "      if (warp_lane() < 16) sum = Op::combine(sum, shuffle_xor(sum, mask));"},
+       {"half of the lanes shuffle", "    value = Op::combine(value, shuffle_xor(value, mask));",
+        "    if (warp_lane() < 16) value = Op::combine(value, shuffle_xor(value, mask));"},
        {"every warp the first place", "      sums[warp()] = sum;", "      sums[0] = sum;"},
        {"one element a thread", "for (int i = lo + lane(); i < hi; i += lanes())",
         "for (int i = lo + lane(); i < min(hi, lo + lanes()); i += lanes())"},
@@ -56,6 +58,42 @@ TEST_F(Mutants, Reductions) {
         "    for (int w"},
        {"sums that begin at one", "static constexpr float identity = 0;",
         "static constexpr float identity = 1;"}});
+}
+
+/// What is reduced, and what reductions need, is overwritten at once.
+const std::string reductions_in_turn = R"(#include "codegen/device/cuda/kernel.h"
+extern "C" __global__ void kernel_0(netc::Global<const float> in, netc::Global<float> out) {
+  const netc::Shared<float> sums = netc::shared_array<float>(0, 32);
+  const netc::Shared<float> own = netc::shared_array<float>(128 + netc::warp() * 128, 32);
+  float sum = 0;
+  for (int time = 0; time < 2; ++time)
+    sum += netc::reduce_lanes<netc::Add, false>(sums, 0, 64, [&](int i) { return in[i]; });
+  for (int time = 0; time < 2; ++time) {
+    own[netc::warp_lane()] = in[netc::warp_lane()];
+    netc::warp_barrier();
+    sum += netc::reduce_warp<netc::Add, true>(0, 32, [&](int i) { return own[i]; });
+  }
+  out[netc::lane()] = sum;
+}
+)";
+
+TEST_F(Mutants, ReductionsInTurn) {
+  auto run = [](const EditText& edit) {
+    const EmuText text(edit(reductions_in_turn));
+    EmuArray<float> in(std::vector<float>(64, 1)), out(64);
+    const EmulatorBuffer buffers[] = {in.buffer("in"), out.buffer("out")};
+    Emulator().launch({.kernel = "reductions",
+                       .function = text.entry(0),
+                       .threads = 64,
+                       .shared_bytes = 384,
+                       .buffers = buffers});
+    return std::abs(out.values[63] - 2 * (64 + 32));
+  };
+  expect_caught(
+      {"reductions in turn", 1e-9, run},
+      {{"a warp's barrier behind the block's sums", "  barrier();\n  return sum;",
+        "  warp_barrier();\n  return sum;"},
+       {"no barrier behind the warp's sum", "  warp_barrier();\n  return sum;", "  return sum;"}});
 }
 
 TEST_F(Mutants, Accuracy) {
@@ -91,34 +129,25 @@ TEST_F(Mutants, Dropout) {
        {"a round too few", "round < 10;", "round < 9;"}});
 }
 
-TEST_F(Mutants, Images) {
-  OperandCase stored = integers_feed({5, 3, 9, 8}, integers(0, 255));
-  stored.type.dtype = DType::u8;
+TEST_F(Mutants, Sums) {
+  // 110 pixels in 6 parts, two of them with one more.
   expect_caught(
-      operator_subject(
-          "input_image",
-          {&ops::input_image,
-           {stored, integers_feed({5}, integers(0, 1'281'166)), integers_feed({5}, integers(0, 89)),
-            integers_feed({2}, values({-7, 2'000'000'011})), parameter({3}, uniform(100, 130))},
-           {{"height", int64_t{6}},
-            {"width", int64_t{5}},
-            {"random_crop", true},
-            {"flip", true},
-            {"scale", 0.015625}}}),
-      {{"a flip one pixel off", "(4 - w)", "(5 - w)"},
-       {"a flip by the crop's word", "in1[n], 2) & 1)", "in1[n], 1) & 1)"},
-       {"rows not cropped", "(top + h)", "h"},
-       {"never the last crop", "in1[n], 1)) * 4.0f)", "in1[n], 1)) * 3.0f)"},
-       {"every image the first sample", "in2[n], in1[n], 0)", "in2[n], in1[0], 0)"},
-       {"rows of the stored image too close", "(top + h)) * 8 + column)",
-        "(top + h)) * 7 + column)"},
-       {"the mean of the first channel", "- in4[c])", "- in4[0])"},
-       {"no scale", " * 0.015625f)", ")"}});
-}
-
-TEST_F(Mutants, SumsAndUpdates) {
+      operator_subject("channel_sum", {&ops::channel_sum, {feed({2, 7, 5, 11}, uniform(-0.5, 1))}}),
+      {{"no part takes the rest", " + netc::select((part < 2), 1, 0)", ""},
+       {"parts that begin before the rest", " + netc::min(part, 2)", ""},
+       {"half of the rest", "netc::min(part, 2)", "netc::min(part, 1)"},
+       {"every part the first", "((part * 18)", "((0 * 18)"},
+       {"a pixel too many", "(begin, end, [&]", "(begin, (end + 1), [&]"},
+       {"pixels too close", "x[i * 7L + c]", "x[i * 6L + c]"},
+       {"the last channel left out", "c < 7;", "c < 6;"},
+       {"parts stored too close", "partial[((part * 7) + c)]", "partial[((part * 6) + c)]"},
+       {"parts read too close", "partial[((i * 7) + c)]", "partial[((i * 6) + c)]"},
+       {"the last part left out", "0, 6, [&](int i) { return partial",
+        "0, 5, [&](int i) { return partial"},
+       {"sums of all channels in one place", "sum[(c + l)]", "sum[l]"}});
   expect_caught(
-      operator_subject("channel_sum", {&ops::channel_sum, {feed({2, 7, 3, 5}, uniform(-0.5, 1))}}),
+      operator_subject("channel_sum, exact",
+                       {&ops::channel_sum, {feed({2, 7, 3, 5}, uniform(-0.5, 1))}}, true),
       {{"sums do not begin at zero", "acc[c] = 0.0f;", ""},
        {"a row too many", "row < (((block + 1) * 6) / 6)", "row <= (((block + 1) * 6) / 6)"},
        {"the first image's rows", "x[(((row / 3) * 3L + (row % 3)) * 5 + w) * 7 + c1]",
@@ -126,6 +155,9 @@ TEST_F(Mutants, SumsAndUpdates) {
        {"the last channel left out", "c2 < 7;", "c2 < 6;"},
        {"shares too close", "partial[((i * 7) + c)]", "partial[((i * 6) + c)]"},
        {"the last share left out", "(0, 6, [&](int i)", "(0, 5, [&](int i)"}});
+}
+
+TEST_F(Mutants, Updates) {
   expect_caught(
       operator_subject("sgd_update", {&ops::sgd_update,
                                       {parameter({7, 3, 5, 5}), parameter({7, 3, 5, 5}),
