@@ -61,12 +61,6 @@ inline void register_nvrtc_test(const std::string& suite, const std::string& tes
 /// table of technical specifications per compute capability).
 constexpr int multiprocessor_registers = 65536;
 
-/// A thread has 255 registers at most; from here on, ptxas spills because it must.
-constexpr int most_registers = 240;
-/// Bytes that ptxas stores and loads, a thread, where it spills although it has registers left: a
-/// few, so that one block more fits on a multiprocessor.
-constexpr int few_bytes = 64;
-
 /// What compiling a plan's kernels gave, as one line.
 struct CompiledKernels {
   size_t launches = 0, texts = 0;
@@ -81,10 +75,10 @@ struct CompiledKernels {
   }
 };
 
-/// Expects that the kernels compile for their target, are launched within its limits and spill
-/// nothing, but for contractions that have registers left: at most `spills` bytes. Prints a line.
+/// Expects that the kernels compile for their target, are launched within its limits and spill no
+/// register. Prints a line.
 inline void expect_compile(const NvrtcToolchain& nvrtc, const std::string& what,
-                           const KernelSet& kernels, const Target& target, int spills = few_bytes) {
+                           const KernelSet& kernels, const Target& target) {
   std::vector<CompileJob> jobs = jobs_of(kernels);
   ASSERT_FALSE(jobs.empty());
   CompiledKernels all;
@@ -97,14 +91,13 @@ inline void expect_compile(const NvrtcToolchain& nvrtc, const std::string& what,
   const bool says_registers = target.arch.starts_with("sm_"); // PTX is compiled where it runs
   for (size_t i = 0; i < jobs.size(); ++i) {
     const CompileJob& job = jobs[i];
-    const bool contraction = kernels.entries()[i].implementation != "generated";
     all.launches += job.users.size();
     for (const KernelEntry& entry : job.entries) {
       SCOPED_TRACE(fmt::format("{} {}, {} registers, used by {}", what, job.name, entry.registers,
                                job.users.front()));
       EXPECT_EQ(entry.registers > 0, says_registers);
       EXPECT_LE(entry.registers * entry.threads, multiprocessor_registers);
-      EXPECT_LE(entry.spill_bytes, contraction && entry.registers < most_registers ? spills : 0);
+      EXPECT_EQ(entry.spill_bytes, 0);
       EXPECT_LE(entry.shared_bytes, target.shared_bytes());
       all.registers = std::max(all.registers, entry.registers);
       all.spill_bytes = std::max(all.spill_bytes, entry.spill_bytes);

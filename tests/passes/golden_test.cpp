@@ -176,6 +176,14 @@ TEST(Golden, FuseUpdates) {
   expect_pass_golden("fuse-updates", "fuse-updates", graph, context);
 }
 
+TEST(Golden, FuseUpdatesIntoGradients) {
+  Graph graph = forward_of(lenet, 2);
+  PassContext context = context_of(Mode::train);
+  context.target = parse_target("emu");
+  run_until(graph, context, "fuse-epilogue");
+  expect_pass_golden("fuse-updates-gpu", "fuse-updates", graph, context);
+}
+
 TEST(Golden, Order) {
   // Both large values would be alive at once; each is summed away before the next is made.
   Graph graph = parse_graph(R"(graph g {
