@@ -1,5 +1,8 @@
 #include "codegen/candidates.h"
 
+#include "codegen/cuda_contraction.h"
+#include "codegen/tuning.h"
+
 namespace netc {
 
 namespace {
@@ -58,6 +61,9 @@ const std::vector<Candidate>& candidates() {
   return table;
 }
 
+namespace {
+
+/// All candidates of the family, the default first.
 std::vector<const Candidate*> candidates_for(const std::string& family,
                                              const ContractionShape& shape) {
   std::vector<const Candidate*> list;
@@ -67,6 +73,22 @@ std::vector<const Candidate*> candidates_for(const std::string& family,
       list.insert(first ? list.begin() : list.end(), &candidate);
     }
   return list;
+}
+
+} // namespace
+
+std::vector<std::string> candidate_names(const Node& contraction, const LoweringOptions& options) {
+  const std::string& family = std::get<TemplateLowering>(contraction.op->lower).name;
+  const ContractionShape shape = contraction_shape(contraction, options.exact);
+  std::vector<std::string> names;
+  if (options.target.has_cuda_text())
+    for (const Tiling& tiling :
+         cuda_tilings(family, shape, precision_of(contraction, options), options.target))
+      names.push_back(tiling_name(tiling));
+  else
+    for (const Candidate* candidate : candidates_for(family, shape))
+      names.push_back(candidate->function);
+  return names;
 }
 
 const Candidate& find_candidate(const std::string& family, const std::string& function,

@@ -8,10 +8,10 @@ namespace netc {
 
 using ContractionShape = std::variant<Conv2d, Linear>;
 
-/// One implementation of a family (`conv2d_forward`, `linear_data_gradient`, ...).
+/// One implementation on the CPU of a family (`conv2d_forward`, `linear_data_gradient`, ...).
 struct Candidate {
   std::string family;
-  std::string function; ///< Of codegen/device; the name in tuning.json.
+  std::string function; ///< Of codegen/device/cpu; the name in tuning.json.
   std::string header;
   int64_t (*workspace)(const ContractionShape&, int threads); ///< Bytes.
   /// Whether it can and should run this shape untuned; the first of a family that says yes is the
@@ -26,9 +26,13 @@ const std::vector<Candidate>& candidates();
 const Candidate& find_candidate(const std::string& family, const std::string& function,
                                 const ContractionShape& shape);
 
-/// All candidates of the contraction's family, the default first.
-std::vector<const Candidate*> candidates_for(const std::string& family,
-                                             const ContractionShape& shape);
+/// The names of all candidates for a contraction, the default first: functions on the CPU, tilings
+/// of the one template on GPUs.
+std::vector<std::string> candidate_names(const Node& contraction, const LoweringOptions& options);
+
+/// How the contraction multiplies under these options: in f32 where the plan is exact, else as
+/// assign-precision wrote it, else as the target does by default.
+Precision precision_of(const Node& contraction, const LoweringOptions& options);
 
 LoweredNode lower_contraction(const Node& node, const Group& group, const LoweringOptions& options);
 

@@ -13,10 +13,10 @@ Conv2d conv_of(const std::variant<Conv2d, Linear>& shape) {
   return linear ? as_conv2d(*linear) : std::get<Conv2d>(shape);
 }
 
-Pass pass_of(const std::string& family) {
-  for (auto [suffix, pass] :
-       {std::pair{"_forward", Pass::forward}, std::pair{"_data_gradient", Pass::data_gradient},
-        std::pair{"_weight_gradient", Pass::weight_gradient}})
+ContractionPass pass_of(const std::string& family) {
+  for (auto [suffix, pass] : {std::pair{"_forward", ContractionPass::forward},
+                              std::pair{"_data_gradient", ContractionPass::data_gradient},
+                              std::pair{"_weight_gradient", ContractionPass::weight_gradient}})
     if (family.ends_with(suffix))
       return pass;
   internal_error(__FILE__, __LINE__, fmt::format("`{}` is no pass of a contraction", family));
@@ -64,19 +64,19 @@ double tiling_cost(const ProductShape& p, const Tiling& t) {
 /// for its sums; f32 products and those of three TF32 parts need most of the others for operands,
 /// and then there is no room for the places of pixels that are copied in runs shorter than four
 /// channels, which are many.
-bool fits_registers(const Conv2d& c, Pass pass, const Tiling& t) {
+bool fits_registers(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   const bool full = t.rows * t.columns == 128 * 128 && t.math != Math::tf32 && t.math != Math::bf16;
-  const int channels = pass == Pass::forward ? c.group_in() : c.group_out();
-  return !full || pass == Pass::weight_gradient || channels % 4 == 0;
+  const int channels = pass == ContractionPass::forward ? c.group_in() : c.group_out();
+  return !full || pass == ContractionPass::weight_gradient || channels % 4 == 0;
 }
 
-/// The tiling of least cost. `shared_limit`: bytes of shared memory a block may have.
-Tiling choose_tiling(const Conv2d& c, Pass pass, Math math, int shared_limit) {
+/// All tilings that suit, by rising cost. `shared_limit`: bytes of shared memory a block may have.
+std::vector<Tiling> suitable_tilings(const Conv2d& c, ContractionPass pass, Math math,
+                                     int shared_limit) {
   const ProductShape p = product_shape(c, pass);
   if (c.exact_blocks > 0) // partial sums of the tree are kept in registers
-    return {Math::fma, 64, 64, 2, 1};
-  Tiling best{};
-  double best_cost = 0;
+    return {{Math::fma, 64, 64, 2, 1}};
+  std::vector<Tiling> list;
   for (int rows : {128, 64})
     for (int columns : {128, 96, 64})
       for (int splits : {1, 2, 3, 4, 6, 8, 12, 16, 24, 32}) {
@@ -87,13 +87,12 @@ Tiling choose_tiling(const Conv2d& c, Pass pass, Math math, int shared_limit) {
           continue;
         while (t.stages > 2 && tile_shared_bytes(c, pass, t) > shared_limit)
           --t.stages;
-        const double cost = tiling_cost(p, t);
-        if (best_cost == 0 || cost < best_cost) {
-          best = t;
-          best_cost = cost;
-        }
+        list.push_back(t);
       }
-  return best;
+  std::stable_sort(list.begin(), list.end(), [&](const Tiling& a, const Tiling& b) {
+    return tiling_cost(p, a) < tiling_cost(p, b);
+  });
+  return list;
 }
 
 /// A launch over `items` elements, a few a thread: enough blocks for every multiprocessor.
@@ -105,15 +104,21 @@ KernelEntry sweep(long items) {
 
 } // namespace
 
-Tiling cuda_tiling(const std::string& family, const std::variant<Conv2d, Linear>& shape,
-                   Precision precision, const Target& target) {
-  return choose_tiling(conv_of(shape), pass_of(family), math_of(precision), target.shared_bytes());
+std::vector<Tiling> cuda_tilings(const std::string& family,
+                                 const std::variant<Conv2d, Linear>& shape, Precision precision,
+                                 const Target& target) {
+  return suitable_tilings(conv_of(shape), pass_of(family), math_of(precision),
+                          target.shared_bytes());
+}
+
+std::string tiling_name(const Tiling& t) {
+  return fmt::format("{}x{} stages {} splits {}", t.rows, t.columns, t.stages, t.splits);
 }
 
 int64_t specialise_for_tiling(Contraction& contraction, const std::string& family,
                               const Tiling& t) {
   const Conv2d c = conv_of(contraction.shape);
-  const Pass pass = pass_of(family);
+  const ContractionPass pass = pass_of(family);
   const ProductShape p = product_shape(c, pass);
   contraction.constants = fmt::format(
       "constexpr netc::Tiling tiling{{\n    .math = netc::Math::{}, .rows = {}, .columns = {}, "
@@ -130,9 +135,14 @@ int64_t specialise_for_tiling(Contraction& contraction, const std::string& famil
 }
 
 int64_t specialise_for_cuda(Contraction& contraction, const std::string& family,
-                            const Target& target) {
-  return specialise_for_tiling(
-      contraction, family, cuda_tiling(family, contraction.shape, contraction.precision, target));
+                            const Target& target, const std::string& chosen) {
+  const std::vector<Tiling> list =
+      cuda_tilings(family, contraction.shape, contraction.precision, target);
+  auto it = std::find_if(list.begin(), list.end(), [&](const Tiling& t) {
+    return chosen.empty() || tiling_name(t) == chosen;
+  });
+  NETC_CHECK(it != list.end(), "`{}` has no tiling `{}`", family, chosen);
+  return specialise_for_tiling(contraction, family, *it);
 }
 
 } // namespace netc

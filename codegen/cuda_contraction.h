@@ -6,15 +6,19 @@
 
 namespace netc {
 
-/// The tiling of the contraction `family` (`conv2d_forward`, `linear_weight_gradient`, ...) of that
-/// shape on `target`.
-Tiling cuda_tiling(const std::string& family, const std::variant<Conv2d, Linear>& shape,
-                   Precision precision, const Target& target);
+/// The tilings of the contraction `family` (`conv2d_forward`, `linear_weight_gradient`, ...) of
+/// that shape that suit `target`, the one that should be fastest first.
+std::vector<Tiling> cuda_tilings(const std::string& family,
+                                 const std::variant<Conv2d, Linear>& shape, Precision precision,
+                                 const Target& target);
 
-/// Fills in what a contraction needs in CUDA: `constants` and `entries`. Returns the bytes of its
-/// workspace.
+/// `128x96 stages 4 splits 1`: a tiling in tuning tables.
+std::string tiling_name(const Tiling& tiling);
+
+/// Fills in what a contraction needs in CUDA: `constants` and `entries`. `chosen`: a tiling's name;
+/// empty: the first one. Returns the bytes of its workspace.
 int64_t specialise_for_cuda(Contraction& contraction, const std::string& family,
-                            const Target& target);
+                            const Target& target, const std::string& chosen);
 
 /// The same in a tiling that is given.
 int64_t specialise_for_tiling(Contraction& contraction, const std::string& family,

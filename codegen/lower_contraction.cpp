@@ -50,14 +50,6 @@ Conv2d conv2d_shape(const Node& node, bool exact) {
   return c;
 }
 
-/// Exact plans multiply in f32; a node that assign-precision has not seen takes the default.
-Precision precision_of(const Node& contraction, const LoweringOptions& options) {
-  const std::string& text = contraction.attrs.text("precision");
-  if (options.exact)
-    return Precision::fp32;
-  return text == "default" ? default_precision(options.target) : parse_precision(text);
-}
-
 Linear linear_shape(const Node& node, bool exact) {
   const Shape& first = node.operands[0]->type.shape;
   const Shape& result = node.result()->type.shape;
@@ -161,6 +153,13 @@ std::vector<kernel::Stmt> lower_epilogue(const Group& group) {
   return body.take();
 }
 
+Precision precision_of(const Node& contraction, const LoweringOptions& options) {
+  const std::string& text = contraction.attrs.text("precision");
+  if (options.exact)
+    return Precision::fp32;
+  return text == "default" ? default_precision(options.target) : parse_precision(text);
+}
+
 ContractionShape contraction_shape(const Node& contraction, bool exact) {
   const auto& family = std::get<TemplateLowering>(contraction.op->lower).name;
   if (family.rfind("conv2d", 0) == 0)
@@ -174,15 +173,15 @@ LoweredNode lower_contraction(const Node& node, const Group& group,
   const auto& family = std::get<TemplateLowering>(contraction.op->lower).name;
   Contraction c;
   c.shape = contraction_shape(contraction, options.exact);
+  const std::string chosen = options.choose && !options.exact ? options.choose(contraction) : "";
   int64_t workspace = 0;
   if (options.target.has_cuda_text()) {
     c.function = family;
     c.header = family.starts_with("linear") ? "linear.h" : "conv2d.h";
     c.precision = precision_of(contraction, options);
     c.has_epilogue = true;
-    workspace = specialise_for_cuda(c, family, options.target);
+    workspace = specialise_for_cuda(c, family, options.target, chosen);
   } else {
-    std::string chosen = options.choose && !options.exact ? options.choose(contraction) : "";
     const Candidate& candidate = find_candidate(family, chosen, c.shape);
     c.function = candidate.function;
     c.header = candidate.header;

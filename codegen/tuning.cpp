@@ -49,32 +49,55 @@ const TuningEntry* TuningTable::find(const std::string& key) const {
   return it == entries_.end() ? nullptr : &it->second;
 }
 
-std::string tuning_key(const std::string& family, const ContractionShape& shape,
-                       const std::string& machine, int threads) {
-  std::string where = fmt::format("{}, {} thread{}", machine, threads, threads == 1 ? "" : "s");
+namespace {
+
+std::string shape_name(const ContractionShape& shape) {
   if (const auto* l = std::get_if<Linear>(&shape))
-    return fmt::format("{} {}x{}->{} | {}", family, l->batch, l->in_features, l->out_features,
-                       where);
+    return fmt::format("{}x{}->{}", l->batch, l->in_features, l->out_features);
   const auto& c = std::get<Conv2d>(shape);
-  return fmt::format("{} {}x{}x{}x{}->{} kernel {}x{} groups {} stride {}x{} dilation {}x{} pad "
-                     "{},{},{},{} | {}",
-                     family, c.batch, c.in_height, c.in_width, c.in_channels, c.out_channels,
+  return fmt::format("{}x{}x{}x{}->{} kernel {}x{} groups {} stride {}x{} dilation {}x{} pad "
+                     "{},{},{},{}",
+                     c.batch, c.in_height, c.in_width, c.in_channels, c.out_channels,
                      c.kernel_height, c.kernel_width, c.groups, c.stride_height, c.stride_width,
                      c.dilation_height, c.dilation_width, c.pad_top, c.pad_left, c.pad_bottom,
-                     c.pad_right, where);
+                     c.pad_right);
+}
+
+/// Candidates that are measured at most: the first by the default rule's estimate.
+constexpr size_t most_trials = 8;
+
+} // namespace
+
+std::string tuning_key(const Node& contraction, const LoweringOptions& options,
+                       const std::string& machine) {
+  const std::string how =
+      options.target.has_cuda_text()
+          ? std::string(to_string(precision_of(contraction, options)))
+          : fmt::format("{} thread{}", options.threads, options.threads == 1 ? "" : "s");
+  return fmt::format("{} {} | {}, {}", std::get<TemplateLowering>(contraction.op->lower).name,
+                     shape_name(contraction_shape(contraction, false)), machine, how);
+}
+
+double largest_tuning_error(Precision precision) {
+  switch (precision) {
+  case Precision::fp32:
+  case Precision::x3tf32:
+    return 1e-5;
+  case Precision::tf32:
+    return 2e-3;
+  case Precision::bf16:
+    break;
+  }
+  return 2e-2;
 }
 
 std::string Tuner::choose(const Node& contraction) {
-  const std::string& family = std::get<TemplateLowering>(contraction.op->lower).name;
-  ContractionShape shape = contraction_shape(contraction, false);
-  std::vector<const Candidate*> list = candidates_for(family, shape);
-  if (list.size() < 2)
+  const std::vector<std::string> names = candidate_names(contraction, options_.lowering);
+  if (names.size() < 2)
     return {};
-  std::string key = tuning_key(family, shape, options_.machine, options_.threads);
+  std::string key = tuning_key(contraction, options_.lowering, options_.machine);
   if (const TuningEntry* entry = table_.find(key)) {
-    bool known = std::any_of(list.begin(), list.end(),
-                             [&](const Candidate* c) { return c->function == entry->chosen; });
-    if (!known)
+    if (std::find(names.begin(), names.end(), entry->chosen) == names.end())
       user_error(fmt::format("the tuning table chooses `{}` for `{}`, which is no candidate",
                              entry->chosen, key),
                  "write the table again with `--tune`");
@@ -85,20 +108,20 @@ std::string Tuner::choose(const Node& contraction) {
                "compile with `--tune` to measure it, or without `--frozen`");
   if (!options_.measure)
     return {};
-  TuningEntry entry = measure(contraction, list);
+  TuningEntry entry = measure(contraction, names);
   std::string chosen = entry.chosen;
   table_.set(key, std::move(entry));
   return chosen;
 }
 
-TuningEntry Tuner::measure(const Node& contraction,
-                           const std::vector<const Candidate*>& list) const {
+TuningEntry Tuner::measure(const Node& contraction, const std::vector<std::string>& names) const {
   TuningEntry entry;
+  const double limit = largest_tuning_error(precision_of(contraction, options_.lowering));
+  for (size_t i = 0; i < std::min(names.size(), most_trials); ++i)
+    entry.trials.push_back(options_.measure(contraction, names[i]));
   const Trial* best = nullptr;
-  for (const Candidate* candidate : list)
-    entry.trials.push_back(options_.measure(contraction, *candidate));
   for (const Trial& trial : entry.trials)
-    if (trial.relative_error < largest_tuning_error && (!best || trial.ms < best->ms))
+    if (trial.relative_error < limit && (!best || trial.ms < best->ms))
       best = &trial;
   NETC_CHECK(best, "no candidate for `{}` is correct", contraction.name);
   entry.chosen = best->function;

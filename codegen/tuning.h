@@ -39,36 +39,39 @@ private:
 };
 
 /// The contraction with all that its speed depends on: `linear_forward 64x9216->4096 | avx512f, 2
-/// threads`.
-std::string tuning_key(const std::string& family, const ContractionShape& shape,
-                       const std::string& machine, int threads);
+/// threads`, `conv2d_forward ... | sm_90, tf32`. `machine`: the instruction set of the binaries.
+std::string tuning_key(const Node& contraction, const LoweringOptions& options,
+                       const std::string& machine);
 
-/// A candidate that errs more is out: f32 sums of up to 10,000 terms stay below it.
-inline constexpr double largest_tuning_error = 1e-5;
+/// A candidate that errs more is out: sums of up to 10,000 products of random numbers, rounded as
+/// the precision does, stay below it.
+double largest_tuning_error(Precision precision);
 
 /// Runs one candidate of a contraction on random data and compares sampled outputs; injected by the
 /// driver, which knows compilers and devices.
-using MeasureCandidate = std::function<Trial(const Node& contraction, const Candidate& candidate)>;
+using MeasureCandidate =
+    std::function<Trial(const Node& contraction, const std::string& candidate)>;
 
-/// Chooses candidates: from the table; else by measuring, if there is a hook (the table learns);
-/// else by the default rule. Contractions with one candidate are never measured.
+/// Chooses candidates: from the table; else by measuring the most promising, if there is a hook
+/// (the table learns); else by the default rule. Contractions with one candidate are never
+/// measured.
 class Tuner {
 public:
   struct Options {
-    std::string machine;
-    int threads = 1;
+    std::string machine;      ///< As for tuning_key().
+    LoweringOptions lowering; ///< Its `choose` is not asked.
     bool frozen = false;      ///< A contraction that the table lacks is a UserError.
     MeasureCandidate measure; ///< Null: do not measure.
   };
   Tuner(TuningTable table, Options options)
       : table_(std::move(table)), options_(std::move(options)) {}
 
-  /// Name of the candidate for a contraction node.
+  /// Name of the candidate for a contraction node; empty: the default.
   std::string choose(const Node& contraction);
   const TuningTable& table() const { return table_; }
 
 private:
-  TuningEntry measure(const Node& contraction, const std::vector<const Candidate*>& list) const;
+  TuningEntry measure(const Node& contraction, const std::vector<std::string>& names) const;
   TuningTable table_;
   Options options_;
 };

@@ -22,7 +22,8 @@ const std::vector<Pass>& pipeline() {
       {"assign-layouts", assign_layouts, "chooses how images lie in memory", true},
       {"fuse-windows", fuse_windows, "chains of maps and windows become one kernel"},
       {"fuse-epilogue", fuse_epilogue, "maps behind a contraction join its kernel"},
-      {"fuse-updates", fuse_updates, "the updates of all parameters become one kernel"},
+      {"fuse-updates", fuse_updates,
+       "updates become one kernel; on GPUs those of linear layers join the gradients"},
       {"order", order_nodes, "orders nodes so that less is alive at once", true},
       {"plan-memory", plan_memory, "gives each value a place in one static arena", true},
   };

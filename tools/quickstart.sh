@@ -111,7 +111,7 @@ $((built_seconds / 60)) min $((built_seconds % 60)) s of it.
 pictures      $out/alexnet.svg  $out/alexnet-training.svg
 curves        $out/run/curves.svg  (their numbers: $out/run/metrics.csv)
 checkpoints   $out/run/step-*.safetensors
-the plan      $out/alexnet.plan/  (every kernel in C++ and CUDA: kernels/)
+the plan      $out/alexnet.plan/  (every kernel, as text and binary: kernels/)
 
 ${bold}Next$plain
   $netc eval alexnet-small.yaml --data $images --weights $out/run

@@ -189,15 +189,7 @@ std::vector<PlanKernel> compile_kernels(const KernelSet& kernels, const Backend&
     for (CompileJob& job : jobs)
       job.source = options.edit(job.source);
   backend.compile(jobs, default_threads());
-  std::vector<PlanKernel> list;
-  for (size_t i = 0; i < jobs.size(); ++i) {
-    const KernelSet::Entry& entry = kernels.entries()[i];
-    fs::create_symlink(fs::absolute(jobs[i].binary),
-                       folder / "kernels" / (entry.name + backend.binary_suffix));
-    list.push_back(
-        {entry.name, jobs[i].key, entry.implementation, entry.precision, jobs[i].entries});
-  }
-  return list;
+  return place_kernels(kernels, jobs, backend, folder);
 }
 
 } // namespace

@@ -14,9 +14,9 @@ Backend host_backend(const std::filesystem::path& cache, HostKernels kernels) {
           .machine = toolchain->machine(),
           .source_suffix = cpu ? ".cpp" : ".cu",
           .binary_suffix = ".so",
-          .compile = [toolchain](std::vector<CompileJob>& jobs,
-                                 int parallel) { return toolchain->compile(jobs, parallel); },
-          .cpu = cpu ? toolchain : nullptr};
+          .compile = [toolchain](std::vector<CompileJob>& jobs, int parallel) {
+            return toolchain->compile(jobs, parallel);
+          }};
 }
 
 Backend cuda_backend(const std::string& arch, const std::filesystem::path& cache) {
@@ -28,10 +28,9 @@ Backend cuda_backend(const std::string& arch, const std::filesystem::path& cache
           .machine = arch,
           .source_suffix = ".cu",
           .binary_suffix = arch.starts_with("compute_") ? ".ptx" : ".cubin",
-          .compile = [nvrtc, arch,
-                      cache](std::vector<CompileJob>& jobs,
-                             int parallel) { return nvrtc->compile(jobs, parallel, arch, cache); },
-          .cpu = nullptr};
+          .compile = [nvrtc, arch, cache](std::vector<CompileJob>& jobs, int parallel) {
+            return nvrtc->compile(jobs, parallel, arch, cache);
+          }};
 }
 
 } // namespace
@@ -46,6 +45,24 @@ Backend make_backend(const Target& target, const std::filesystem::path& cache) {
     break;
   }
   return cuda_backend(target.arch, cache);
+}
+
+std::vector<PlanKernel> place_kernels(const KernelSet& kernels, const std::vector<CompileJob>& jobs,
+                                      const Backend& backend, const std::filesystem::path& folder) {
+  std::vector<PlanKernel> list;
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    const KernelSet::Entry& entry = kernels.entries()[i];
+    std::error_code error;
+    std::filesystem::copy_file(jobs[i].binary,
+                               folder / "kernels" / (entry.name + backend.binary_suffix),
+                               std::filesystem::copy_options::overwrite_existing, error);
+    if (error)
+      throw RuntimeError(
+          fmt::format("copying a kernel into `{}` failed: {}", folder.string(), error.message()));
+    list.push_back(
+        {entry.name, jobs[i].key, entry.implementation, entry.precision, jobs[i].entries});
+  }
+  return list;
 }
 
 } // namespace netc

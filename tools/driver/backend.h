@@ -1,7 +1,7 @@
 #pragma once
 // The compiler of a target, as the driver sees it.
 
-#include "codegen/compile_jobs.h"
+#include "codegen/program_builder.h"
 #include "codegen/toolchain.h"
 #include "ir/target.h"
 
@@ -17,11 +17,14 @@ struct Backend {
   std::string machine; ///< Instruction set the binaries need: `avx512f`, `sm_90`, ...
   std::string source_suffix, binary_suffix;
   std::function<CompileStats(std::vector<CompileJob>& jobs, int parallel)> compile;
-  std::shared_ptr<const CpuToolchain>
-      cpu; ///< Of the target `cpu`; candidates are measured with it.
 };
 
 /// Throws RuntimeError when the target's compiler is not on this machine.
 Backend make_backend(const Target& target, const std::filesystem::path& cache);
+
+/// Copies the binaries of compiled jobs, those of jobs_of(kernels), to `folder`/kernels, where a
+/// session looks for them; returns what a plan says of them.
+std::vector<PlanKernel> place_kernels(const KernelSet& kernels, const std::vector<CompileJob>& jobs,
+                                      const Backend& backend, const std::filesystem::path& folder);
 
 } // namespace netc

@@ -5,6 +5,7 @@
 #include "ir/ops.h"
 #include "ir/support/files.h"
 #include "ir/support/hash.h"
+#include "runtime/devices.h"
 #include "runtime/thread_team.h"
 #include "tools/driver/backend.h"
 #include "tools/driver/measure.h"
@@ -160,33 +161,20 @@ void prepare_folder(const fs::path& folder) {
     throw RuntimeError(fmt::format("`{}` cannot be made: {}", folder.string(), error.message()));
 }
 
-/// Writes texts and binaries. The layers stand at the foot of a text, so that its lines keep the
+/// Writes the kernels' texts. The layers stand at the foot of a text, so that its lines keep the
 /// numbers that compilers and the emulator name.
-std::vector<PlanKernel> write_kernels(const KernelSet& kernels, const std::vector<CompileJob>& jobs,
-                                      const Backend& backend, const fs::path& folder) {
-  std::vector<PlanKernel> list;
-  for (size_t i = 0; i < kernels.entries().size(); ++i) {
-    const KernelSet::Entry& entry = kernels.entries()[i];
+void write_texts(const KernelSet& kernels, const std::string& suffix, const fs::path& folder) {
+  for (const KernelSet::Entry& entry : kernels.entries()) {
     std::string foot; // training and inference share kernels: a layer may use one twice
     for (const std::string& user : entry.users)
       if (std::string line = "// " + user + "\n"; foot.find(line) == foot.npos)
         foot += line;
-    write_text(folder / (entry.name + backend.source_suffix),
-               entry.code.text + "\n// Computes\n" + foot);
-    std::error_code error;
-    fs::copy_file(jobs[i].binary, folder / (entry.name + backend.binary_suffix),
-                  fs::copy_options::overwrite_existing, error);
-    if (error)
-      throw RuntimeError(
-          fmt::format("copying a kernel into `{}` failed: {}", folder.string(), error.message()));
-    list.push_back(
-        {entry.name, jobs[i].key, entry.implementation, entry.precision, jobs[i].entries});
+    write_text(folder / (entry.name + suffix), entry.code.text + "\n// Computes\n" + foot);
   }
   for (const auto& [name, text] : device_files()) {
     fs::create_directories((folder / "include" / name).parent_path());
     write_text(folder / "include" / name, text);
   }
-  return list;
 }
 
 /// A precision that the target lacks is the user's mistake.
@@ -202,15 +190,19 @@ void check_precision(const CompileOptions& options) {
                "leave out `--precision`, or `--math exact`");
 }
 
-Tuner::Options tuner_options(const CompileOptions& options, const Backend& backend, int threads) {
-  if (options.tune && !backend.cpu)
-    user_error(
-        fmt::format("candidates are measured on the CPU only, not on `{}`", options.target.str()),
-        "leave out `--tune`: GPUs have one template a contraction, cut by a rule");
-  return {.machine = backend.machine,
-          .threads = threads,
-          .frozen = options.frozen && backend.cpu,
-          .measure = options.tune ? cpu_measure(*backend.cpu, threads) : nullptr};
+/// Measuring needs the device that the plan is for, or one that runs its kernels.
+Tuner::Options tuner_options(const CompileOptions& options, const Backend& backend,
+                             const LoweringOptions& lowering) {
+  Tuner::Options tuner{.machine = backend.machine,
+                       .lowering = lowering,
+                       .frozen = options.frozen,
+                       .measure = nullptr};
+  if (options.tune)
+    tuner.measure =
+        measure_on({.name = options.device.empty() ? device_for(options.target) : options.device,
+                    .threads = lowering.threads},
+                   backend, lowering);
+  return tuner;
 }
 
 /// The table the user names, or the one an earlier compilation left in the plan.
@@ -251,7 +243,7 @@ Compiled compile_network(const NetworkSource& source, const CompileOptions& opti
   Backend backend =
       make_backend(options.target, options.cache.empty() ? default_cache() : options.cache);
   LoweringOptions lowering = lowering_options(options);
-  Tuner tuner(load_tuning(options, folder), tuner_options(options, backend, lowering.threads));
+  Tuner tuner(load_tuning(options, folder), tuner_options(options, backend, lowering));
   lowering.choose = [&](const Node& contraction) { return tuner.choose(contraction); };
   Compiled compiled;
   compiled.folder = folder;
@@ -287,7 +279,8 @@ Compiled compile_network(const NetworkSource& source, const CompileOptions& opti
   if (graphviz_available())
     render_dot(to_dot(drawn, {.stage = "as compiled", .show_parameters = false}), "svg",
                folder / "graph.svg");
-  plan.kernels = write_kernels(kernels, jobs, backend, folder / "kernels");
+  write_texts(kernels, backend.source_suffix, folder / "kernels");
+  plan.kernels = place_kernels(kernels, jobs, backend, folder);
   if (!tuner.table().empty())
     write_text(folder / "tuning.json", tuner.table().str());
   write_plan(plan, folder);

@@ -23,6 +23,7 @@ struct CompileOptions {
   int threads = 0;                    ///< 0: all cores.
   bool train = true;            ///< Compile the training step, too, if the network has a loss.
   std::filesystem::path cache;  ///< Empty: default_cache().
+  std::string device{};         ///< To measure on; empty: the first that the target is for.
   bool tune = false;            ///< Measure the contractions that the tuning table lacks.
   bool frozen = false;          ///< Fail on such a contraction instead of using the default rule.
   std::filesystem::path tuning; ///< Table to use; empty: the plan's own, if it has one.

@@ -1,14 +1,12 @@
 #include "tools/driver/measure.h"
 
-#include "codegen/printer.h"
-#include "ir/kernel_abi.h"
+#include "ir/ops.h"
 #include "ir/support/philox.h"
-#include "runtime/memory.h"
-#include "runtime/shared_library.h"
-#include "runtime/thread_team.h"
+#include "passes/passes.h"
+#include "runtime/session.h"
+#include "tools/driver/temporary_directory.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 namespace netc {
@@ -18,68 +16,109 @@ namespace {
 /// Outputs compared with double precision.
 constexpr int64_t samples = 64;
 
-Memory random_floats(int64_t count, unsigned stream) {
-  Memory memory(count * 4);
-  float* data = reinterpret_cast<float*>(memory.data());
-  for (int64_t i = 0; i < count; i += 4) {
+/// Fills a feed with numbers of [-1, 1).
+std::span<const float> fill(std::span<std::byte> feed, unsigned stream) {
+  float* data = reinterpret_cast<float*>(feed.data());
+  const size_t count = feed.size() / sizeof(float);
+  for (size_t i = 0; i < count; i += 4) {
     Philox4 words =
         philox4x32_10(1, stream_synthetic ^ stream, static_cast<unsigned>(i / 4), 0, 0, 0);
-    for (int64_t k = 0; k < 4 && i + k < count; ++k)
+    for (size_t k = 0; k < 4 && i + k < count; ++k)
       data[i + k] = 2 * uniform_unit(words.word[k]) - 1;
   }
-  return memory;
+  return {data, count};
 }
 
-double sampled_error(const Node& node, const float* a, const float* b, const float* result) {
+double sampled_error(const Node& node, std::span<const float> a, std::span<const float> b,
+                     std::span<const float> result) {
   int64_t count = node.result()->type.elements();
   double difference = 0, norm = 0;
   for (int64_t s = 0; s < samples; ++s) {
     // Spread over the result, the last element included.
     int64_t index = (count - 1) * s / (samples - 1);
-    double expected = contraction_element(node, a, b, index);
-    difference += (result[index] - expected) * (result[index] - expected);
+    double expected = contraction_element(node, a.data(), b.data(), index);
+    double error = result[static_cast<size_t>(index)] - expected;
+    difference += error * error;
     norm += expected * expected;
   }
   return std::sqrt(difference / std::max(norm, 1e-300));
 }
 
-Trial measure(const CpuToolchain& toolchain, int threads, double budget_ms, const Node& node,
-              const Candidate& candidate) {
-  LoweringOptions options{.target = {}, .exact = false, .threads = threads, .choose = nullptr};
-  options.choose = [&](const Node&) { return candidate.function; };
-  LoweredNode lowered = lower(
-      node, [](const Value&) { return true; }, options);
-  std::vector<CompileJob> jobs = {
-      {candidate.function, print_kernel(lowered, cpu_dialect(), false).text}};
-  toolchain.compile(jobs, 1);
-  SharedLibrary library(jobs[0].binary);
-  auto kernel = library.function<KernelFunction>("kernel");
-  Memory a = random_floats(node.operands[0]->type.elements(), 1);
-  Memory b = random_floats(node.operands[1]->type.elements(), 2);
-  Memory result(node.result()->type.bytes()), workspace(lowered.workspace_bytes());
-  void* buffers[] = {a.data(), b.data(), result.data(), workspace.data()};
-  ThreadTeam team(threads);
-  using Clock = std::chrono::steady_clock;
-  Trial trial{candidate.function, 1e30, 0};
-  double spent = 0;
-  for (int run = 0; run < 3 || spent < budget_ms; ++run) {
-    Clock::time_point start = Clock::now();
-    team.run([&](const Thread& thread) { kernel(buffers, thread); });
-    double ms = std::chrono::duration<double>(Clock::now() - start).count() * 1e3;
-    spent += ms;
-    trial.ms = run == 0 ? trial.ms : std::min(trial.ms, ms); // the first one warms up
+/// The contraction alone, fed with `a` and `b`.
+Graph graph_of(const Node& contraction) {
+  Graph graph("trial");
+  GraphBuilder builder(graph, contraction.loc);
+  std::vector<Value*> operands;
+  for (const char* name : {"a", "b"}) {
+    const Value& operand = *contraction.operands[operands.size()];
+    Value* feed = builder.value(ops::feed, name, {},
+                                {{"shape", std::vector<int64_t>(operand.type.shape)},
+                                 {"dtype", std::string(to_string(operand.type.dtype))}});
+    feed->layout = operand.layout;
+    operands.push_back(feed);
   }
-  trial.relative_error = sampled_error(node, reinterpret_cast<const float*>(a.data()),
-                                       reinterpret_cast<const float*>(b.data()),
-                                       reinterpret_cast<const float*>(result.data()));
-  return trial;
+  Value* result = builder.value(*contraction.op, "c", operands, contraction.attrs);
+  result->layout = contraction.result()->layout;
+  graph.outputs.push_back({"c", result});
+  return graph;
+}
+
+/// A plan of one program, `trial`, of one step; its kernel is in `folder`.
+Plan plan_of(const Graph& graph, const Backend& backend, const LoweringOptions& options,
+             const std::filesystem::path& folder) {
+  auto all = [](const Value&) { return true; };
+  PassContext context;
+  context.workspace_bytes = [&](const Node& node) -> int64_t {
+    return node.op->is_contraction() ? lower(node, all, options).workspace_bytes() : 0;
+  };
+  Graph planned = graph.clone();
+  plan_memory(planned, context);
+  KernelSet kernels(options.target, options.exact);
+  Plan plan;
+  plan.network = "trial";
+  plan.target = options.target.str();
+  plan.compiler = backend.version;
+  plan.machine = backend.machine;
+  plan.threads = options.threads;
+  plan.programs.push_back(build_program(planned, context.memory, "trial", options, kernels));
+  std::vector<CompileJob> jobs = jobs_of(kernels);
+  backend.compile(jobs, 1);
+  std::filesystem::create_directories(folder / "kernels");
+  plan.kernels = place_kernels(kernels, jobs, backend, folder);
+  return plan;
+}
+
+/// Least time of a run; the first one warms up.
+double best_ms(Session& session, double budget_ms) {
+  session.profile(true);
+  double best = 1e30, before = 0;
+  for (int run = 0; run < 3 || before < budget_ms; ++run) {
+    session.run("trial");
+    double total = 0;
+    for (const StepTime& step : session.times("trial"))
+      total += step.seconds * 1e3;
+    if (run > 0)
+      best = std::min(best, total - before);
+    before = total;
+  }
+  return best;
 }
 
 } // namespace
 
-MeasureCandidate cpu_measure(const CpuToolchain& toolchain, int threads, double budget_ms) {
-  return [&toolchain, threads, budget_ms](const Node& node, const Candidate& candidate) {
-    return measure(toolchain, threads, budget_ms, node, candidate);
+MeasureCandidate measure_on(const DeviceSpec& device, const Backend& backend,
+                            const LoweringOptions& lowering, double budget_ms) {
+  return [=, &backend](const Node& node, const std::string& candidate) {
+    LoweringOptions options = lowering;
+    options.choose = [&](const Node&) { return candidate; };
+    TemporaryDirectory folder("netc-trial");
+    const Graph graph = graph_of(node);
+    Session session(plan_of(graph, backend, options, folder.path()), folder.path(), device);
+    std::span<const float> a = fill(session.feed("trial", "a"), 1);
+    std::span<const float> b = fill(session.feed("trial", "b"), 2);
+    Trial trial{candidate, best_ms(session, budget_ms), 0};
+    trial.relative_error = sampled_error(node, a, b, session.output_of<float>("trial", "c"));
+    return trial;
   };
 }
 

@@ -6,7 +6,6 @@
 
 #include <iostream>
 #include <sstream>
-#include <unistd.h>
 
 namespace netc::cli {
 
@@ -131,19 +130,8 @@ NetworkSource load(const CommonFlags& flags) {
   return source;
 }
 
-TemporaryPlan::TemporaryPlan(const NetworkSource& source, const CompileOptions& options) {
-  std::string pattern = (std::filesystem::temp_directory_path() / "netc-plan-XXXXXX").string();
-  if (!mkdtemp(pattern.data()))
-    throw RuntimeError(fmt::format("no folder can be made in `{}`",
-                                   std::filesystem::temp_directory_path().string()));
-  folder_.path = pattern;
-  compiled_ = compile_network(source, options, folder_.path, std::cerr);
-}
-
-TemporaryPlan::Folder::~Folder() {
-  std::error_code ignored;
-  if (!path.empty())
-    std::filesystem::remove_all(path, ignored);
+TemporaryPlan::TemporaryPlan(const NetworkSource& source, const CompileOptions& options)
+    : folder_("netc-plan"), compiled_(compile_network(source, options, folder_.path(), std::cerr)) {
 }
 
 } // namespace netc::cli

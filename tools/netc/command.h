@@ -3,6 +3,7 @@
 
 #include "runtime/data/dataset.h"
 #include "tools/driver/compile.h"
+#include "tools/driver/temporary_directory.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -76,10 +77,7 @@ public:
   const Compiled& compiled() const { return compiled_; }
 
 private:
-  struct Folder { ///< Goes when compiling fails, too.
-    std::filesystem::path path;
-    ~Folder();
-  } folder_;
+  TemporaryDirectory folder_; ///< Goes when compiling fails, too.
   Compiled compiled_;
 };
 

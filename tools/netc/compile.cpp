@@ -138,6 +138,7 @@ CompileOptions options_of(const Flags& flags) {
   options.pipeline.stop_after = flags.stop_after;
   options.pipeline.verify_each = flags.verify_each;
   options.stop_after_rewrite = flags.stop_after_rewrite;
+  options.device = flags.device;
   options.tune = flags.tune;
   options.frozen = flags.frozen;
   options.tuning = flags.tuning;

@@ -67,7 +67,7 @@ void doctor() {
   bool compiler = check_compiler();
   NvrtcToolchain nvrtc;
   line(nvrtc.available(), "NVRTC",
-       nvrtc.available() ? nvrtc.version() : "not found: CUDA text is written, not compiled");
+       nvrtc.available() ? nvrtc.version() : "not found: no plans for GPUs can be compiled");
   check_cuda();
   line(graphviz_available(), "Graphviz",
        graphviz_available() ? "built in" : "not built in: `netc viz` writes .dot only");

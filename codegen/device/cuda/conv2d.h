@@ -50,7 +50,7 @@ template <Conv2d c> struct GradientWeights<c, true> {
 template <Conv2d c, class Epilogue> struct ConvDataGradient {
   using G = Geometry<c>;
   using A = OutputOverInput<c>;
-  using B = typename GradientWeights<c, packs(c, Pass::data_gradient)>::Type;
+  using B = typename GradientWeights<c, packs(c, ContractionPass::data_gradient)>::Type;
   static constexpr int leaves = G::leaves;
   A a;
   B b;
@@ -98,9 +98,10 @@ template <Conv2d c, class Epilogue> struct ConvWeightGradient {
 
 /// Packs weights as [group][line][tap][channel], see DeepWeights: a line is an output channel
 /// (forward) or an input channel (data gradient) of the group.
-template <Conv2d c, Pass pass> void pack_weights(Global<const float> w, Global<float> packed) {
+template <Conv2d c, ContractionPass pass>
+void pack_weights(Global<const float> w, Global<float> packed) {
   using G = Geometry<c>;
-  constexpr bool forward = pass == Pass::forward;
+  constexpr bool forward = pass == ContractionPass::forward;
   constexpr int lines = forward ? G::group_out : G::group_in;
   constexpr int channels = forward ? G::group_in : G::group_out;
   constexpr long all = product_shape(c, pass).packed_floats;
@@ -115,7 +116,7 @@ template <Conv2d c, Pass pass> void pack_weights(Global<const float> w, Global<f
 }
 
 /// The part of a kernel that follows packing: the product, or adding its splits.
-template <Conv2d c, Pass pass, Tiling t, int phase, class Product>
+template <Conv2d c, ContractionPass pass, Tiling t, int phase, class Product>
 void product_phase(const Product& p, Global<float> workspace) {
   constexpr ProductShape shape = product_shape(c, pass);
   const Global<float> shares = workspace + packed_workspace_floats(c, pass);
@@ -129,12 +130,12 @@ void product_phase(const Product& p, Global<float> workspace) {
 template <Conv2d c, Tiling t, int phase, class Epilogue = NoEpilogue>
 void conv2d_forward(Global<const float> x, Global<const float> w, Global<float> y,
                     Global<float> workspace, const Epilogue& epilogue) {
-  constexpr bool packed = packs(c, Pass::forward);
+  constexpr bool packed = packs(c, ContractionPass::forward);
   if constexpr (packed && phase == 0) {
-    pack_weights<c, Pass::forward>(w, workspace);
+    pack_weights<c, ContractionPass::forward>(w, workspace);
   } else {
     const Global<const float> weights = packed ? Global<const float>(workspace) : w;
-    product_phase<c, Pass::forward, t, phase>(
+    product_phase<c, ContractionPass::forward, t, phase>(
         ConvForward<c, Epilogue>{{x, 0}, {weights, 0}, y, epilogue}, workspace);
   }
 }
@@ -143,12 +144,12 @@ void conv2d_forward(Global<const float> x, Global<const float> w, Global<float> 
 template <Conv2d c, Tiling t, int phase, class Epilogue = NoEpilogue>
 void conv2d_data_gradient(Global<const float> dy, Global<const float> w, Global<float> dx,
                           Global<float> workspace, const Epilogue& epilogue) {
-  constexpr bool packed = packs(c, Pass::data_gradient);
+  constexpr bool packed = packs(c, ContractionPass::data_gradient);
   if constexpr (packed && phase == 0) {
-    pack_weights<c, Pass::data_gradient>(w, workspace);
+    pack_weights<c, ContractionPass::data_gradient>(w, workspace);
   } else {
     const Global<const float> weights = packed ? Global<const float>(workspace) : w;
-    product_phase<c, Pass::data_gradient, t, phase>(
+    product_phase<c, ContractionPass::data_gradient, t, phase>(
         ConvDataGradient<c, Epilogue>{{dy, 0}, {weights, 0}, dx, epilogue}, workspace);
   }
 }
@@ -157,7 +158,7 @@ void conv2d_data_gradient(Global<const float> dy, Global<const float> w, Global<
 template <Conv2d c, Tiling t, int phase, class Epilogue = NoEpilogue>
 void conv2d_weight_gradient(Global<const float> x, Global<const float> dy, Global<float> dw,
                             Global<float> workspace, const Epilogue& epilogue) {
-  product_phase<c, Pass::weight_gradient, t, phase>(
+  product_phase<c, ContractionPass::weight_gradient, t, phase>(
       ConvWeightGradient<c, Epilogue>{{dy, 0}, {x, 0}, dw, epilogue}, workspace);
 }
 

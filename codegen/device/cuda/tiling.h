@@ -26,7 +26,7 @@ struct Tiling {
   int splits;
 };
 
-enum class Pass { forward, data_gradient, weight_gradient };
+enum class ContractionPass { forward, data_gradient, weight_gradient };
 
 /// A fully connected layer is a convolution of images of one pixel.
 constexpr Conv2d as_conv2d(const Linear& l) {
@@ -46,18 +46,18 @@ struct ProductShape {
   long packed_floats; ///< Weights laid out anew with the depth innermost; 0: read as they are.
 };
 
-constexpr ProductShape product_shape(const Conv2d& c, Pass pass) {
+constexpr ProductShape product_shape(const Conv2d& c, ContractionPass pass) {
   const long taps = long(c.kernel_height) * c.kernel_width;
   const long weights = long(c.out_channels) * c.group_in() * taps;
   const long in_pixels = long(c.batch) * c.in_height * c.in_width;
   const long out_pixels = long(c.batch) * c.out_height() * c.out_width();
   const long packed = taps == 1 ? 0 : weights;
   switch (pass) {
-  case Pass::forward:
+  case ContractionPass::forward:
     return {out_pixels, c.group_out(), taps * c.group_in(), c.groups, packed};
-  case Pass::data_gradient:
+  case ContractionPass::data_gradient:
     return {in_pixels, c.group_in(), taps * c.group_out(), c.groups, packed};
-  case Pass::weight_gradient:
+  case ContractionPass::weight_gradient:
     break;
   }
   return {c.group_out(), taps * c.group_in(), out_pixels, c.groups, 0};
@@ -76,15 +76,15 @@ constexpr int slice_floats(int extent, bool by_depth, Math math) {
 
 /// Whether consecutive depths of an operand, not consecutive rows (columns), are neighbours in
 /// memory.
-constexpr bool rows_by_depth(Pass pass) {
-  return pass != Pass::weight_gradient;
+constexpr bool rows_by_depth(ContractionPass pass) {
+  return pass != ContractionPass::weight_gradient;
 }
-constexpr bool columns_by_depth(const Conv2d& c, Pass pass) {
-  return pass == Pass::forward ||
-         (pass == Pass::data_gradient && product_shape(c, pass).packed_floats > 0);
+constexpr bool columns_by_depth(const Conv2d& c, ContractionPass pass) {
+  return pass == ContractionPass::forward ||
+         (pass == ContractionPass::data_gradient && product_shape(c, pass).packed_floats > 0);
 }
 
-constexpr int tile_shared_bytes(const Conv2d& c, Pass pass, const Tiling& t) {
+constexpr int tile_shared_bytes(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   return 4 * t.stages *
          (slice_floats(t.rows, rows_by_depth(pass), t.math) +
           slice_floats(t.columns, columns_by_depth(c, pass), t.math));
@@ -95,18 +95,18 @@ constexpr long tiles(const ProductShape& p, const Tiling& t) {
 }
 
 /// Launches of a contraction: packing the weights, the product, adding the splits.
-constexpr bool packs(const Conv2d& c, Pass pass) {
+constexpr bool packs(const Conv2d& c, ContractionPass pass) {
   return product_shape(c, pass).packed_floats > 0;
 }
-constexpr int launches(const Conv2d& c, Pass pass, const Tiling& t) {
+constexpr int launches(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   return packs(c, pass) + 1 + (t.splits > 1);
 }
 
 /// Floats in front of the shares of the splits.
-constexpr long packed_workspace_floats(const Conv2d& c, Pass pass) {
+constexpr long packed_workspace_floats(const Conv2d& c, ContractionPass pass) {
   return round_up(product_shape(c, pass).packed_floats, 16);
 }
-constexpr long tiled_workspace_bytes(const Conv2d& c, Pass pass, const Tiling& t) {
+constexpr long tiled_workspace_bytes(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   const ProductShape p = product_shape(c, pass);
   const long shares = t.splits > 1 ? t.splits * p.groups * p.rows * p.columns : 0;
   return 4 * (packed_workspace_floats(c, pass) + shares);
