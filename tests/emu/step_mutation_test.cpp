@@ -1,9 +1,8 @@
-// Mistakes in the other kernels of a training step: dropout, loss, accuracy, sums, updates,
-// epilogues, and in what kernels share.
+// Mistakes in the other kernels of a training step: dropout, loss, accuracy, sums, updates (by
+// themselves and in weight gradients), epilogues, and in what kernels share.
 
 #include "ir/ops.h"
 #include "tests/emu/graph_mutation.h"
-#include "tests/support/random_network.h"
 
 #include <cmath>
 
@@ -165,24 +164,63 @@ TEST_F(Mutants, Updates) {
        {"an element behind the last", "525", "526"}});
 }
 
+/// A step of training of a fully connected layer. Its update joins the weight gradient, which is as
+/// deep as the batch is large.
+Subject layer_step(int64_t batch) {
+  Graph graph("layer");
+  GraphBuilder builder(graph);
+  Value* x = builder.value(ops::feed, "x", {}, tensor({batch, 14}));
+  Value* w = builder.value(ops::parameter, "w", {}, tensor({70, 14}));
+  Value* labels = builder.value(ops::feed, "labels", {}, tensor({batch}, "i32"));
+  Value* y = builder.value(ops::linear, "layer", {x, w});
+  graph.outputs.push_back({"loss", builder.value(ops::softmax_cross_entropy, "loss", {y, labels})});
+  return training_subject(fmt::format("step of a layer, batch {}", batch), std::move(graph),
+                          {.rate = 1, .momentum = 0.9, .decay = 0.25},
+                          {{"rate", values({0.0625})}, {"w.momentum", uniform(-0.5, 0.5)}});
+}
+
+const std::vector<Mutation> joined_update = {
+    {"the momentum not stored", "out1[pixel * 14L + (channel + i)] = momentum;", ""},
+    {"the gradient without the rate", "- step * v0", "- v0"},
+    {"the gradient's sign", "- step * v0", "+ step * v0"},
+    {"decay that grows", "- shrink", "+ shrink"},
+    {"decay without the rate", "shrink = step * ", "shrink = "},
+    {"momentum 1", "0.9f * in3_i", "in3_i"},
+    {"the momentum not added", "in2_i + momentum", "in2_i"},
+    {"rows of weights too close", "in2[pixel * 14L", "in2[pixel * 13L"},
+    {"rows of momenta too close", "in3[pixel * 14L", "in3[pixel * 13L"},
+    {"rows of momenta stored too close", "out1[pixel * 14L", "out1[pixel * 13L"},
+    {"the weights of the first inputs", "in2[pixel * 14L + (channel + i)]", "in2[pixel * 14L + i]"},
+};
+
+TEST_F(Mutants, UpdatesOfLayers) {
+  expect_caught(layer_step(5), joined_update);
+  // Two splits: the update follows the sum of their shares, in runs of two.
+  const Subject deep = layer_step(301);
+  expect_caught(deep, joined_update);
+  expect_caught(deep,
+                {{"one element of a run", "i < count; ++i) {\n      const float v0",
+                  "i < 1; ++i) {\n      const float v0"},
+                 {"the last share left out", "split < t.splits;", "split < t.splits - 1;"},
+                 {"an update for each share",
+                  "shares[at + j];\n    }\n    p.at(group).finish(row, column, run, sums);",
+                  "shares[at + j];\n    p.at(group).finish(row, column, run, sums);\n    }"}});
+}
+
 /// A convolution with all that fuses behind it, a value in the middle stored.
 Graph epilogue() {
   Graph graph("epilogue");
   GraphBuilder builder(graph);
-  auto leaf = [&](const OpDef& op, const char* name, std::vector<int64_t> shape,
-                  const char* dtype = "f32") {
-    return builder.value(op, name, {},
-                         {{"shape", std::move(shape)}, {"dtype", std::string(dtype)}});
-  };
-  Value* x = leaf(ops::feed, "x", {2, 6, 7, 5});
-  Value* y = builder.value(ops::conv2d, "conv", {x, leaf(ops::parameter, "w", {10, 6, 1, 1})});
-  y = builder.value(ops::bias, "bias", {y, leaf(ops::parameter, "b", {10})});
+  Value* x = builder.value(ops::feed, "x", {}, tensor({2, 6, 7, 5}));
+  Value* w = builder.value(ops::parameter, "w", {}, tensor({10, 6, 1, 1}));
+  Value* b = builder.value(ops::parameter, "b", {}, tensor({10}));
+  Value* y = builder.value(ops::bias, "bias", {builder.value(ops::conv2d, "conv", {x, w}), b});
   graph.outputs.push_back({"before", y});
-  y = builder.value(ops::add, "sum",
-                    {leaf(ops::feed, "z", {2, 10, 7, 5}), builder.value(ops::relu, "relu", {y})});
-  y = builder.value(ops::dropout, "dropout",
-                    {y, leaf(ops::feed, "seed", {2}, "i32"), leaf(ops::feed, "step", {1}, "i32")},
-                    {{"rate", 0.4}});
+  Value* z = builder.value(ops::feed, "z", {}, tensor({2, 10, 7, 5}));
+  y = builder.value(ops::add, "sum", {z, builder.value(ops::relu, "relu", {y})});
+  Value* seed = builder.value(ops::feed, "seed", {}, tensor({2}, "i32"));
+  Value* step = builder.value(ops::feed, "step", {}, tensor({1}, "i32"));
+  y = builder.value(ops::dropout, "dropout", {y, seed, step}, {{"rate", 0.4}});
   graph.outputs.push_back({"y", y});
   return graph;
 }

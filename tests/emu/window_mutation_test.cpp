@@ -2,16 +2,11 @@
 
 #include "ir/ops.h"
 #include "tests/emu/graph_mutation.h"
-#include "tests/support/random_network.h"
 
 namespace netc {
 namespace {
 
 using namespace test;
-
-Attributes tensor(std::vector<int64_t> shape, const char* dtype = "f32") {
-  return {{"shape", std::move(shape)}, {"dtype", std::string(dtype)}};
-}
 
 /// bias, ReLU, LRN, pooling and loss. The windows become a kernel forward and one backward.
 Graph windows() {
@@ -36,18 +31,6 @@ Graph windows() {
   graph.outputs.push_back(
       {"loss", builder.value(ops::softmax_cross_entropy, "loss", {value, labels})});
   return graph;
-}
-
-/// A step of training.
-Subject training_step() {
-  const auto forward = std::make_shared<Graph>(windows());
-  auto prepare = [=](const RunOptions& options) {
-    return prepare_training(*forward, {.rate = 1, .momentum = 0.9, .decay = 5e-4}, options);
-  };
-  Random random(1);
-  Tensors inputs = random_inputs(prepare(emu_options(true)).graph, random);
-  inputs.at("labels").data = {255, -1, 7};
-  return graph_subject("training step", emu_options(true), prepare, inputs);
 }
 
 const std::vector<Mutation> fused_forward = {
@@ -101,7 +84,9 @@ const std::vector<Mutation> fused_backward = {
 };
 
 TEST_F(Mutants, FusedWindows) {
-  const Subject step = training_step();
+  const Subject step =
+      training_subject("training step", windows(), {.rate = 1, .momentum = 0.9, .decay = 5e-4},
+                       {{"labels", values({255, -1, 7})}});
   expect_caught(step, fused_forward);
   expect_caught(step, fused_backward);
 }
