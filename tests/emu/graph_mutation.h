@@ -3,6 +3,7 @@
 
 #include "tests/emu/mutation.h"
 #include "tests/support/op_harness.h"
+#include "tests/support/random_network.h"
 #include "tests/support/run_graph.h"
 
 namespace netc {
@@ -40,6 +41,27 @@ inline Subject operator_subject(const std::string& name, const test::OpCase& des
       name, as_case,
       [=](const test::RunOptions& options) { return test::prepare_graph(built->graph, options); },
       built->inputs);
+}
+
+/// What a feed or a parameter is.
+inline Attributes tensor(std::vector<int64_t> shape, const char* dtype = "f32") {
+  return {{"shape", std::move(shape)}, {"dtype", std::string(dtype)}};
+}
+
+/// A step of training of a forward graph, fused. `draws`: of inputs that are not to be as
+/// `random_inputs` has them.
+inline Subject training_subject(const std::string& name, Graph forward,
+                                const OptimizerSpec& optimizer,
+                                const std::map<std::string, test::Draw>& draws) {
+  const auto shared = std::make_shared<Graph>(std::move(forward));
+  const auto prepare = [=](const test::RunOptions& options) {
+    return test::prepare_training(*shared, optimizer, options);
+  };
+  test::Random random(1);
+  test::Tensors inputs = test::random_inputs(prepare(emu_options(true)).graph, random);
+  for (const auto& [input, how] : draws)
+    inputs.at(input) = test::draw(inputs.at(input).type, how, random);
+  return graph_subject(name, emu_options(true), prepare, inputs);
 }
 
 } // namespace netc
