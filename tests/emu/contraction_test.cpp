@@ -91,7 +91,7 @@ TEST(EmulatedConv2dExact, MatchesReference) {
 /// Pass `index` of conv_passes on other operands, in exact mode, without the epilogue's factors.
 Floats run_exact(size_t index, const Conv2d& c, const Floats& a, const Floats& b) {
   const PassCase pass = conv_passes(c)[index];
-  const Tiling tiling = cuda_tiling(pass.family, c, Precision::fp32, parse_target("emu"));
+  const Tiling tiling = cuda_tilings(pass.family, c, Precision::fp32, parse_target("emu")).front();
   return EmulatedContraction(pass, c, tiling).run(a, b, Floats(pass.want.size(), 1));
 }
 

@@ -129,7 +129,8 @@ inline void check_pass(const PassCase& pass, const std::variant<Conv2d, Linear>&
 inline void check_passes(const std::vector<PassCase>& passes,
                          const std::variant<Conv2d, Linear>& shape, Precision precision) {
   for (const PassCase& pass : passes)
-    check_pass(pass, shape, cuda_tiling(pass.family, shape, precision, parse_target("emu")));
+    check_pass(pass, shape,
+               cuda_tilings(pass.family, shape, precision, parse_target("emu")).front());
 }
 
 } // namespace netc

@@ -190,19 +190,25 @@ void check_precision(const CompileOptions& options) {
                "leave out `--precision`, or `--math exact`");
 }
 
-/// Measuring needs the device that the plan is for, or one that runs its kernels.
+/// The device to measure on, which must run the target's kernels.
+DeviceSpec tuning_device(const CompileOptions& options, int threads) {
+  DeviceSpec spec{.name = options.device.empty() ? device_for(options.target) : options.device,
+                  .threads = threads};
+  if (!open_device(spec)->runs(options.target))
+    user_error(fmt::format("`--tune` on `{}`, which does not run kernels for `{}`", spec.name,
+                           options.target.str()),
+               fmt::format("`--device {}` does", device_for(options.target)));
+  return spec;
+}
+
 Tuner::Options tuner_options(const CompileOptions& options, const Backend& backend,
                              const LoweringOptions& lowering) {
-  Tuner::Options tuner{.machine = backend.machine,
-                       .lowering = lowering,
-                       .frozen = options.frozen,
-                       .measure = nullptr};
-  if (options.tune)
-    tuner.measure =
-        measure_on({.name = options.device.empty() ? device_for(options.target) : options.device,
-                    .threads = lowering.threads},
-                   backend, lowering);
-  return tuner;
+  return {.machine = backend.machine,
+          .lowering = lowering,
+          .frozen = options.frozen,
+          .measure = options.tune
+                         ? measure_on(tuning_device(options, lowering.threads), backend, lowering)
+                         : nullptr};
 }
 
 /// The table the user names, or the one an earlier compilation left in the plan.

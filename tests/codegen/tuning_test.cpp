@@ -1,0 +1,124 @@
+// The tuner: what it measures, keeps, obeys and refuses. A hook of the tests measures.
+
+#include "codegen/tuning.h"
+#include "ir/ops.h"
+#include "tests/runtime/temporary_folder.h"
+
+#include <gmock/gmock.h>
+
+namespace netc::test {
+namespace {
+
+using testing::HasSubstr;
+
+/// A graph of one linear layer, `fc`, of 64 x 512 -> 256.
+Graph layer() {
+  Graph graph("layer");
+  GraphBuilder builder(graph);
+  auto tensor = [&](const OpDef& op, const char* name, std::vector<int64_t> shape) {
+    return builder.value(op, name, {}, {{"shape", std::move(shape)}});
+  };
+  Value* x =
+      builder.value(ops::feed, "x", {},
+                    {{"shape", std::vector<int64_t>{64, 512}}, {"dtype", std::string("f32")}});
+  Value* w = tensor(ops::parameter, "w", {256, 512});
+  graph.outputs.push_back({"y", builder.value(ops::linear, "fc", {x, w})});
+  return graph;
+}
+
+class Tuning : public testing::Test {
+protected:
+  Tuner::Options options(const std::string& target = "cuda:sm_90") {
+    return {.machine = "sm_90",
+            .lowering = {.target = parse_target(target),
+                         .exact = false,
+                         .threads = 2,
+                         .choose = nullptr},
+            .frozen = false,
+            .measure = [this](const Node&, const std::string& name) {
+              measured_.push_back(name);
+              return Trial{name, ms_[measured_.size() - 1], errors_[measured_.size() - 1]};
+            }};
+  }
+  const Node& fc() const { return *graph_.find("fc")->node; }
+  std::string key() const {
+    return tuning_key(fc(), {.target = parse_target("cuda:sm_90"), .choose = nullptr}, "sm_90");
+  }
+
+  Graph graph_ = layer();
+  std::vector<std::string> measured_;
+  std::vector<double> ms_ = std::vector<double>(64, 1.0), errors_ = std::vector<double>(64, 1e-4);
+};
+
+TEST_F(Tuning, KeysNameAllThatCounts) {
+  EXPECT_EQ(key(), "linear_forward 64x512->256 | sm_90, tf32");
+  EXPECT_EQ(
+      tuning_key(fc(), {.target = parse_target("cpu"), .threads = 1, .choose = nullptr}, "avx2"),
+      "linear_forward 64x512->256 | avx2, 1 thread");
+}
+
+TEST_F(Tuning, TheFastestOfTheFirstCandidatesIsChosen) {
+  ms_[2] = 0.5;
+  Tuner tuner({}, options());
+  const std::vector<std::string> names = candidate_names(fc(), options().lowering);
+  ASSERT_GT(names.size(), 8u);
+  EXPECT_EQ(tuner.choose(fc()), names[2]);
+  EXPECT_EQ(measured_, std::vector<std::string>(names.begin(), names.begin() + 8));
+  EXPECT_EQ(tuner.choose(fc()), names[2]);
+  EXPECT_EQ(measured_.size(), 8u) << "measured again";
+}
+
+TEST_F(Tuning, WhoErrsIsOut) {
+  ms_[1] = 0.1, ms_[3] = 0.2;
+  errors_[1] = 0.1;
+  Tuner tuner({}, options());
+  EXPECT_EQ(tuner.choose(fc()), candidate_names(fc(), options().lowering)[3]);
+  errors_.assign(64, 1);
+  measured_.clear();
+  Tuner wrong({}, options());
+  EXPECT_THAT(error_of<InternalError>([&] { wrong.choose(fc()); }),
+              HasSubstr("no candidate for `fc` is correct"));
+}
+
+TEST_F(Tuning, TablesAreObeyedAndReadBack) {
+  ms_[4] = 0.5;
+  Tuner first({}, options());
+  const std::string chosen = first.choose(fc());
+  const std::string text = first.table().str();
+  EXPECT_EQ(TuningTable::parse(text, "t").str(), text);
+  Tuner::Options obeying = options();
+  obeying.measure = nullptr;
+  obeying.frozen = true;
+  Tuner second(TuningTable::parse(text, "t"), obeying);
+  EXPECT_EQ(second.choose(fc()), chosen);
+  EXPECT_EQ(measured_.size(), 8u);
+}
+
+TEST_F(Tuning, FrozenTablesLackNothing) {
+  Tuner::Options frozen = options();
+  frozen.frozen = true;
+  Tuner tuner({}, frozen);
+  EXPECT_THAT(error_of<UserError>([&] { tuner.choose(fc()); }),
+              HasSubstr("no entry for `linear_forward 64x512->256 | sm_90, tf32`"));
+}
+
+TEST_F(Tuning, UnknownChoicesAreTheTablesMistake) {
+  TuningTable table;
+  table.set(key(), {"100x100 stages 9 splits 1", {}});
+  Tuner tuner(table, options());
+  EXPECT_THAT(error_of<UserError>([&] { tuner.choose(fc()); }),
+              HasSubstr("chooses `100x100 stages 9 splits 1`"));
+  EXPECT_THAT(error_of<UserError>([] { TuningTable::parse("{", "t.json"); }),
+              HasSubstr("`t.json` is no tuning table"));
+}
+
+TEST_F(Tuning, WithoutAHookTheDefaultRuleDecides) {
+  Tuner::Options none = options();
+  none.measure = nullptr;
+  Tuner tuner({}, none);
+  EXPECT_EQ(tuner.choose(fc()), "");
+  EXPECT_TRUE(tuner.table().empty());
+}
+
+} // namespace
+} // namespace netc::test
