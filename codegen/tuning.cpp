@@ -115,10 +115,10 @@ std::string Tuner::choose(const Node& contraction) {
 }
 
 TuningEntry Tuner::measure(const Node& contraction, const std::vector<std::string>& names) const {
-  TuningEntry entry;
   const double limit = largest_tuning_error(precision_of(contraction, options_.lowering));
-  for (size_t i = 0; i < std::min(names.size(), most_trials); ++i)
-    entry.trials.push_back(options_.measure(contraction, names[i]));
+  std::vector<std::string> first = names;
+  first.resize(std::min(names.size(), most_trials));
+  TuningEntry entry{{}, options_.measure(contraction, first)};
   const Trial* best = nullptr;
   for (const Trial& trial : entry.trials)
     if (trial.relative_error < limit && (!best || trial.ms < best->ms))

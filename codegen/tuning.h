@@ -47,10 +47,10 @@ std::string tuning_key(const Node& contraction, const LoweringOptions& options,
 /// the precision does, stay below it.
 double largest_tuning_error(Precision precision);
 
-/// Runs one candidate of a contraction on random data and compares sampled outputs; injected by the
+/// Runs candidates of a contraction on random data and compares sampled outputs; injected by the
 /// driver, which knows compilers and devices.
-using MeasureCandidate =
-    std::function<Trial(const Node& contraction, const std::string& candidate)>;
+using MeasureCandidates = std::function<std::vector<Trial>(const Node& contraction,
+                                                           const std::vector<std::string>& names)>;
 
 /// Chooses candidates: from the table; else by measuring the most promising, if there is a hook
 /// (the table learns); else by the default rule. Contractions with one candidate are never
@@ -58,10 +58,10 @@ using MeasureCandidate =
 class Tuner {
 public:
   struct Options {
-    std::string machine;      ///< As for tuning_key().
-    LoweringOptions lowering; ///< Its `choose` is not asked.
-    bool frozen = false;      ///< A contraction that the table lacks is a UserError.
-    MeasureCandidate measure; ///< Null: do not measure.
+    std::string machine;       ///< As for tuning_key().
+    LoweringOptions lowering;  ///< Its `choose` is not asked.
+    bool frozen = false;       ///< A contraction that the table lacks is a UserError.
+    MeasureCandidates measure; ///< Null: do not measure.
   };
   Tuner(TuningTable table, Options options)
       : table_(std::move(table)), options_(std::move(options)) {}

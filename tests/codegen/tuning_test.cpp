@@ -35,9 +35,12 @@ protected:
                          .threads = 2,
                          .choose = nullptr},
             .frozen = false,
-            .measure = [this](const Node&, const std::string& name) {
-              measured_.push_back(name);
-              return Trial{name, ms_[measured_.size() - 1], errors_[measured_.size() - 1]};
+            .measure = [this](const Node&, const std::vector<std::string>& names) {
+              std::vector<Trial> trials;
+              for (size_t i = 0; i < names.size(); ++i)
+                trials.push_back({names[i], ms_[i], errors_[i]});
+              measured_.insert(measured_.end(), names.begin(), names.end());
+              return trials;
             }};
   }
   const Node& fc() const { return *graph_.find("fc")->node; }

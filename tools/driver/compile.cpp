@@ -207,7 +207,8 @@ Tuner::Options tuner_options(const CompileOptions& options, const Backend& backe
           .lowering = lowering,
           .frozen = options.frozen,
           .measure = options.tune
-                         ? measure_on(tuning_device(options, lowering.threads), backend, lowering)
+                         ? measure_on(tuning_device(options, lowering.threads), backend, lowering,
+                                      options.target.kind == Target::Kind::cpu ? 300 : 50)
                          : nullptr};
 }
 

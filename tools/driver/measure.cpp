@@ -4,6 +4,7 @@
 #include "ir/support/philox.h"
 #include "passes/passes.h"
 #include "runtime/session.h"
+#include "tools/driver/compile.h"
 #include "tools/driver/temporary_directory.h"
 
 #include <algorithm>
@@ -16,17 +17,19 @@ namespace {
 /// Outputs compared with double precision.
 constexpr int64_t samples = 64;
 
-/// Fills a feed with numbers of [-1, 1).
-std::span<const float> fill(std::span<std::byte> feed, unsigned stream) {
-  float* data = reinterpret_cast<float*>(feed.data());
-  const size_t count = feed.size() / sizeof(float);
-  for (size_t i = 0; i < count; i += 4) {
-    Philox4 words =
-        philox4x32_10(1, stream_synthetic ^ stream, static_cast<unsigned>(i / 4), 0, 0, 0);
-    for (size_t k = 0; k < 4 && i + k < count; ++k)
-      data[i + k] = 2 * uniform_unit(words.word[k]) - 1;
-  }
-  return {data, count};
+/// Sets a state tensor to numbers of [-1, 1) and returns them.
+std::vector<float> fill(Session& session, const std::string& name, unsigned stream) {
+  std::vector<float> numbers;
+  session.write_state(name, [&](std::span<float> data) {
+    for (size_t i = 0; i < data.size(); i += 4) {
+      Philox4 words =
+          philox4x32_10(1, stream_synthetic ^ stream, static_cast<unsigned>(i / 4), 0, 0, 0);
+      for (size_t k = 0; k < 4 && i + k < data.size(); ++k)
+        data[i + k] = 2 * uniform_unit(words.word[k]) - 1;
+    }
+    numbers.assign(data.begin(), data.end());
+  });
+  return numbers;
 }
 
 double sampled_error(const Node& node, std::span<const float> a, std::span<const float> b,
@@ -44,18 +47,18 @@ double sampled_error(const Node& node, std::span<const float> a, std::span<const
   return std::sqrt(difference / std::max(norm, 1e-300));
 }
 
-/// The contraction alone, fed with `a` and `b`.
+/// The contraction alone. The operands are state, `a` and `b`, which all programs of a plan share;
+/// it lies as the contraction wants it.
 Graph graph_of(const Node& contraction) {
   Graph graph("trial");
   GraphBuilder builder(graph, contraction.loc);
   std::vector<Value*> operands;
   for (const char* name : {"a", "b"}) {
     const Value& operand = *contraction.operands[operands.size()];
-    Value* feed = builder.value(ops::feed, name, {},
-                                {{"shape", std::vector<int64_t>(operand.type.shape)},
-                                 {"dtype", std::string(to_string(operand.type.dtype))}});
-    feed->layout = operand.layout;
-    operands.push_back(feed);
+    Value* state = builder.value(ops::parameter, name, {},
+                                 {{"shape", std::vector<int64_t>(operand.type.shape)}});
+    state->layout = operand.layout;
+    operands.push_back(state);
   }
   Value* result = builder.value(*contraction.op, "c", operands, contraction.attrs);
   result->layout = contraction.result()->layout;
@@ -63,39 +66,49 @@ Graph graph_of(const Node& contraction) {
   return graph;
 }
 
-/// A plan of one program, `trial`, of one step; its kernel is in `folder`.
-Plan plan_of(const Graph& graph, const Backend& backend, const LoweringOptions& options,
-             const std::filesystem::path& folder) {
-  auto all = [](const Value&) { return true; };
+/// A program of one step.
+Program program_of(Graph& graph, const std::string& name, const LoweringOptions& options,
+                   KernelSet& kernels) {
   PassContext context;
   context.workspace_bytes = [&](const Node& node) -> int64_t {
+    auto all = [](const Value&) { return true; };
     return node.op->is_contraction() ? lower(node, all, options).workspace_bytes() : 0;
   };
-  Graph planned = graph.clone();
-  plan_memory(planned, context);
-  KernelSet kernels(options.target, options.exact);
+  plan_memory(graph, context);
+  return build_program(graph, context.memory, name, options, kernels);
+}
+
+/// A plan of a program for each candidate, under its name; the kernels are in `folder`.
+Plan plan_of(Graph& graph, const std::vector<std::string>& names, const Backend& backend,
+             const LoweringOptions& lowering, const std::filesystem::path& folder) {
+  KernelSet kernels(lowering.target, lowering.exact);
   Plan plan;
-  plan.network = "trial";
-  plan.target = options.target.str();
+  plan.network = graph.name;
+  plan.target = lowering.target.str();
   plan.compiler = backend.version;
   plan.machine = backend.machine;
-  plan.threads = options.threads;
-  plan.programs.push_back(build_program(planned, context.memory, "trial", options, kernels));
+  plan.threads = lowering.threads;
+  plan.state = state_of(graph);
+  for (const std::string& name : names) {
+    LoweringOptions options = lowering;
+    options.choose = [&](const Node&) { return name; };
+    plan.programs.push_back(program_of(graph, name, options, kernels));
+  }
   std::vector<CompileJob> jobs = jobs_of(kernels);
-  backend.compile(jobs, 1);
+  backend.compile(jobs, default_threads());
   std::filesystem::create_directories(folder / "kernels");
   plan.kernels = place_kernels(kernels, jobs, backend, folder);
   return plan;
 }
 
 /// Least time of a run; the first one warms up.
-double best_ms(Session& session, double budget_ms) {
+double best_ms(Session& session, const std::string& program, double budget_ms) {
   session.profile(true);
   double best = 1e30, before = 0;
   for (int run = 0; run < 3 || before < budget_ms; ++run) {
-    session.run("trial");
+    session.run(program);
     double total = 0;
-    for (const StepTime& step : session.times("trial"))
+    for (const StepTime& step : session.times(program))
       total += step.seconds * 1e3;
     if (run > 0)
       best = std::min(best, total - before);
@@ -106,19 +119,19 @@ double best_ms(Session& session, double budget_ms) {
 
 } // namespace
 
-MeasureCandidate measure_on(const DeviceSpec& device, const Backend& backend,
-                            const LoweringOptions& lowering, double budget_ms) {
-  return [=, &backend](const Node& node, const std::string& candidate) {
-    LoweringOptions options = lowering;
-    options.choose = [&](const Node&) { return candidate; };
+MeasureCandidates measure_on(const DeviceSpec& device, const Backend& backend,
+                             const LoweringOptions& lowering, double budget_ms) {
+  return [=, &backend](const Node& node, const std::vector<std::string>& names) {
     TemporaryDirectory folder("netc-trial");
-    const Graph graph = graph_of(node);
-    Session session(plan_of(graph, backend, options, folder.path()), folder.path(), device);
-    std::span<const float> a = fill(session.feed("trial", "a"), 1);
-    std::span<const float> b = fill(session.feed("trial", "b"), 2);
-    Trial trial{candidate, best_ms(session, budget_ms), 0};
-    trial.relative_error = sampled_error(node, a, b, session.output_of<float>("trial", "c"));
-    return trial;
+    Graph graph = graph_of(node);
+    Session session(plan_of(graph, names, backend, lowering, folder.path()), folder.path(), device);
+    const std::vector<float> a = fill(session, "a", 1), b = fill(session, "b", 2);
+    std::vector<Trial> trials;
+    for (const std::string& name : names) {
+      const double ms = best_ms(session, name, budget_ms);
+      trials.push_back({name, ms, sampled_error(node, a, b, session.output_of<float>(name, "c"))});
+    }
+    return trials;
   };
 }
 

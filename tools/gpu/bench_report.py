@@ -105,12 +105,12 @@ def markdown(runs, skipped, load):
         where = f"{run.precision}, batch {run.batch}"
         lines += [f"- {where}: {name} left out: {why}" for name, why in run.left_out.items()]
         lines.append(f"- {where}: SM clock {run.sm_mhz_before} MHz before, {run.sm_mhz_after} "
-                     f"after; first `netc bench` {run.netc_first_seconds:.1f} s")
+                     f"after; netc compiled and tuned in {run.netc_first_seconds:.1f} s")
         lines += [f"- {where}: {name}: {json.dumps(about)}" for name, about in run.about.items()]
     lines += [f"- {which}: left out, no time left" for which in skipped]
     lines += [f"- load of the machine: {', '.join(f'{x:.2f}' for x in load)}", ""]
     for run in runs:
-        lines.append(f"netc by layer, {run.precision}, batch {run.batch} (launch by launch, "
+        lines.append(f"netc tuned by layer, {run.precision}, batch {run.batch} (launch by launch, "
                      "outside the graph):\n")
         lines += table(["part", "pass", "ms", "floor ms (H200)"],
                        [[p["part"], p["pass"], cell(p["ms"], ".3f"), cell(p["floor_ms"], ".3f")]

@@ -4,7 +4,8 @@
 usage: bench_torch.py NETC [-o DIR] [--device cuda:0] [--seconds 1500] [--blocks 7] [--steps 100]
                       [--batches 128,256] [--precisions tf32,bf16,fp32,3xtf32]
 
-For each precision and batch, blocks of steps of netc and of three PyTorch configurations alternate:
+For each precision and batch, blocks of steps of netc, of netc with the tilings that `--tune` found
+to be the fastest, and of three PyTorch configurations alternate:
   shipped    eager, NCHW, nn.LocalResponseNorm, SGD as it is
   compiled   channels_last, cudnn.benchmark, fused SGD, torch.compile max-autotune, the whole step
              one CUDA graph
@@ -76,14 +77,24 @@ class TorchWorker:
         self.process.wait()
 
 
-def netc_bench(precision, batch, steps, args):
-    """The JSON of `netc bench`."""
-    command = [args.netc, "bench", "alexnet.yaml", "--device", args.device, "--batch", str(batch),
-               "--precision", precision, "--steps", str(steps), "--json", "--quiet"]
+def netc(args, *command):
+    """The JSON that a command of netc prints."""
+    command = [args.netc, *command, "--device", args.device, "--json", "--quiet"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"error: `{' '.join(command)}` failed ({done.returncode})\n{done.stderr}")
     return json.loads(done.stdout)
+
+
+def netc_plans(precision, batch, args):
+    """Compiled plans by what the report calls them."""
+    plans = {}
+    for name, flags in (("netc", []), ("netc tuned", ["--tune"])):
+        plans[name] = args.out / "plans" / f"{name.replace(' ', '-')}-{precision}-{batch}"
+        plans[name].parent.mkdir(exist_ok=True)
+        netc(args, "compile", "alexnet.yaml", "--batch", str(batch), "--precision", precision,
+             "-o", str(plans[name]), *flags)
+    return plans
 
 
 def sm_clock(device):
@@ -122,15 +133,16 @@ def measure(precision, batch, args, deadline):
     """Blocks of all programs in turn."""
     run = Run(precision, batch)
     start = time.monotonic()
-    netc_bench(precision, batch, 3, args)  # compiles the kernels
+    plans = netc_plans(precision, batch, args)
     run.netc_first_seconds = time.monotonic() - start
     workers = start_workers(precision, batch, args, deadline, run)
     run.sm_mhz_before = sm_clock(args.device)
     for block in range(args.blocks):
         block_start = time.monotonic()
-        result = netc_bench(precision, batch, args.steps, args)
-        run.layers = result["layers"]
-        run.add("netc", result["step_ms_median"])
+        for name, plan in plans.items():
+            result = netc(args, "bench", str(plan), "--steps", str(args.steps))
+            run.add(name, result["step_ms_median"])
+        run.layers = result["layers"]  # tuned
         for name, worker in list(workers.items()):
             try:
                 run.add(name, worker.block(args.steps))
