@@ -121,10 +121,20 @@ void expect_added(const RefTensor& before, const RefTensor& after, const RefTens
   EXPECT_EQ(wrong, 0u) << name << " is not its old value plus its update";
 }
 
-class AlexNetStepTest : public testing::TestWithParam<bool> {};
+struct StepCase {
+  const char* name;
+  const char* target;
+  bool exact;
+};
+
+class AlexNetStepTest : public testing::TestWithParam<StepCase> {};
 
 TEST_P(AlexNetStepTest, MatchesPlainLoops) {
-  RunOptions options{.exact = GetParam(), .fuse = true, .guards = false};
+  RunOptions options{.target = parse_target(GetParam().target),
+                     .precision = Precision::fp32,
+                     .exact = GetParam().exact,
+                     .fuse = true,
+                     .guards = false};
   Network network = small_alexnet();
   PreparedGraph prepared =
       prepare_training(forward_graph(network, samples), network.recipe.train.optimizer, options);
@@ -144,12 +154,15 @@ TEST_P(AlexNetStepTest, MatchesPlainLoops) {
     worst = std::max(worst, error);
     std::printf("  %-14s update %.2g\n", name.c_str(), error);
   }
-  std::printf("alexnet, %s: loss off by %.2g relative, updates by at most %.2g\n",
-              GetParam() ? "exact" : "fast", std::abs(loss / e.step.loss - 1), worst);
+  std::printf("alexnet, %s: loss off by %.2g relative, updates by at most %.2g\n", GetParam().name,
+              std::abs(loss / e.step.loss - 1), worst);
 }
 
-INSTANTIATE_TEST_SUITE_P(Modes, AlexNetStepTest, testing::Bool(),
-                         [](const auto& mode) { return mode.param ? "exact" : "fast"; });
+INSTANTIATE_TEST_SUITE_P(Modes, AlexNetStepTest,
+                         testing::Values(StepCase{"fast", "cpu", false},
+                                         StepCase{"exact", "cpu", true},
+                                         StepCase{"emulated", "emu", false}),
+                         [](const auto& mode) { return std::string(mode.param.name); });
 
 } // namespace
 } // namespace netc::test

@@ -86,18 +86,21 @@ TEST(FusedChains, AreOneKernelBackward) {
   }
 }
 
-/// Runs a graph fused and expects that many kernels and the reference's results.
+/// Runs a graph fused, on the CPU and on the emulator, and expects that many kernels and the
+/// reference's results.
 void expect_kernels(const Graph& graph, int kernels) {
-  RunOptions options{.fuse = true};
-  PreparedGraph prepared = prepare_graph(graph, options);
-  EXPECT_EQ(count_kernels(prepared.graph), kernels) << print(prepared.graph);
-  expect_sound_kernels(prepared.graph, false);
   Random random(1);
   Tensors inputs = random_inputs(graph, random);
   Tensors want = interpret_outputs(graph, inputs);
-  Tensors got = compile(std::move(prepared), options).run(inputs);
-  for (const auto& [name, tensor] : want)
-    EXPECT_LT(relative_error(got.at(name), tensor), 2e-6) << name;
+  for (const char* target : {"cpu", "emu"}) {
+    RunOptions options{.target = parse_target(target), .precision = Precision::fp32, .fuse = true};
+    PreparedGraph prepared = prepare_graph(graph, options);
+    EXPECT_EQ(count_kernels(prepared.graph), kernels) << print(prepared.graph);
+    expect_sound_kernels(prepared.graph, false);
+    Tensors got = compile(std::move(prepared), options).run(inputs);
+    for (const auto& [name, tensor] : want)
+      EXPECT_LT(relative_error(got.at(name), tensor), 2e-6) << name << " on " << target;
+  }
 }
 
 Value* same_size_pool(GraphBuilder& builder, Value* x) {

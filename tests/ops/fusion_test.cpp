@@ -112,6 +112,36 @@ TEST_P(RandomNetworks, FusedAsUnfusedAsInterpreted) {
               errors.redraws);
 }
 
+/// The fused CUDA text of a training step and of the forward graph, every access checked.
+void check_on_emulator(uint64_t seed, Errors& errors) {
+  SCOPED_TRACE(fmt::format("network {}", seed));
+  const RunOptions options{.target = parse_target("emu"),
+                           .precision = Precision::fp32,
+                           .fuse = true,
+                           .guards = seed % 2 == 0}; // else in the planned arena
+  Graph forward = random_network(seed);
+  PreparedGraph step = prepare_training(forward, {.rate = 1, .momentum = 0, .decay = 0}, options);
+  Tensors inputs = safe_inputs(step.graph, seed, errors);
+  Tensors want = interpret_outputs(step.graph, inputs);
+  Tensors got = compile(std::move(step), options).run(inputs);
+  errors.against_reference =
+      std::max(errors.against_reference,
+               compare(got, want, value_tolerance, gradient_tolerance, "fused, on the emulator"));
+  Tensors forward_inputs = safe_inputs(forward, seed, errors);
+  Tensors forward_got = compile(prepare_graph(forward, options), options).run(forward_inputs);
+  errors.forward =
+      std::max(errors.forward, compare(forward_got, interpret_outputs(forward, forward_inputs),
+                                       value_tolerance, gradient_tolerance, "forward"));
+}
+
+TEST_P(RandomNetworks, FusedOnTheEmulator) {
+  Errors errors;
+  for (uint64_t i = 0; i < 2; ++i)
+    check_on_emulator(static_cast<uint64_t>(GetParam()) * 10 + i, errors);
+  std::printf("worst relative error on the emulator: training step %.2g, forward %.2g\n",
+              errors.against_reference, errors.forward);
+}
+
 INSTANTIATE_TEST_SUITE_P(Tens, RandomNetworks, testing::Range(0, networks / 10));
 
 } // namespace
