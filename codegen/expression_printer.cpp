@@ -66,7 +66,8 @@ Binding tighter_than(Binding b) {
 
 } // namespace
 
-ExpressionPrinter::ExpressionPrinter(const std::vector<Param>& params) {
+ExpressionPrinter::ExpressionPrinter(const std::vector<Param>& params, Options options)
+    : options_(options) {
   for (const Param& param : params)
     params_[param.name] = &param;
 }
@@ -97,13 +98,21 @@ std::string ExpressionPrinter::print(const Expr& e) const {
 }
 
 std::string ExpressionPrinter::print(const Expr& e, int at_least) const {
-  return binding(*e.node) < at_least ? "(" + print(e) + ")" : print(e);
+  const bool call = is_fast_division(*e.node);
+  return !call && binding(*e.node) < at_least ? "(" + print(e) + ")" : print(e);
+}
+
+bool ExpressionPrinter::is_fast_division(const kernel::ExprNode& e) const {
+  return options_.approximate && e.kind == ExprKind::binary && e.name == "/" &&
+         e.type == DType::f32;
 }
 
 std::string ExpressionPrinter::binary(const kernel::ExprNode& e) const {
   const Expr &left = e.args[0], &right = e.args[1];
   if (e.name == "min" || e.name == "max")
     return fmt::format("netc::{}({}, {})", e.name, print(left), print(right));
+  if (is_fast_division(e))
+    return fmt::format("netc::fast_divide({}, {})", print(left), print(right));
   if (e.name == "+" && right->kind == ExprKind::integer && right->integer < 0)
     return fmt::format("{} - {}", print(left, sum), -right->integer);
   const Binding own = binding(e), next = tighter_than(own);
@@ -119,11 +128,14 @@ std::string ExpressionPrinter::call(const kernel::ExprNode& e) const {
   std::string args;
   for (const Expr& arg : e.args)
     args += (args.empty() ? "" : ", ") + print(arg);
-  return fmt::format("netc::{}({})", e.name == "shr" ? "shift_right" : e.name, args);
+  std::string name = e.name == "shr"                            ? "shift_right"
+                     : e.name == "sqrt" && options_.approximate ? "fast_sqrt"
+                                                                : e.name;
+  return fmt::format("netc::{}({})", name, args);
 }
 
 /// Logical indices to an address: Horner's scheme over the dimensions in the order of the layout.
-/// Long from the first product on, for tensors of more than 2^31 elements.
+/// Long from the first product on, for tensors of 2^31 elements and more.
 std::string ExpressionPrinter::element(const std::string& buffer,
                                        const std::vector<Expr>& indices) const {
   auto it = params_.find(buffer);
@@ -133,12 +145,13 @@ std::string ExpressionPrinter::element(const std::string& buffer,
   std::vector<size_t> order = param.layout == Layout::nhwc ? std::vector<size_t>{0, 2, 3, 1}
                                                            : std::vector<size_t>{0, 1, 2, 3};
   order.resize(indices.size());
+  const bool wide = !options_.narrow || param.type.elements() > INT32_MAX;
   std::string address = print(indices[order[0]], product);
   for (size_t d = 1; d < indices.size(); ++d) {
     int64_t extent = param.type.shape[order[d]];
     std::string index = print(indices[order[d]], product);
     address = fmt::format("{} * {}{} + {}", d == 1 ? address : "(" + address + ")", extent,
-                          d == 1 ? "L" : "", index);
+                          d == 1 && wide ? "L" : "", index);
   }
   return fmt::format("{}[{}]", buffer, address);
 }

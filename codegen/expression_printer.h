@@ -15,8 +15,15 @@ const char* type_name(DType type);
 /// that keep their order and few more. What it prints may stand beside `+` and in comparisons.
 class ExpressionPrinter {
 public:
+  struct Options {
+    /// Addresses are long only in tensors that need it: 32 bits are half the work on a GPU.
+    bool narrow = false;
+    /// Division and square root may be off by 2 units in the last place, for a fraction of the
+    /// time.
+    bool approximate = false;
+  };
   /// Borrows the parameters: their layouts turn indices into addresses.
-  explicit ExpressionPrinter(const std::vector<kernel::Param>& params);
+  ExpressionPrinter(const std::vector<kernel::Param>& params, Options options);
 
   std::string print(const kernel::Expr& e) const;
 
@@ -26,9 +33,11 @@ public:
 private:
   /// In parentheses unless it binds at least so tightly.
   std::string print(const kernel::Expr& e, int at_least) const;
+  bool is_fast_division(const kernel::ExprNode& e) const;
   std::string binary(const kernel::ExprNode& e) const;
   std::string call(const kernel::ExprNode& e) const;
 
+  Options options_;
   std::map<std::string, const kernel::Param*> params_;
 };
 

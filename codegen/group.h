@@ -30,8 +30,9 @@ TensorType flat_type(const Value& value);
 kernel::Expr logical_index(const Shape& shape, kernel::Expr n, kernel::Expr h, kernel::Expr w,
                            kernel::Expr c);
 
-/// Maps and windows: one kernel over the pixels of the last member.
-kernel::Kernel lower_pixels(const Group& group, const std::string& name);
+/// Maps and windows: one kernel over the pixels of the last member. `threads`: lanes are threads,
+/// see kernel::PixelContext.
+kernel::Kernel lower_pixels(const Group& group, const std::string& name, bool threads);
 
 /// Updates: one kernel of a sweep for each.
 kernel::Kernel lower_updates(const Group& group, const std::string& name);

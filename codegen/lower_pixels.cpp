@@ -44,7 +44,7 @@ RowsFn rows_fn(const Node& node) {
 
 class PixelKernel {
 public:
-  explicit PixelKernel(const Group& group) : group_(group) {
+  PixelKernel(const Group& group, bool threads) : group_(group), threads_(threads) {
     for (const Node* member : group.members)
       for (const Value* operand : member->operands)
         readers_[operand].push_back(member);
@@ -65,6 +65,7 @@ public:
   }
 
   // For the contexts below.
+  bool threads() const { return threads_; }
   Expr read(const Value& value, const Place& at);
   /// The same inside a map's lanes, kept in a variable: a value read twice is computed once, and a
   /// load never stands under a condition (g++ 12 vectorises such loads wrongly).
@@ -101,6 +102,7 @@ private:
   bool is_inlined(const Node& node) const;
 
   const Group& group_;
+  bool threads_;
   std::unordered_map<const Value*, std::vector<const Node*>> readers_;
   std::unordered_set<const Node*> staged_; ///< Members computed for the rows of a stage.
   std::unordered_map<const Value*, Stage> stages_;
@@ -139,7 +141,7 @@ private:
 class Pixels : public kernel::PixelContext {
 public:
   Pixels(PixelKernel& kernel, const Node& node, Body& body, const Place& at)
-      : PixelContext(node, body, at.n, at.h, at.w), kernel_(kernel) {}
+      : PixelContext(node, body, at.n, at.h, at.w, kernel.threads()), kernel_(kernel) {}
 
   Expr load(size_t i, Expr n_, Expr h_, Expr w_, Expr c) override {
     return kernel_.read(*node.operands[i],
@@ -298,8 +300,8 @@ void PixelKernel::write(Body& into, const Value& value, const Place& at, Expr el
 
 } // namespace
 
-kernel::Kernel lower_pixels(const Group& group, const std::string& name) {
-  return PixelKernel(group).build(name);
+kernel::Kernel lower_pixels(const Group& group, const std::string& name, bool threads) {
+  return PixelKernel(group, threads).build(name);
 }
 
 } // namespace netc

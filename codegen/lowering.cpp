@@ -46,7 +46,11 @@ LoweredNode lower(const Node& node, const std::function<bool(const Value&)>& is_
     return {group.operands, group.results, {}, lower_updates(group, node.name), {}};
   NETC_CHECK(!std::holds_alternative<std::monostate>(first.lower), "`{}` ({}) has no lowering",
              node.name, first.name);
-  return {group.operands, group.results, {}, lower_pixels(group, node.name), {}};
+  return {group.operands,
+          group.results,
+          {},
+          lower_pixels(group, node.name, options.target.has_cuda_text()),
+          {}};
 }
 
 } // namespace netc

@@ -50,7 +50,9 @@ std::string filled(std::string text, const std::vector<std::string>& list,
 class Printer {
 public:
   Printer(const LoweredNode& lowered, const Dialect& dialect, bool exact)
-      : lowered_(lowered), dialect_(dialect), exact_(exact), expressions_(lowered.kernel.params),
+      : lowered_(lowered), dialect_(dialect), exact_(exact),
+        expressions_(lowered.kernel.params, {.narrow = dialect.split_at_barriers,
+                                             .approximate = dialect.split_at_barriers && !exact}),
         arrays_(dialect.split_at_barriers ? usual_threads / warp_threads : 1) {}
 
   KernelText print() {

@@ -47,6 +47,9 @@ public:
   const Node& node;
   Body& body;
   Expr n, h, w;
+  /// Whether lanes are threads, of a GPU, which want all that a channel needs in one loop, in
+  /// registers; else they are vectors, which want plain loops over arrays.
+  const bool threads;
   /// Channel `c` of operand `i` at a pixel, which must be inside the operand (and, for an operand
   /// read through RowsFn, inside the rows it announced).
   virtual Expr load(size_t i, Expr n, Expr h, Expr w, Expr c) = 0;
@@ -62,8 +65,9 @@ public:
   virtual std::string local(const std::string& base) = 0;
 
 protected:
-  PixelContext(const Node& node, Body& body, Expr n, Expr h, Expr w)
-      : node(node), body(body), n(std::move(n)), h(std::move(h)), w(std::move(w)) {}
+  PixelContext(const Node& node, Body& body, Expr n, Expr h, Expr w, bool threads)
+      : node(node), body(body), n(std::move(n)), h(std::move(h)), w(std::move(w)),
+        threads(threads) {}
 };
 
 } // namespace kernel

@@ -46,9 +46,11 @@ class PaddedChannels {
 public:
   PaddedChannels(PixelContext& c, const std::string& base, const Params& p, int64_t channels)
       : name_(c.local(base)), p_(p), index_(c.local("c")), per_group_(channels / p.groups),
-        stride_(per_group_ + 2 * p.half) {
+        stride_(per_group_ + 2 * p.half), threads_(c.threads) {
     c.body.alloc(name_, DType::f32, stride_ * p_.groups);
-    for (int64_t g = 0; g < p_.groups && p_.half > 0; ++g)
+    if (p_.half > 0 && c.threads)
+      clear_edges_at_once(c);
+    for (int64_t g = 0; g < p_.groups && p_.half > 0 && !c.threads; ++g)
       c.body.loop(StmtKind::lanes, c.local("edge"), 0, p_.half, [&](Expr e, Body& l) {
         l.store(name_, {Expr(g * stride_) + e}, Expr(0.0));
         l.store(name_, {Expr(g * stride_ + p_.half + per_group_) + e}, Expr(0.0));
@@ -64,9 +66,7 @@ public:
 
   const std::string& name() const { return name_; }
   /// Where channel `ch` stands in the array.
-  Expr position(Expr ch) const {
-    return ch / Expr(per_group_) * Expr(2 * p_.half) + ch + Expr(p_.half);
-  }
+  Expr position(Expr ch) const { return window(std::move(ch)) + Expr(p_.half); }
 
   /// Calls fn(sum over the channel's window, channel, loop body) for every channel.
   template <class Fn> void sums(Body& body, Fn fn) {
@@ -79,7 +79,25 @@ public:
   }
 
 private:
+  /// Where the window of channel `ch` begins.
+  Expr window(Expr ch) const {
+    return p_.groups == 1 ? ch : ch / Expr(per_group_) * Expr(2 * p_.half) + ch;
+  }
+
+  void clear_edges_at_once(PixelContext& c) {
+    c.body.loop(StmtKind::lanes, c.local("edge"), 0, 2 * p_.half * p_.groups, [&](Expr e, Body& l) {
+      Expr group = e / Expr(2 * p_.half), at = e % Expr(2 * p_.half);
+      Expr behind = kernel::select(at < Expr(p_.half), Expr(0), Expr(per_group_));
+      l.store(name_, {group * Expr(stride_) + at + behind}, Expr(0.0));
+    });
+  }
+
+  /// Calls fn(where a channel's window begins, channel, loop body): loops over the groups, or one
+  /// for threads.
   template <class Fn> void each(Body& body, Fn fn) {
+    if (threads_)
+      return body.loop(StmtKind::lanes, fmt::format("{}_{}", index_, loops_++), 0,
+                       per_group_ * p_.groups, [&](Expr ch, Body& l) { fn(window(ch), ch, l); });
     for (int64_t g = 0; g < p_.groups; ++g)
       body.loop(StmtKind::lanes, fmt::format("{}_{}_{}", index_, loops_++, g), 0, per_group_,
                 [&](Expr i, Body& l) { fn(Expr(g * stride_) + i, Expr(g * per_group_) + i, l); });
@@ -89,6 +107,7 @@ private:
   Params p_;
   std::string index_;
   int64_t per_group_, stride_;
+  bool threads_;
   int loops_ = 0;
 };
 

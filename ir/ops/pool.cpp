@@ -1,16 +1,12 @@
 // Max and average pooling over spatial windows.
 
-#include "ir/ops/common.h"
+#include "ir/ops/pool_lowering.h"
 
 #include <limits>
 
 namespace netc::ops {
 
 namespace {
-
-using kernel::cast;
-using kernel::load;
-using kernel::select;
 
 void infer_pool(InferContext& c) {
   if (!c.expect_rank(0, {4}))
@@ -50,159 +46,6 @@ void infer_max_pool(InferContext& c) {
 void infer_pool_grad(InferContext& c) {
   const Shape& dy = c.operands[0].shape;
   c.results = {{DType::f32, {dy[0], dy[1], c.attrs.integer("height"), c.attrs.integer("width")}}};
-}
-
-/// Pixels [lo, hi) of an axis that window `o` covers, and where it starts (maybe before 0).
-struct Cover {
-  Expr start, lo, hi;
-};
-Cover cover(Expr o, int64_t stride, int64_t before, int64_t kernel, int64_t extent) {
-  Expr start = o * Expr(stride) - Expr(before);
-  return {start, max(start, Expr(0)), min(start + Expr(kernel), Expr(extent))};
-}
-
-/// Windows [lo, hi) of an axis that cover pixel `i`.
-struct Covered {
-  Expr lo, hi;
-};
-Covered covered(Expr i, int64_t stride, int64_t before, int64_t kernel, int64_t windows) {
-  // The smallest o with o stride - before + kernel > i; clamped before the division, which
-  // truncates, could see a negative number.
-  Expr first = max(i + Expr(before - kernel + stride), Expr(0)) / Expr(stride);
-  return {first, min((i + Expr(before)) / Expr(stride) + Expr(1), Expr(windows))};
-}
-
-/// Calls fn(h, w, body) for the pixels of the operand under the current window.
-template <class Fn>
-void for_window(PixelContext& c, const Cover& rows, const Cover& columns, Fn fn) {
-  c.body.loop(StmtKind::serial, c.local("r"), rows.lo, rows.hi, [&](Expr h, Body& b) {
-    b.loop(StmtKind::serial, c.local("s"), columns.lo, columns.hi,
-           [&](Expr w, Body& pixel) { fn(h, w, pixel); });
-  });
-}
-
-void max_pool_pixel(PixelContext& c) {
-  Window win = window_of(c.node.attrs);
-  const Shape& x = c.node.operands[0]->type.shape;
-  Cover rows = cover(c.h, win.stride_h, win.top, win.kernel_h, x[2]);
-  Cover columns = cover(c.w, win.stride_w, win.left, win.kernel_w, x[3]);
-  std::string best = c.local("best"), where = c.local("where");
-  bool index = c.needed(1);
-  c.body.alloc(best, DType::f32, x[1]);
-  if (index)
-    c.body.alloc(where, DType::i32, x[1]);
-  c.body.loop(StmtKind::lanes, c.local("c"), 0, x[1], [&](Expr ch, Body& l) {
-    l.store(best, {ch}, Expr(-std::numeric_limits<float>::max()));
-    if (index)
-      l.store(where, {ch}, Expr(0));
-  });
-  for_window(c, rows, columns, [&](Expr h, Expr w, Body& pixel) {
-    pixel.loop(StmtKind::lanes, c.local("c"), 0, x[1], [&](Expr ch, Body& l) {
-      // The first of equals stays, and so does a NaN, which no comparison would find again.
-      Expr value = l.let(c.local("x"), c.load(0, c.n, h, w, ch));
-      Expr old = l.let(c.local("old"), load(best, DType::f32, {ch}));
-      Expr stays = kernel::binary("||", value <= old, kernel::binary("!=", old, old));
-      if (index) {
-        Expr place = l.let(c.local("place"), load(where, DType::i32, {ch}));
-        l.store(where, {ch},
-                select(stays, place, (h - rows.start) * Expr(win.kernel_w) + (w - columns.start)));
-      }
-      l.store(best, {ch}, select(stays, old, value));
-    });
-  });
-  c.body.loop(StmtKind::lanes, c.local("c"), 0, x[1], [&](Expr ch, Body& l) {
-    c.store(l, 0, ch, load(best, DType::f32, {ch}));
-    if (index)
-      c.store(l, 1, ch, cast(DType::u8, load(where, DType::i32, {ch})));
-  });
-}
-
-/// Calls fn(window, oh, ow, channel, loop body) for each window over the current pixel and stores
-/// the sums of what fn returns.
-template <class Fn> void gather(PixelContext& c, Fn fn) {
-  Window win = window_of(c.node.attrs);
-  const Shape& dy = c.node.operands[0]->type.shape;
-  std::string acc = c.local("acc");
-  c.body.alloc(acc, DType::f32, dy[1]);
-  c.body.loop(StmtKind::lanes, c.local("c"), 0, dy[1],
-              [&](Expr ch, Body& l) { l.store(acc, {ch}, Expr(0.0)); });
-  Covered rows = covered(c.h, win.stride_h, win.top, win.kernel_h, dy[2]);
-  Covered columns = covered(c.w, win.stride_w, win.left, win.kernel_w, dy[3]);
-  c.body.loop(StmtKind::serial, c.local("oh"), rows.lo, rows.hi, [&](Expr oh, Body& b) {
-    b.loop(StmtKind::serial, c.local("ow"), columns.lo, columns.hi, [&](Expr ow, Body& window) {
-      window.loop(StmtKind::lanes, c.local("c"), 0, dy[1], [&](Expr ch, Body& l) {
-        l.store(acc, {ch}, load(acc, DType::f32, {ch}) + fn(win, oh, ow, ch, l));
-      });
-    });
-  });
-  c.body.loop(StmtKind::lanes, c.local("c"), 0, dy[1],
-              [&](Expr ch, Body& l) { c.store(l, 0, ch, load(acc, DType::f32, {ch})); });
-}
-
-void max_pool_grad_pixel(PixelContext& c) {
-  gather(c, [&](const Window& win, Expr oh, Expr ow, Expr ch, Body& l) {
-    // Loaded whether it is needed or not: under a condition, g++ 12 vectorises the load wrongly.
-    Expr dy = l.let(c.local("dy"), c.load(0, c.n, oh, ow, ch));
-    Expr r = c.h - (oh * Expr(win.stride_h) - Expr(win.top));
-    Expr s = c.w - (ow * Expr(win.stride_w) - Expr(win.left));
-    return select(cast(DType::i32, c.load(1, c.n, oh, ow, ch)) == r * Expr(win.kernel_w) + s, dy,
-                  Expr(0.0));
-  });
-}
-
-bool full_divisor(const Node& node) {
-  return node.attrs.text("divisor") == "full";
-}
-
-/// Pixels counted along an axis by the average: those in the image, or with its padding.
-Expr counted(const Cover& c, const Node& node, int64_t kernel, int64_t extent, int64_t after) {
-  return full_divisor(node) ? min(c.start + Expr(kernel), Expr(extent + after)) - c.start
-                            : c.hi - c.lo;
-}
-
-Expr average_weight(const Node& node, const Window& win, const Shape& x, Expr oh, Expr ow) {
-  Cover rows = cover(oh, win.stride_h, win.top, win.kernel_h, x[2]);
-  Cover columns = cover(ow, win.stride_w, win.left, win.kernel_w, x[3]);
-  return Expr(1.0) / cast(DType::f32, counted(rows, node, win.kernel_h, x[2], win.bottom) *
-                                          counted(columns, node, win.kernel_w, x[3], win.right));
-}
-
-void avg_pool_pixel(PixelContext& c) {
-  Window win = window_of(c.node.attrs);
-  const Shape& x = c.node.operands[0]->type.shape;
-  std::string sum = c.local("sum");
-  c.body.alloc(sum, DType::f32, x[1]);
-  c.body.loop(StmtKind::lanes, c.local("c"), 0, x[1],
-              [&](Expr ch, Body& l) { l.store(sum, {ch}, Expr(0.0)); });
-  for_window(c, cover(c.h, win.stride_h, win.top, win.kernel_h, x[2]),
-             cover(c.w, win.stride_w, win.left, win.kernel_w, x[3]),
-             [&](Expr h, Expr w, Body& pixel) {
-               pixel.loop(StmtKind::lanes, c.local("c"), 0, x[1], [&](Expr ch, Body& l) {
-                 l.store(sum, {ch}, load(sum, DType::f32, {ch}) + c.load(0, c.n, h, w, ch));
-               });
-             });
-  Expr weight = c.body.let(c.local("weight"), average_weight(c.node, win, x, c.h, c.w));
-  c.body.loop(StmtKind::lanes, c.local("c"), 0, x[1],
-              [&](Expr ch, Body& l) { c.store(l, 0, ch, load(sum, DType::f32, {ch}) * weight); });
-}
-
-void avg_pool_grad_pixel(PixelContext& c) {
-  gather(c, [&](const Window& win, Expr oh, Expr ow, Expr ch, Body&) {
-    return c.load(0, c.n, oh, ow, ch) *
-           average_weight(c.node, win, c.node.result()->type.shape, oh, ow);
-  });
-}
-
-RowRange pool_rows(const Node& node, size_t, const Expr& h) {
-  Window win = window_of(node.attrs);
-  Cover rows = cover(h, win.stride_h, win.top, win.kernel_h, node.operands[0]->type.shape[2]);
-  return {rows.lo, rows.hi, win.kernel_h};
-}
-
-RowRange pool_grad_rows(const Node& node, size_t, const Expr& h) {
-  Window win = window_of(node.attrs);
-  Covered rows = covered(h, win.stride_h, win.top, win.kernel_h, node.operands[0]->type.shape[2]);
-  return {rows.lo, rows.hi, (win.kernel_h + win.stride_h - 1) / win.stride_h};
 }
 
 /// Calls fn(window's element, pixel's element, index in the window) for every pixel of every

@@ -23,7 +23,7 @@ Expr negative(const Expr& e) {
 }
 
 std::string print(const Expr& e) {
-  return ExpressionPrinter({}).print(e);
+  return ExpressionPrinter({}, {}).print(e);
 }
 
 TEST(ExpressionPrinter, GroupsFromTheLeftWithoutParentheses) {
@@ -79,10 +79,27 @@ TEST(ExpressionPrinter, AddressesAreLongFromTheFirstProductOn) {
   const std::vector<kernel::Param> params = {
       {"x", {DType::f32, {2, 3, 5, 7}}, Layout::nhwc, kernel::Access::in},
       {"m", {DType::f32, {4, 6}}, Layout::row_major, kernel::Access::in}};
-  const ExpressionPrinter printer(params);
+  const ExpressionPrinter printer(params, {});
   EXPECT_EQ(printer.element("x", {a, b, c + 1, d}), "x[((a * 5L + (c + 1)) * 7 + d) * 3 + b]");
   EXPECT_EQ(printer.element("m", {a + b, c}), "m[(a + b) * 6L + c]");
   EXPECT_EQ(printer.element("own", {a + b}), "own[a + b]");
+}
+
+TEST(ExpressionPrinter, NarrowAddressesAreLongWhereTheyMustBe) {
+  const std::vector<kernel::Param> params = {
+      {"x", {DType::f32, {2, 3, 5, 7}}, Layout::nhwc, kernel::Access::in},
+      {"large", {DType::u8, {1 << 16, 1 << 15}}, Layout::row_major, kernel::Access::in}};
+  const ExpressionPrinter printer(params, {.narrow = true});
+  EXPECT_EQ(printer.element("x", {a, b, c, d}), "x[((a * 5 + c) * 7 + d) * 3 + b]");
+  EXPECT_EQ(printer.element("large", {a, b}), "large[a * 32768L + b]");
+}
+
+TEST(ExpressionPrinter, ApproximateDivisionsAreCalls) {
+  const ExpressionPrinter printer({}, {.approximate = true});
+  const Expr x = kernel::var("x", DType::f32), y = kernel::var("y", DType::f32);
+  EXPECT_EQ(printer.print(x * (y / x)), "x * netc::fast_divide(y, x)");
+  EXPECT_EQ(printer.print(call("sqrt", {x + y})), "netc::fast_sqrt(x + y)");
+  EXPECT_EQ(printer.print(a / b), "a / b");
 }
 
 } // namespace

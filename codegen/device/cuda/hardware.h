@@ -160,6 +160,15 @@ inline void mma_bf16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[
 inline float sqrt(float x) {
   return ::sqrtf(x);
 }
+/// Off by 2 units in the last place at most; 0 for divisors beyond 2^126.
+inline float fast_divide(float x, float y) {
+  return __fdividef(x, y);
+}
+inline float fast_sqrt(float x) {
+  float root;
+  asm("sqrt.approx.f32 %0, %1;" : "=f"(root) : "f"(x));
+  return root;
+}
 inline float exp(float x) {
   return ::expf(x);
 }

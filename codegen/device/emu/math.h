@@ -6,6 +6,12 @@ namespace netc {
 inline float sqrt(float x) {
   return __builtin_sqrtf(x);
 }
+inline float fast_divide(float x, float y) {
+  return x / y;
+}
+inline float fast_sqrt(float x) {
+  return __builtin_sqrtf(x);
+}
 inline float exp(float x) {
   return __builtin_expf(x);
 }
