@@ -2,6 +2,7 @@
 
 #include "ir/ops/pool_lowering.h"
 
+#include <cmath>
 #include <limits>
 
 namespace netc::ops {
@@ -77,7 +78,7 @@ void max_pool_reference(RefContext& c) {
   for_each_window(
       c.node, x.type.shape, c.results[0].type.shape,
       [&](size_t o, size_t i, int64_t at) {
-        if (x.data[i] > y[o])
+        if (!std::isnan(y[o]) && !(x.data[i] <= y[o])) // A NaN is taken and stays.
           y[o] = x.data[i], index[o] = static_cast<double>(at);
       },
       [](size_t, int64_t) {});
@@ -171,7 +172,8 @@ std::vector<Factor> pool_factors(const Node& node) {
 
 const OpDef max_pool2d{
     .name = "max_pool2d",
-    .doc = "Largest pixel of each window; windows may overlap (AlexNet: 3x3 with stride 2).",
+    .doc = "Largest pixel of each window, or its first NaN; windows may overlap (AlexNet: 3x3 with "
+           "stride 2).",
     .operands = {{"x", "[n, c, h, w]"}},
     .attrs = pool_attrs({}),
     .results = {{"", "[n, c, oh, ow]"},

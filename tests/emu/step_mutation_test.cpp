@@ -22,12 +22,12 @@ TEST_F(Mutants, Loss) {
   expect_caught(
       loss(),
       {{"exponents without the largest", " - largest)", ")"},
-       {"the logit of label -1", "logits[n * 300L + netc::max(label, 0)]",
-        "logits[n * 300L + label]"},
+       {"the logit of label -1", "logits[n * 300 + netc::max(label, 0)]",
+        "logits[n * 300 + label]"},
        {"the loss of samples that do not count", "label < 0", "label < -1"},
        {"samples that do not count counted", "labels[valid_i] >= 0", "labels[valid_i] >= -1"},
-       {"rows of probabilities too close", "probabilities[n * 300L + c1]",
-        "probabilities[n * 299L + c1]"},
+       {"rows of probabilities too close", "probabilities[n * 300 + c1]",
+        "probabilities[n * 299 + c1]"},
        {"probabilities without their sum", "exps[c1] * weight", "exps[c1]"},
        {"the gradient of samples that do not count", "in1[n] >= 0", "in1[n] >= -1"},
        {"the first sample's label", "c == in1[n]", "c == in1[0]"}});
@@ -134,7 +134,7 @@ TEST_F(Mutants, Sums) {
        {"half of the rest", "netc::min(part, 2)", "netc::min(part, 1)"},
        {"every part the first", "part * 18", "0 * 18"},
        {"a pixel too many", "(begin, end, [&]", "(begin, (end + 1), [&]"},
-       {"pixels too close", "x[i * 7L + c]", "x[i * 6L + c]"},
+       {"pixels too close", "x[i * 7 + c]", "x[i * 6 + c]"},
        {"the last channel left out", "c < 7;", "c < 6;"},
        {"parts stored too close", "part * 7", "part * 6"},
        {"parts read too close", "partial[i * 7", "partial[i * 6"},
@@ -145,7 +145,7 @@ TEST_F(Mutants, Sums) {
                                  {&ops::channel_sum, {feed({2, 7, 3, 5}, uniform(-0.5, 1))}}, true),
                 {{"sums do not begin at zero", "acc[c] = 0.0f;", ""},
                  {"a row too many", "row < (block", "row <= (block"},
-                 {"the first image's rows", "row / 3 * 3L + ", ""},
+                 {"the first image's rows", "row / 3 * 3 + ", ""},
                  {"the last channel left out", "c2 < 7;", "c2 < 6;"},
                  {"shares too close", "partial[i * 7", "partial[i * 6"},
                  {"the last share left out", "(0, 6, [&](int i)", "(0, 5, [&](int i)"}});
@@ -180,17 +180,17 @@ Subject layer_step(int64_t batch) {
 }
 
 const std::vector<Mutation> joined_update = {
-    {"the momentum not stored", "out1[pixel * 14L + (channel + i)] = momentum;", ""},
+    {"the momentum not stored", "out1[pixel * 14 + (channel + i)] = momentum;", ""},
     {"the gradient without the rate", "- step * v0", "- v0"},
     {"the gradient's sign", "- step * v0", "+ step * v0"},
     {"decay that grows", "- shrink", "+ shrink"},
     {"decay without the rate", "shrink = step * ", "shrink = "},
     {"momentum 1", "0.9f * in3_i", "in3_i"},
     {"the momentum not added", "in2_i + momentum", "in2_i"},
-    {"rows of weights too close", "in2[pixel * 14L", "in2[pixel * 13L"},
-    {"rows of momenta too close", "in3[pixel * 14L", "in3[pixel * 13L"},
-    {"rows of momenta stored too close", "out1[pixel * 14L", "out1[pixel * 13L"},
-    {"the weights of the first inputs", "in2[pixel * 14L + (channel + i)]", "in2[pixel * 14L + i]"},
+    {"rows of weights too close", "in2[pixel * 14", "in2[pixel * 13"},
+    {"rows of momenta too close", "in3[pixel * 14", "in3[pixel * 13"},
+    {"rows of momenta stored too close", "out1[pixel * 14", "out1[pixel * 13"},
+    {"the weights of the first inputs", "in2[pixel * 14 + (channel + i)]", "in2[pixel * 14 + i]"},
 };
 
 TEST_F(Mutants, UpdatesOfLayers) {
@@ -237,11 +237,10 @@ TEST_F(Mutants, Epilogues) {
       {{"the bias of the run's first channel", "in2[channel + i]", "in2[channel]"},
        {"one channel of a run", "i < count; ++i)", "i < 1; ++i)"},
        {"the ReLU's sides exchanged", "v1 < 0.0f, 0.0f, v1", "v1 < 0.0f, v1, 0.0f"},
-       {"the other operand's first pixel", "in3[pixel * 10L + (channel + i)]",
-        "in3[(channel + i)]"},
+       {"the other operand's first pixel", "in3[pixel * 10 + (channel + i)]", "in3[(channel + i)]"},
        {"the next image's counter", "shift_right(((pixel /", "shift_right((((pixel + 1) /"},
-       {"channels of a run over one another", "out1[pixel * 10L + (channel + i)]",
-        "out1[pixel * 10L + channel]"},
+       {"channels of a run over one another", "out1[pixel * 10 + (channel + i)]",
+        "out1[pixel * 10 + channel]"},
        {"the value in the middle stored too late", "+ (channel + i)] = v1;",
         "+ (channel + i)] = v2;"}});
 }
