@@ -54,27 +54,32 @@ double tiling_cost(const ProductShape& p, const Tiling& t) {
   const double load = 1.0 / t.rows + 1.0 / t.columns;
   const double slice = double(t.rows) * t.columns * (1 + 24 * load);
   const double slices = double(ceil_div(ceil_div(p.depth, slice_depth), t.splits)) + t.stages;
-  const double exchange =
-      t.splits > 1 ? 2.5 * double(p.groups * p.rows * p.columns) * t.splits / usual_multiprocessors
-                   : 0;
+  // A share is written and read, the result written.
+  const double exchange = t.splits > 1 ? 5.0 * double(p.groups * p.rows * p.columns) *
+                                             (2 * t.splits + 1) / usual_multiprocessors
+                                       : 0;
   return waves * slice * slices + exchange;
 }
 
 /// Whether a thread has the registers for its part of a tile. The largest tile takes half of them
-/// for its sums; f32 products and those of three TF32 parts need most of the others for operands,
-/// and then there is no room for the places of pixels that are copied in runs shorter than four
-/// channels, which are many.
+/// for its sums; f32 products leave no room then for the places of pixels that are copied in runs
+/// shorter than four channels, which are many. Products of three TF32 parts need twice the operands
+/// and sums of their own.
 bool fits_registers(const Conv2d& c, ContractionPass pass, const Tiling& t) {
-  const bool full = t.rows * t.columns == 128 * 128 && t.math != Math::tf32 && t.math != Math::bf16;
+  const int sums = t.rows * t.columns;
   const int channels = pass == ContractionPass::forward ? c.group_in() : c.group_out();
-  return !full || pass == ContractionPass::weight_gradient || channels % 4 == 0;
+  if (t.math == Math::x3tf32)
+    return sums <= 128 * 64;
+  return t.math != Math::fma || sums < 128 * 128 || pass == ContractionPass::weight_gradient ||
+         channels % 4 == 0;
 }
 
-/// All tilings that suit, by rising cost. `shared_limit`: bytes of shared memory a block may have.
+/// All tilings that suit, by rising cost. `shared_limit`: bytes of shared memory of a
+/// multiprocessor, on which two blocks should fit.
 std::vector<Tiling> suitable_tilings(const Conv2d& c, ContractionPass pass, Math math,
                                      int shared_limit) {
   const ProductShape p = product_shape(c, pass);
-  if (c.exact_blocks > 0) // partial sums of the tree are kept in registers
+  if (c.exact_blocks > 0) // a thread keeps the partial sums of the tree
     return {{Math::fma, 64, 64, 2, 1}};
   std::vector<Tiling> list;
   for (int rows : {128, 64})
@@ -85,7 +90,8 @@ std::vector<Tiling> suitable_tilings(const Conv2d& c, ContractionPass pass, Math
         Tiling t{math, rows, columns, math == Math::fma ? 2 : 4, splits};
         if (!fits_registers(c, pass, t))
           continue;
-        while (t.stages > 2 && tile_shared_bytes(c, pass, t) > shared_limit)
+        constexpr int reserved = 1024; // by the system, of each block
+        while (t.stages > 2 && 2 * (tile_shared_bytes(c, pass, t) + reserved) > shared_limit)
           --t.stages;
         list.push_back(t);
       }

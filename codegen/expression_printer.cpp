@@ -81,7 +81,7 @@ std::string ExpressionPrinter::print(const Expr& e) const {
   case ExprKind::var:
     return e->name;
   case ExprKind::load:
-    return element(e->name, e->args);
+    return loaded(e->name, e->args);
   case ExprKind::unary:
     return e->name + print(e->args[0], primary);
   case ExprKind::binary:
@@ -134,14 +134,19 @@ std::string ExpressionPrinter::call(const kernel::ExprNode& e) const {
   return fmt::format("netc::{}({})", name, args);
 }
 
+std::string ExpressionPrinter::loaded(const std::string& buffer,
+                                      const std::vector<Expr>& indices) const {
+  auto it = params_.find(buffer);
+  if (!options_.once || it == params_.end())
+    return element(buffer, indices);
+  return fmt::format("netc::load_once({}, {})", buffer, address(*it->second, indices));
+}
+
 /// Logical indices to an address: Horner's scheme over the dimensions in the order of the layout.
 /// Long from the first product on, for tensors of 2^31 elements and more.
-std::string ExpressionPrinter::element(const std::string& buffer,
-                                       const std::vector<Expr>& indices) const {
-  auto it = params_.find(buffer);
-  if (it == params_.end() || indices.size() == 1)
-    return fmt::format("{}[{}]", buffer, print(indices[0]));
-  const Param& param = *it->second;
+std::string ExpressionPrinter::address(const Param& param, const std::vector<Expr>& indices) const {
+  if (indices.size() == 1)
+    return print(indices[0]);
   std::vector<size_t> order = param.layout == Layout::nhwc ? std::vector<size_t>{0, 2, 3, 1}
                                                            : std::vector<size_t>{0, 1, 2, 3};
   order.resize(indices.size());
@@ -153,7 +158,14 @@ std::string ExpressionPrinter::element(const std::string& buffer,
     address = fmt::format("{} * {}{} + {}", d == 1 ? address : "(" + address + ")", extent,
                           d == 1 && wide ? "L" : "", index);
   }
-  return fmt::format("{}[{}]", buffer, address);
+  return address;
+}
+
+std::string ExpressionPrinter::element(const std::string& buffer,
+                                       const std::vector<Expr>& indices) const {
+  auto it = params_.find(buffer);
+  return fmt::format("{}[{}]", buffer,
+                     it == params_.end() ? print(indices[0]) : address(*it->second, indices));
 }
 
 } // namespace netc

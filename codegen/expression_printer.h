@@ -21,6 +21,9 @@ public:
     /// Division and square root may be off by 2 units in the last place, for a fraction of the
     /// time.
     bool approximate = false;
+    /// An element that is read is not written before, by nobody: reads need not wait for writes of
+    /// others, of which the compiler cannot know that they are others.
+    bool once = false;
   };
   /// Borrows the parameters: their layouts turn indices into addresses.
   ExpressionPrinter(const std::vector<kernel::Param>& params, Options options);
@@ -33,6 +36,8 @@ public:
 private:
   /// In parentheses unless it binds at least so tightly.
   std::string print(const kernel::Expr& e, int at_least) const;
+  std::string loaded(const std::string& buffer, const std::vector<kernel::Expr>& indices) const;
+  std::string address(const kernel::Param& param, const std::vector<kernel::Expr>& indices) const;
   bool is_fast_division(const kernel::ExprNode& e) const;
   std::string binary(const kernel::ExprNode& e) const;
   std::string call(const kernel::ExprNode& e) const;

@@ -34,8 +34,8 @@ kernel::Expr logical_index(const Shape& shape, kernel::Expr n, kernel::Expr h, k
 /// see kernel::PixelContext.
 kernel::Kernel lower_pixels(const Group& group, const std::string& name, bool threads);
 
-/// Updates: one kernel of a sweep for each.
-kernel::Kernel lower_updates(const Group& group, const std::string& name);
+/// Updates: one kernel of a sweep for each. `threads`: as above.
+kernel::Kernel lower_updates(const Group& group, const std::string& name, bool threads);
 
 /// The maps, or the update, behind the contraction `group.members[0]`, as statements over a run of
 /// channels.

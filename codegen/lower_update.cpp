@@ -15,16 +15,17 @@ using kernel::load;
 using kernel::StmtKind;
 
 /// Elements one iteration of the parallel loop updates: long enough to stream, short enough to
-/// spread over threads.
-constexpr int64_t chunk = 16384;
+/// spread over threads, of which a GPU has many.
+constexpr int64_t thread_chunk = 16384, block_chunk = 2048;
 
 /// Element `index` of the operands; each is loaded once.
 class FlatElements : public kernel::MapContext {
 public:
   FlatElements(const Node& node, const Group& group, Body& chunk)
       : MapContext(node), group_(group) {
+    // What has the parameters' shape is updated in place: its element is read by its own lane.
     for (const Value* operand : node.operands)
-      if (operand->type.elements() == 1)
+      if (operand->type.elements() == 1 && operand->type.shape != node.result()->type.shape)
         known_[operand] = let(chunk, *operand, Expr(0));
   }
   void enter(Body& lane, Expr index) {
@@ -56,7 +57,7 @@ private:
   std::unordered_map<const Value*, Expr> known_;
 };
 
-void add_sweep(Body& body, const Node& node, const Group& group) {
+void add_sweep(Body& body, const Node& node, const Group& group, int64_t chunk) {
   const int64_t count = node.result()->type.elements();
   body.loop(StmtKind::parallel, "part", 0, (count + chunk - 1) / chunk, [&](Expr part, Body& b) {
     FlatElements elements(node, group, b);
@@ -74,10 +75,10 @@ void add_sweep(Body& body, const Node& node, const Group& group) {
 
 } // namespace
 
-kernel::Kernel lower_updates(const Group& group, const std::string& name) {
+kernel::Kernel lower_updates(const Group& group, const std::string& name, bool threads) {
   Body body;
   for (const Node* member : group.members)
-    add_sweep(body, *member, group);
+    add_sweep(body, *member, group, threads ? block_chunk : thread_chunk);
   std::vector<kernel::Param> params = group_params(group);
   for (kernel::Param& param : params)
     param.type = {param.type.dtype, {param.type.elements()}};

@@ -43,7 +43,11 @@ LoweredNode lower(const Node& node, const std::function<bool(const Value&)>& is_
   if (std::holds_alternative<KernelLowering>(first.lower))
     return whole_kernel(node, group, options);
   if (first.is_update())
-    return {group.operands, group.results, {}, lower_updates(group, node.name), {}};
+    return {group.operands,
+            group.results,
+            {},
+            lower_updates(group, node.name, options.target.has_cuda_text()),
+            {}};
   NETC_CHECK(!std::holds_alternative<std::monostate>(first.lower), "`{}` ({}) has no lowering",
              node.name, first.name);
   return {group.operands,

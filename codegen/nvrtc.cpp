@@ -196,7 +196,8 @@ std::string line_in_question(const std::string& source, const std::string& log) 
 }
 
 /// What ptxas reports of each entry, e.g. `Compiling entry function 'kernel_0'` and, lines later,
-/// `16 bytes spill stores, 24 bytes spill loads` and `Used 128 registers`.
+/// `32 bytes stack frame, 16 bytes spill stores, 24 bytes spill loads` and `Used 128 registers`. A
+/// stack frame is local memory, too: arrays that are not in registers.
 void read_resources(const std::string& log, std::vector<KernelEntry>& entries) {
   KernelEntry* entry = nullptr;
   std::istringstream lines(log);
@@ -208,8 +209,9 @@ void read_resources(const std::string& log, std::vector<KernelEntry>& entries) {
     }
     if (!entry)
       continue;
-    entry->spill_bytes +=
-        number_before(line, " bytes spill stores") + number_before(line, " bytes spill loads");
+    entry->spill_bytes = std::max(
+        {entry->spill_bytes, number_before(line, " bytes stack frame"),
+         number_before(line, " bytes spill stores") + number_before(line, " bytes spill loads")});
     entry->registers = std::max(entry->registers, number_before(line, " registers"));
   }
 }

@@ -1,6 +1,7 @@
 #include "codegen/printer.h"
 
 #include "codegen/expression_printer.h"
+#include "codegen/kernel_buffers.h"
 #include "codegen/local_arrays.h"
 #include "codegen/shape_text.h"
 #include "ir/lowering.h"
@@ -49,11 +50,11 @@ std::string filled(std::string text, const std::vector<std::string>& list,
 
 class Printer {
 public:
-  Printer(const LoweredNode& lowered, const Dialect& dialect, bool exact)
-      : lowered_(lowered), dialect_(dialect), exact_(exact),
-        expressions_(lowered.kernel.params, {.narrow = dialect.split_at_barriers,
-                                             .approximate = dialect.split_at_barriers && !exact}),
-        arrays_(dialect.split_at_barriers ? usual_threads / warp_threads : 1) {}
+  /// `threads` of a block, of CUDA.
+  Printer(const LoweredNode& lowered, const Dialect& dialect, bool exact, int threads)
+      : lowered_(lowered), dialect_(dialect), exact_(exact), threads_(threads),
+        expressions_(lowered.kernel.params, expression_options(false)),
+        epilogue_expressions_(lowered.kernel.params, expression_options(true)), arrays_(warps()) {}
 
   KernelText print() {
     if (lowered_.contraction)
@@ -61,11 +62,16 @@ public:
     else
       print_body();
     result_.text = std::move(out_);
-    result_.local_bytes = arrays_.bytes();
     return std::move(result_);
   }
 
 private:
+  ExpressionPrinter::Options expression_options(bool epilogue) const {
+    const bool cuda = dialect_.split_at_barriers;
+    return {.narrow = cuda, .approximate = cuda && !exact_, .once = cuda && epilogue};
+  }
+  int warps() const { return dialect_.split_at_barriers ? threads_ / warp_threads : 1; }
+
   // Lines.
   void line(const std::string& text) {
     size_t begin = 0;
@@ -86,7 +92,9 @@ private:
     line(tail);
   }
 
-  std::string expr(const Expr& e) const { return expressions_.print(e); }
+  std::string expr(const Expr& e) const {
+    return (lanes_are_serial_ ? epilogue_expressions_ : expressions_).print(e);
+  }
 
   // Statements.
   void stmts(const std::vector<Stmt>& list);
@@ -105,7 +113,7 @@ private:
     std::string type = fmt::format("{}{}", constant ? "const " : "", type_name(param.type.dtype));
     return replace_all(dialect_.pointer, {{"{type}", type}});
   }
-  void open_entry(size_t phase, int threads = usual_threads);
+  void open_entry(size_t phase, int threads);
   void close_entry();
   void print_body();
   void print_contraction();
@@ -115,7 +123,8 @@ private:
   const LoweredNode& lowered_;
   const Dialect& dialect_;
   bool exact_;
-  ExpressionPrinter expressions_;
+  int threads_;
+  ExpressionPrinter expressions_, epilogue_expressions_;
   std::string out_;
   int indent_ = 0;
   int64_t items_ = 1;             ///< Parallel iterations of the entry being printed, at most.
@@ -253,7 +262,7 @@ void Printer::includes(const std::string& template_header) {
 void Printer::open_entry(size_t phase, int threads) {
   const auto& params = lowered_.kernel.params;
   if (dialect_.split_at_barriers) {
-    const int blocks = lowered_.contraction || exact_ ? 2 : 4;
+    const int blocks = lowered_.contraction || exact_ ? 2 : 3;
     std::vector<std::string> list;
     for (const Param& param : params)
       list.push_back(fmt::format("{} {}", pointer_type(param), param.name));
@@ -272,24 +281,26 @@ void Printer::open_entry(size_t phase, int threads) {
 /// Arrays of an entry share one launch size; the grid covers the longest of its parallel loops.
 void Printer::close_entry() {
   close();
+  result_.local_bytes = std::max(result_.local_bytes, arrays_.bytes());
   if (!dialect_.split_at_barriers)
     return;
   KernelEntry entry;
   entry.blocks = std::clamp<int64_t>(items_, 1, largest_grid);
-  entry.threads = usual_threads;
+  entry.threads = threads_;
   entry.shared_bytes = static_cast<int>(std::min<int64_t>(arrays_.bytes(), INT32_MAX));
   result_.entries.push_back(entry);
   items_ = 1;
+  arrays_ = LocalArrays(warps());
 }
 
 void Printer::print_body() {
   includes("");
-  open_entry(0);
+  open_entry(0, threads_);
   for (const Stmt& s : lowered_.kernel.body) {
     if (s->kind == StmtKind::barrier && dialect_.split_at_barriers) {
       close_entry();
       line("");
-      open_entry(result_.entries.size());
+      open_entry(result_.entries.size(), threads_);
     } else {
       stmt(*s);
     }
@@ -297,33 +308,10 @@ void Printer::print_body() {
   close_entry();
 }
 
-void collect_buffers(const Expr& e, std::set<std::string>& names) {
-  if (!e.node)
-    return;
-  if (e->kind == ExprKind::load)
-    names.insert(e->name);
-  for (const Expr& arg : e->args)
-    collect_buffers(arg, names);
-}
-
-void collect_buffers(const kernel::StmtNode& s, std::set<std::string>& names) {
-  if (s.kind == StmtKind::store)
-    names.insert(s.name);
-  for (const Expr* e : {&s.lo, &s.hi, &s.a})
-    collect_buffers(*e, names);
-  for (const Expr& index : s.indices)
-    collect_buffers(index, names);
-  for (const auto* list : {&s.body, &s.orelse})
-    for (const Stmt& child : *list)
-      collect_buffers(*child, names);
-}
-
 /// The buffers that the epilogue reads or writes besides the row. The contraction's own operands
 /// may be among them: x + conv(x).
 std::vector<const Param*> Printer::epilogue_params() const {
-  std::set<std::string> names;
-  for (const Stmt& s : lowered_.kernel.body)
-    collect_buffers(*s, names);
+  const std::set<std::string> names = buffers_of(lowered_.kernel.body);
   std::vector<const Param*> list;
   for (const Param& param : lowered_.kernel.params)
     if (names.count(param.name))
@@ -371,7 +359,7 @@ void Printer::print_contraction() {
     arguments = epilogue ? fmt::format(", Epilogue{{{}}}", fields) : ", netc::NoEpilogue{}";
   }
   if (!dialect_.split_at_barriers) {
-    open_entry(0);
+    open_entry(0, threads_);
     line(fmt::format("netc::{}<shape>(in0, in1, out0, {}{}, thread);", c.function, workspace,
                      arguments));
     return close();
@@ -389,8 +377,13 @@ void Printer::print_contraction() {
 
 } // namespace
 
-KernelText print_kernel(const LoweredNode& lowered, const Dialect& dialect, bool exact) {
-  return Printer(lowered, dialect, exact).print();
+KernelText print_kernel(const LoweredNode& lowered, const Dialect& dialect, bool exact,
+                        int64_t local_limit) {
+  for (int threads = usual_threads;; threads /= 2) {
+    KernelText text = Printer(lowered, dialect, exact, threads).print();
+    if (text.local_bytes <= local_limit || threads == warp_threads)
+      return text;
+  }
 }
 
 } // namespace netc

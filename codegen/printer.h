@@ -37,6 +37,9 @@ struct KernelText {
   int64_t local_bytes = 0;            ///< Arrays private to a parallel iteration.
 };
 
-KernelText print_kernel(const LoweredNode& lowered, const Dialect& dialect, bool exact);
+/// Prints a kernel. `local_limit`: bytes of arrays that one iteration may have; a kernel of CUDA
+/// has fewer threads a block where those of as many as usual do not fit.
+KernelText print_kernel(const LoweredNode& lowered, const Dialect& dialect, bool exact,
+                        int64_t local_limit);
 
 } // namespace netc

@@ -170,9 +170,8 @@ void check_local_arrays(const KernelText& text, int64_t limit, const std::string
     return;
   Diagnostics diagnostics;
   diagnostics
-      .error(loc, fmt::format("`{}` needs {:.1f} MB of scratch for one pixel, {:.1f} MB are there",
-                              label, static_cast<double>(text.local_bytes) / 1e6,
-                              static_cast<double>(limit) / 1e6))
+      .error(loc, fmt::format("`{}` needs {} KB of scratch for one pixel, {} KB are there", label,
+                              (text.local_bytes + 1023) / 1024, limit / 1024))
       .note("all channels of a pixel are kept at once; fewer channels need less");
   diagnostics.throw_if_errors();
 }
@@ -180,7 +179,7 @@ void check_local_arrays(const KernelText& text, int64_t limit, const std::string
 } // namespace
 
 std::string KernelSet::add(const LoweredNode& lowered, const std::string& label, const Loc& loc) {
-  KernelText code = print_kernel(lowered, dialect_of(target_), exact_);
+  KernelText code = print_kernel(lowered, dialect_of(target_), exact_, largest_local(target_));
   check_local_arrays(code, largest_local(target_), label, loc);
   std::string user = loc.known() ? fmt::format("{} ({})", label, loc.str()) : label;
   for (Entry& entry : entries_)

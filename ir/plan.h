@@ -15,7 +15,7 @@ struct KernelEntry {
   int threads = 256;    ///< Of a block.
   int shared_bytes = 0; ///< Dynamic shared memory of a block.
   int registers = 0;    ///< Of a thread; 0 where the compiler does not say.
-  int spill_bytes = 0;  ///< Registers spilled to memory: bytes stored and loaded, a thread.
+  int spill_bytes = 0;  ///< Of local memory a thread: what did not fit into registers.
   bool operator==(const KernelEntry&) const = default;
 };
 

@@ -38,7 +38,10 @@ inline int philox(int key0, int key1, int counter0, int counter1, int lane) {
   const Philox4 words =
       philox4x32_10(static_cast<unsigned>(key0), static_cast<unsigned>(key1),
                     static_cast<unsigned>(counter0), static_cast<unsigned>(counter1), 0, 0);
-  return static_cast<int>(words.word[lane]);
+  // Not word[lane]: an array with a variable index is not kept in registers.
+  const unsigned low = lane == 0 ? words.word[0] : words.word[1];
+  const unsigned high = lane == 2 ? words.word[2] : words.word[3];
+  return static_cast<int>(lane < 2 ? low : high);
 }
 inline float uniform(int word) {
   return uniform_unit(static_cast<unsigned>(word));

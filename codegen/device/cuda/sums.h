@@ -37,7 +37,9 @@ template <int rows, int columns> struct FmaSums {
 
   /// Calls use(row, column, count, values) for runs of consecutive columns.
   template <class Use> void visit(Use use) const {
+#pragma unroll
     for (int i = 0; i < m; ++i)
+#pragma unroll
       for (int j = 0; j < n; ++j) {
         float value[1] = {sum[i][j]};
         use(lane() / across + down * i, lane() % across + across * j, 1, value);
@@ -56,6 +58,7 @@ template <int rows, int columns, Math math> struct MmaSums {
   float sum[m][n][4] = {};
 
   template <class A, class B> void add(Shared<const float> a, Shared<const float> b) {
+#pragma unroll
     for (int k = 0; k < slice_depth; k += depth) {
       unsigned left[4], right[n][2];
       unsigned left_rest[4], right_rest[math == Math::x3tf32 ? n : 1][2]; // what rounding left
@@ -70,12 +73,15 @@ template <int rows, int columns, Math math> struct MmaSums {
         for (int j = 0; j < n; ++j) {
           if constexpr (math == Math::bf16) {
             mma_bf16(sum[i][j], left, right[j]);
-          } else {
-            if constexpr (math == Math::x3tf32) { // small products first
-              mma_tf32(sum[i][j], left_rest, right[j]);
-              mma_tf32(sum[i][j], left, right_rest[j]);
-            }
+          } else if constexpr (math == Math::tf32) {
             mma_tf32(sum[i][j], left, right[j]);
+          } else { // small products first; matrix units add less exactly than f32 does
+            float part[4] = {};
+            mma_tf32(part, left_rest, right[j]);
+            mma_tf32(part, left, right_rest[j]);
+            mma_tf32(part, left, right[j]);
+            for (int r = 0; r < 4; ++r)
+              sum[i][j][r] += part[r];
           }
         }
       }
@@ -85,8 +91,11 @@ template <int rows, int columns, Math math> struct MmaSums {
   template <class Use> void visit(Use use) const {
     const int row = first_row();
     const int column = warp() % warp_columns * (columns / warp_columns) + warp_lane() % 4 * 2;
+#pragma unroll
     for (int i = 0; i < m; ++i)
+#pragma unroll
       for (int j = 0; j < n; ++j)
+#pragma unroll
         for (int half = 0; half < 2; ++half) {
           float values[2] = {sum[i][j][2 * half], sum[i][j][2 * half + 1]};
           use(row + 16 * i + 8 * half, column + 8 * j, 2, values);
@@ -94,7 +103,9 @@ template <int rows, int columns, Math math> struct MmaSums {
   }
 
 private:
-  static int first_row() { return warp() / warp_columns * (rows / warp_rows) + warp_lane() / 4; }
+  static int first_row() {
+    return warp() / warp_columns * (rows / warp_rows) + warp_lane() / 4;
+  }
   static int first_column() {
     return warp() % warp_columns * (columns / warp_columns) + warp_lane() / 4;
   }

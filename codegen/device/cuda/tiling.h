@@ -66,7 +66,8 @@ constexpr ProductShape product_shape(const Conv2d& c, ContractionPass pass) {
 /// Floats between the rows of an operand's slice in shared memory, so that the threads of a warp
 /// meet different banks: of `extent` rows it holds the depth of each (by_depth), or the other way
 /// round. Multiples of 4, for copies of 16 bytes. A matrix instruction's threads read two depths at
-/// once (by_depth: strides of 8 modulo 16) or rows at depths 2 apart (strides of 4 modulo 16).
+/// once (by_depth: strides of 8 modulo 16) or rows at depths 2 apart (strides of 4 modulo 16);
+/// multiply-adds meet in pairs.
 constexpr int slice_stride(int extent, bool by_depth, Math math) {
   return by_depth ? slice_depth + (math == Math::fma ? 4 : 8) : extent + 4;
 }

@@ -63,6 +63,10 @@ inline float as_float(unsigned bits) {
   return __builtin_bit_cast(float, bits);
 }
 
+template <class T> T load_once(Global<const T> from, emu::Index i) {
+  return from[i];
+}
+
 /// Vector accesses at elements, aligned to the size of the vector.
 inline Float2 load2(Global<const float> from, emu::Index i) {
   return emu::load<Float2>(from.array(), from.byte(i.value), i.place);
