@@ -55,10 +55,13 @@ template <int rows, int columns, Math math> struct MmaSums {
   static constexpr int m = rows / warp_rows / 16, n = columns / warp_columns / 8;
   /// Depth of one instruction.
   static constexpr int depth = math == Math::bf16 ? 16 : 8;
+  /// Steps of a slice that are written out; there are no registers for the operands of two where an
+  /// operand has two parts.
+  static constexpr int unrolled = math == Math::x3tf32 ? 1 : slice_depth / depth;
   float sum[m][n][4] = {};
 
   template <class A, class B> void add(Shared<const float> a, Shared<const float> b) {
-#pragma unroll
+#pragma unroll unrolled
     for (int k = 0; k < slice_depth; k += depth) {
       unsigned left[4], right[n][2];
       unsigned left_rest[4], right_rest[math == Math::x3tf32 ? n : 1][2]; // what rounding left
