@@ -25,9 +25,9 @@ struct PassContext {
   std::function<int64_t(const Node&)> workspace_bytes;
   MemoryPlan memory; ///< Filled by plan-memory.
 
-  /// Rewrites that may still happen (`--stop-after-rewrite`).
+  /// Rewrites of passes that may be left out that may still happen (`--stop-after-rewrite`).
   int64_t rewrites_left = INT64_MAX;
-  /// To be asked before each rewrite; false: leave the rest as it is.
+  /// Such a pass asks before each rewrite; false: leave the rest as it is.
   bool may_rewrite() { return rewrites_left > 0 && rewrites_left-- > 0; }
 };
 
