@@ -155,8 +155,6 @@ std::vector<kernel::Stmt> lower_epilogue(const Group& group) {
 
 Precision precision_of(const Node& contraction, const LoweringOptions& options) {
   const std::string& text = contraction.attrs.text("precision");
-  if (options.exact)
-    return Precision::fp32;
   return text == "default" ? default_precision(options.target) : parse_precision(text);
 }
 
