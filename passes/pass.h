@@ -18,8 +18,8 @@ enum class Mode { train, infer };
 struct PassContext {
   Mode mode = Mode::train;
   Target target{};                       ///< What the graph is compiled for.
-  Precision precision = Precision::fp32; ///< Of its contractions.
-  bool exact = false;                    ///< Sums have one order, on every target.
+  Precision precision = Precision::fp32; ///< Of contractions whose layer asks for none.
+  bool exact = false;                    ///< Sums have one order, on every target, in fp32.
   OptimizerSpec optimizer;
   /// Scratch bytes the kernel of a node needs; injected by the driver from codegen. Null: none.
   std::function<int64_t(const Node&)> workspace_bytes;

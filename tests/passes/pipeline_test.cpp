@@ -162,6 +162,36 @@ TEST(Pipeline, ABrokenInvariantNamesThePass) {
   }
 }
 
+/// What the forward contractions of two layers, one that asks for bf16 and one that does not, get.
+std::string precisions_on(const std::string& target, Precision precision, bool exact = false) {
+  Graph graph =
+      forward_of("name: n\ninput: {channels: 1, height: 4, width: 4}\nlayers:\n"
+                 "  - {name: conv, type: conv2d, filters: 2, kernel: 3, precision: bf16}\n"
+                 "  - {name: fc, type: linear, features: 2}\n"
+                 "  - {name: loss, type: softmax_cross_entropy}\n",
+                 2);
+  PassContext context = context_of(Mode::train);
+  context.target = parse_target(target);
+  context.precision = precision;
+  context.exact = exact;
+  run_until(graph, context, "assign-precision");
+  std::string text;
+  for (const auto& node : graph.nodes)
+    if (node->op->is_contraction())
+      text += (text.empty() ? "" : " ") + node->attrs.text("precision");
+  return text;
+}
+
+TEST(AssignPrecision, LayersGetWhatTheyAskForWhereTheTargetHasIt) {
+  // Forward of both layers, then the gradients: the second's two, the first's one.
+  const std::string mixed = "bf16 tf32 tf32 tf32 bf16", single = "fp32 fp32 fp32 fp32 fp32";
+  EXPECT_EQ(precisions_on("cuda:sm_80", Precision::tf32), mixed);
+  EXPECT_EQ(precisions_on("emu", Precision::tf32), mixed);
+  EXPECT_EQ(precisions_on("cpu", Precision::fp32), single);
+  EXPECT_EQ(precisions_on("cuda:sm_75", Precision::fp32), single);
+  EXPECT_EQ(precisions_on("cuda:sm_80", Precision::tf32, true), single);
+}
+
 TEST(Pipeline, RequiredPassesDoNotAskForRewrites) {
   Graph graph = small();
   PassContext context = context_of(Mode::train);
