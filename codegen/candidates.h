@@ -30,8 +30,8 @@ const Candidate& find_candidate(const std::string& family, const std::string& fu
 /// of the one template on GPUs.
 std::vector<std::string> candidate_names(const Node& contraction, const LoweringOptions& options);
 
-/// How the contraction multiplies under these options: in f32 where the plan is exact, else as
-/// assign-precision wrote it, else as the target does by default.
+/// How the contraction multiplies: as assign-precision wrote it, else as the target does by
+/// default.
 Precision precision_of(const Node& contraction, const LoweringOptions& options);
 
 LoweredNode lower_contraction(const Node& node, const Group& group, const LoweringOptions& options);

@@ -155,8 +155,6 @@ std::vector<kernel::Stmt> lower_epilogue(const Group& group) {
 
 Precision precision_of(const Node& contraction, const LoweringOptions& options) {
   const std::string& text = contraction.attrs.text("precision");
-  if (options.exact)
-    return Precision::fp32;
   return text == "default" ? default_precision(options.target) : parse_precision(text);
 }
 
@@ -188,6 +186,11 @@ LoweredNode lower_contraction(const Node& node, const Group& group,
     c.has_epilogue = family.find("weight_gradient") == std::string::npos;
     workspace = candidate.workspace(c.shape, options.threads);
   }
+  // Templates compute a convolution's weight gradient in another order than that of the weights,
+  // which an epilogue would take for it.
+  const bool in_order = c.has_epilogue && contraction.op != &ops::conv2d_weight_gradient;
+  NETC_CHECK(in_order || group.members.size() == 1, "`{}` has an epilogue, which {} cannot take",
+             node.name, family);
 
   LoweredNode lowered{group.operands, group.results, {}, {}, {}};
   lowered.kernel.name = node.name;

@@ -44,7 +44,12 @@ int Target::capability() const {
   return kind == Kind::cpu ? 0 : kind == Kind::emu ? 90 : capability_of(arch);
 }
 
+bool Target::is_ptx() const {
+  return arch.starts_with("compute_");
+}
+
 int Target::shared_bytes() const {
+  constexpr int least = 99 << 10; // Of all from sm_80 on: of sm_86, 88, 89, 120 and 121.
   switch (capability()) {
   case 0:
     return 0;
@@ -52,14 +57,15 @@ int Target::shared_bytes() const {
     return 64 << 10;
   case 80:
   case 87:
-    return 163 << 10;
-  case 86:
-  case 89:
-  case 120:
-  case 121:
-    return 99 << 10;
+    return is_ptx() ? least : 163 << 10;
+  case 90:
+  case 100:
+  case 101:
+  case 103:
+  case 110:
+    return is_ptx() ? least : 227 << 10;
   default:
-    return 227 << 10;
+    return least;
   }
 }
 

@@ -20,8 +20,11 @@ struct Target {
   bool has_cuda_text() const { return kind != Kind::cpu; }
   /// Compute capability x 10 (90 for `sm_90a`); that of the emulator is 90, of the CPU 0.
   int capability() const;
+  /// Plans hold PTX, which must fit newer GPUs, too.
+  bool is_ptx() const;
   /// Shared memory one block may have, in bytes; 0 on the CPU. (CUDA C++ Programming Guide, table
-  /// of technical specifications per compute capability.)
+  /// of technical specifications per compute capability.) Of PTX, and of GPUs that are not in the
+  /// table, the least of all that may run it.
   int shared_bytes() const;
 };
 

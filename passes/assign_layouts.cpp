@@ -9,7 +9,7 @@
 
 namespace netc {
 
-int assign_layouts(Graph& graph, PassContext& context) {
+int assign_layouts(Graph& graph, PassContext&) {
   std::unordered_set<const Value*> weights;
   int rewrites = 0;
   for (const auto& node : graph.nodes) {
@@ -23,8 +23,7 @@ int assign_layouts(Graph& graph, PassContext& context) {
     for (const auto& result : node->results) {
       if (is_weight)
         weights.insert(result.get());
-      else if (result->type.shape.size() == 4 && result->layout != Layout::nhwc &&
-               context.may_rewrite()) {
+      else if (result->type.shape.size() == 4 && result->layout != Layout::nhwc) {
         result->layout = Layout::nhwc;
         ++rewrites;
       }

@@ -111,8 +111,6 @@ int autodiff(Graph& graph, PassContext& context) {
   if (!loss)
     user_error(fmt::format("the network `{}` has no loss to train on", graph.name),
                "end its layers with `{name: loss, type: softmax_cross_entropy}`");
-  if (!context.may_rewrite())
-    return 0;
   std::vector<Node*> parameters;
   for (const auto& node : graph.nodes)
     if (node->op == &ops::parameter && node->attrs.flag("trainable"))

@@ -23,13 +23,12 @@ int canonicalize(Graph& graph, PassContext& context) {
   int rewrites = 0;
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     Node& node = *graph.nodes[i];
-    if (node.results.empty() || context.rewrites_left == 0)
+    if (node.results.empty())
       continue;
     size_t before = graph.nodes.size();
     Value* value = replacement(graph, node, context.mode);
     if (!value)
       continue;
-    context.may_rewrite();
     ++rewrites;
     bool is_new = graph.nodes.size() > before;
     std::string name = node.result()->name;

@@ -35,12 +35,16 @@ bool maps_only(const Graph& body) {
 } // namespace
 
 int in_place_operand(const Node& node, int i) {
+  const Value& to = *node.result(i);
+  auto lies_alike = [&](size_t k) {
+    return node.operands[k]->type == to.type && node.operands[k]->layout == to.layout;
+  };
   if (node.body && i == 0 && maps_only(*node.body))
     for (size_t k = 0; k < node.operands.size(); ++k)
-      if (node.operands[k]->type == node.result(i)->type)
+      if (lies_alike(k))
         return static_cast<int>(k);
   for (auto [operand, result] : node.op->in_place)
-    if (result == i)
+    if (result == i && lies_alike(static_cast<size_t>(operand)))
       return operand;
   return -1;
 }

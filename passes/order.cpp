@@ -105,7 +105,7 @@ int order_nodes(Graph& graph, PassContext& context) {
   graph.nodes.clear();
   for (size_t i : order)
     graph.nodes.push_back(std::move(old[i]));
-  if (peak_live_bytes(graph, context) < before && context.may_rewrite())
+  if (peak_live_bytes(graph, context) < before)
     return 1;
   std::unordered_map<const Node*, std::unique_ptr<Node>> by_address;
   for (auto& node : graph.nodes) {

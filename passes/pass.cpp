@@ -18,7 +18,7 @@ const std::vector<Pass>& pipeline() {
       {"space-to-depth", space_to_depth,
        "for GPUs, the input's strided convolution becomes one over blocks of pixels"},
       {"autodiff", autodiff, "appends gradients and the update of each trainable parameter", true},
-      {"assign-precision", assign_precision, "chooses the element type of contractions", true},
+      {"assign-precision", assign_precision, "chooses how each contraction multiplies", true},
       {"assign-layouts", assign_layouts, "chooses how images lie in memory", true},
       {"fuse-windows", fuse_windows, "chains of maps and windows become one kernel"},
       {"fuse-epilogue", fuse_epilogue, "maps behind a contraction join its kernel"},

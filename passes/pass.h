@@ -18,16 +18,16 @@ enum class Mode { train, infer };
 struct PassContext {
   Mode mode = Mode::train;
   Target target{};                       ///< What the graph is compiled for.
-  Precision precision = Precision::fp32; ///< Of its contractions.
-  bool exact = false;                    ///< Sums have one order, on every target.
+  Precision precision = Precision::fp32; ///< Of contractions whose layer asks for none.
+  bool exact = false;                    ///< Sums have one order, on every target, in fp32.
   OptimizerSpec optimizer;
   /// Scratch bytes the kernel of a node needs; injected by the driver from codegen. Null: none.
   std::function<int64_t(const Node&)> workspace_bytes;
   MemoryPlan memory; ///< Filled by plan-memory.
 
-  /// Rewrites that may still happen (`--stop-after-rewrite`).
+  /// Rewrites of passes that may be left out that may still happen (`--stop-after-rewrite`).
   int64_t rewrites_left = INT64_MAX;
-  /// To be asked before each rewrite; false: leave the rest as it is.
+  /// Such a pass asks before each rewrite; false: leave the rest as it is.
   bool may_rewrite() { return rewrites_left > 0 && rewrites_left-- > 0; }
 };
 

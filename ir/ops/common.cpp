@@ -96,7 +96,8 @@ AttrDef precision_attr() {
   return {.name = "precision",
           .kind = AttrKind::text,
           .fallback = Attribute{std::string("default")},
-          .doc = "how its three contractions multiply; `default`: as `--precision` says",
+          .doc = "how its three contractions multiply; `default`: as `--precision` says; fp32 on "
+                 "targets that have no other",
           .choices = {"default", "fp32", "3xtf32", "tf32", "bf16"}};
 }
 

@@ -57,7 +57,7 @@ public:
 
   /// Stores channel `c` of column `w` of the row.
   void element(Body& lane, Expr w, Expr c) {
-    const Place at = place_in_block(c, stored_[1], block_);
+    const BlockPixel at = pixel_in_block(c, stored_[1], block_);
     Expr y = lane.let("y", h_ * Expr(block_) + at.row);
     Expr x = lane.let("x", w * Expr(block_) + at.column);
     Expr inside(1);

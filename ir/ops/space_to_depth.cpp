@@ -9,7 +9,9 @@ Shape space_to_depth_shape(const Shape& x, int64_t block) {
   return {x[0], x[1] * block * block, (x[2] + block - 1) / block, (x[3] + block - 1) / block};
 }
 
-Place place_in_block(const Expr& c, int64_t channels, int64_t block) {
+BlockPixel pixel_in_block(const Expr& c, int64_t channels, int64_t block) {
+  if (block == 1)
+    return {0, 0, c};
   return {c / Expr(channels * block), c / Expr(channels) % Expr(block), c % Expr(channels)};
 }
 
@@ -66,7 +68,7 @@ void space_to_depth_pixel(PixelContext& c) {
   const Shape &x = c.node.operands[0]->type.shape, &y = c.node.result()->type.shape;
   const int64_t block = c.node.attrs.integer("block");
   c.body.loop(StmtKind::lanes, c.local("c"), 0, y[1], [&](Expr ch, Body& l) {
-    const Place at = place_in_block(ch, x[1], block);
+    const BlockPixel at = pixel_in_block(ch, x[1], block);
     Expr row = l.let(c.local("row"), c.h * Expr(block) + at.row);
     Expr column = l.let(c.local("column"), c.w * Expr(block) + at.column);
     Expr value = c.load(0, c.n, min(row, Expr(x[2] - 1)), min(column, Expr(x[3] - 1)), at.channel);

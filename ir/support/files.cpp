@@ -13,6 +13,9 @@
 namespace netc {
 
 std::optional<std::string> read_text(const std::filesystem::path& path) {
+  std::error_code unknown; // then opening fails, too
+  if (std::filesystem::is_directory(path, unknown))
+    return std::nullopt; // a folder opens, and reads as an empty file does
   std::ifstream in(path, std::ios::binary);
   std::ostringstream text;
   text << in.rdbuf();

@@ -8,7 +8,7 @@
 
 namespace netc {
 
-/// All bytes of a file; nothing when it cannot be read.
+/// All bytes of a file; nothing when it cannot be read, as a folder cannot.
 std::optional<std::string> read_text(const std::filesystem::path& path);
 
 /// Writes a file, replacing what is there; RuntimeError with the system's reason and `hint` when

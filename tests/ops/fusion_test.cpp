@@ -142,6 +142,35 @@ TEST_P(RandomNetworks, FusedOnTheEmulator) {
               errors.against_reference, errors.forward);
 }
 
+/// Steps of one network after ever more rewrites, compared with the whole step.
+void check_rewrites(const std::string& target, int64_t stride) {
+  Graph forward = random_network(3);
+  const OptimizerSpec plain{.rate = 1, .momentum = 0, .decay = 0};
+  RunOptions options{.target = parse_target(target), .precision = Precision::fp32, .fuse = true};
+  options.guards = false; // values take over each other's memory
+  constexpr int64_t plenty = 1 << 20;
+  options.rewrites = plenty;
+  PreparedGraph whole = prepare_training(forward, plain, options);
+  const int64_t total = plenty - whole.context.rewrites_left;
+  ASSERT_GT(total, 3);
+  Errors errors;
+  Tensors inputs = safe_inputs(whole.graph, 3, errors);
+  Tensors want = interpret_outputs(whole.graph, inputs);
+  for (options.rewrites = 0; options.rewrites <= total; options.rewrites += stride) {
+    PreparedGraph some = prepare_training(forward, plain, options);
+    compare(compile(std::move(some), options).run(inputs), want, value_tolerance,
+            gradient_tolerance, fmt::format("{} of {} rewrites", options.rewrites, total));
+  }
+}
+
+TEST(Rewrites, AnyNumberGivesTheSameStep) {
+  check_rewrites("cpu", 1);
+}
+
+TEST(Rewrites, SomeGiveTheSameStepOnTheEmulator) {
+  check_rewrites("emu", 3);
+}
+
 INSTANTIATE_TEST_SUITE_P(Tens, RandomNetworks, testing::Range(0, networks / 10));
 
 } // namespace

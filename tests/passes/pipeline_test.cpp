@@ -45,7 +45,7 @@ std::string error_of(const PipelineOptions& options) {
   return "";
 }
 
-TEST(Pipeline, OrderIsTheDesigns) {
+TEST(Pipeline, OrderIsTheDocumentedOne) {
   std::vector<std::string> names;
   for (const Pass& pass : pipeline())
     names.push_back(pass.name);
@@ -162,16 +162,47 @@ TEST(Pipeline, ABrokenInvariantNamesThePass) {
   }
 }
 
-TEST(Pipeline, RewritesAreCounted) {
+/// What the forward contractions of two layers, one that asks for bf16 and one that does not, get.
+std::string precisions_on(const std::string& target, Precision precision, bool exact = false) {
+  Graph graph =
+      forward_of("name: n\ninput: {channels: 1, height: 4, width: 4}\nlayers:\n"
+                 "  - {name: conv, type: conv2d, filters: 2, kernel: 3, precision: bf16}\n"
+                 "  - {name: fc, type: linear, features: 2}\n"
+                 "  - {name: loss, type: softmax_cross_entropy}\n",
+                 2);
+  PassContext context = context_of(Mode::train);
+  context.target = parse_target(target);
+  context.precision = precision;
+  context.exact = exact;
+  run_until(graph, context, "assign-precision");
+  std::string text;
+  for (const auto& node : graph.nodes)
+    if (node->op->is_contraction())
+      text += (text.empty() ? "" : " ") + node->attrs.text("precision");
+  return text;
+}
+
+TEST(AssignPrecision, LayersGetWhatTheyAskForWhereTheTargetHasIt) {
+  // Forward of both layers, then the gradients: the second's two, the first's one.
+  const std::string mixed = "bf16 tf32 tf32 tf32 bf16", single = "fp32 fp32 fp32 fp32 fp32";
+  EXPECT_EQ(precisions_on("cuda:sm_80", Precision::tf32), mixed);
+  EXPECT_EQ(precisions_on("emu", Precision::tf32), mixed);
+  EXPECT_EQ(precisions_on("cpu", Precision::fp32), single);
+  EXPECT_EQ(precisions_on("cuda:sm_75", Precision::fp32), single);
+  EXPECT_EQ(precisions_on("cuda:sm_80", Precision::tf32, true), single);
+}
+
+TEST(Pipeline, RequiredPassesDoNotAskForRewrites) {
   Graph graph = small();
   PassContext context = context_of(Mode::train);
   context.rewrites_left = 0;
   std::ostringstream dump;
-  for (const PassReport& report : run_pipeline(graph, context, {.verify_each = true}, dump))
-    EXPECT_TRUE(report.rewrites == 0 || report.name == "assign-precision" ||
-                report.name == "plan-memory")
-        << report.name;
-  EXPECT_TRUE(graph.stores.empty());
+  const auto reports = run_pipeline(graph, context, {.verify_each = true}, dump);
+  for (size_t i = 0; i < reports.size(); ++i)
+    EXPECT_TRUE(pipeline()[i].required || reports[i].rewrites == 0) << reports[i].name;
+  EXPECT_EQ(graph.stores.size(), 8u); // Four parameters and their momenta.
+  for (const auto& node : graph.nodes)
+    EXPECT_TRUE(node->op != &ops::conv2d || node->result()->layout == Layout::nhwc);
 }
 
 } // namespace

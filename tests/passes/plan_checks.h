@@ -41,7 +41,8 @@ inline std::vector<Lifetime> lifetimes(const Graph& graph, const MemoryPlan& pla
 /// node reads each element of `old` before it writes the same element of `next`, and no one later.
 inline bool in_place_is_legal(const Lifetime& old, const Lifetime& next) {
   const Node& node = *next.value->node;
-  if (old.last_read != next.defined || old.value->type.bytes() != next.value->type.bytes())
+  if (old.last_read != next.defined || old.value->type.bytes() != next.value->type.bytes() ||
+      old.value->layout != next.value->layout)
     return false;
   if (node.body)
     return std::all_of(node.body->nodes.begin(), node.body->nodes.end(), [](const auto& member) {

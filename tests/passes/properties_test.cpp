@@ -206,6 +206,23 @@ TEST_P(Properties, TheSameGraphComesOutEachTime) {
   }
 }
 
+TEST(InPlace, OnlyWhereBothLieAlike) {
+  Graph g = forward_of("name: n\ninput: {channels: 2, height: 3, width: 5}\nlayers:\n"
+                       "  - {name: conv, type: conv2d, filters: 2, kernel: 3}\n"
+                       "  - {name: relu, type: relu}\n",
+                       2);
+  const Node* relu = nullptr;
+  for (const auto& node : g.nodes)
+    if (node->name == "relu")
+      relu = node.get();
+  ASSERT_TRUE(relu);
+  EXPECT_EQ(in_place_operand(*relu, 0), 0);
+  relu->operands[0]->layout = Layout::nhwc;
+  EXPECT_EQ(in_place_operand(*relu, 0), -1);
+  relu->result()->layout = Layout::nhwc;
+  EXPECT_EQ(in_place_operand(*relu, 0), 0);
+}
+
 // The properties say little unless the graphs have something to fuse and to share.
 TEST(RandomGraphs, AreWorthTesting) {
   size_t windows = 0, contractions = 0, shared = 0, spatial = 0;

@@ -47,6 +47,7 @@ PassContext pass_context(const RunOptions& options) {
   context.target = options.target;
   context.precision = options.precision;
   context.exact = options.exact;
+  context.rewrites_left = options.rewrites;
   context.workspace_bytes = [lowering = lowering_options(options)](const Node& node) -> int64_t {
     if (std::holds_alternative<std::monostate>(node.op->lower) && !node.body)
       return 0;

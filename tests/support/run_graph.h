@@ -16,6 +16,7 @@ struct RunOptions {
   Precision precision = default_precision(target); ///< `--precision`.
   bool exact = false;                              ///< `--math exact`.
   bool fuse = false;                               ///< Run the fusing passes, too.
+  int64_t rewrites = INT64_MAX;                    ///< `--stop-after-rewrite`.
   /// Every buffer gets a place of its own with a guard band behind it; else the planned places.
   bool guards = true;
   int threads = 2; ///< The plan's.
