@@ -65,14 +65,17 @@ template <int rows, int columns, Math math> struct MmaSums {
     for (int k = 0; k < slice_depth; k += depth) {
       unsigned left[4], right[n][2];
       unsigned left_rest[4], right_rest[math == Math::x3tf32 ? n : 1][2]; // what rounding left
+#pragma unroll
       for (int j = 0; j < n; ++j) {
         unsigned(&rest)[2] = right_rest[math == Math::x3tf32 ? j : 0];
         load<B>(b, first_column() + 8 * j, k, right[j][0], right[j][1], rest[0], rest[1]);
       }
+#pragma unroll
       for (int i = 0; i < m; ++i) {
         const int row = first_row() + 16 * i;
         load<A>(a, row, k, left[0], left[2], left_rest[0], left_rest[2]);
         load<A>(a, row + 8, k, left[1], left[3], left_rest[1], left_rest[3]);
+#pragma unroll
         for (int j = 0; j < n; ++j) {
           if constexpr (math == Math::bf16) {
             mma_bf16(sum[i][j], left, right[j]);
