@@ -54,6 +54,9 @@ void check_fits(const Plan& plan, const CommonFlags& flags, bool train) {
     refuse(fmt::format("is for batches of {}, not {}", plan.batch, flags.batch));
   if (flags.math == "exact" && !plan.exact)
     refuse("was not compiled with `--math exact`");
+  if (!flags.precision.empty() && flags.precision != plan.precision)
+    refuse(
+        fmt::format("was compiled with `--precision {}`, not {}", plan.precision, flags.precision));
   if (flags.threads > plan.threads)
     refuse(fmt::format("is for at most {} threads, not {}", plan.threads, flags.threads));
   if (train && !plan.find_program("train"))
