@@ -44,7 +44,9 @@ std::vector<DeviceInfo> list_devices() {
 }
 
 std::string default_device() {
-  return cuda_state().gpus.empty() ? "cpu:0" : "cuda:0";
+  CudaState cuda = cuda_state();
+  bool serves = !cuda.gpus.empty() && cuda.gpus[0].capability >= oldest_capability;
+  return serves ? "cuda:0" : "cpu:0";
 }
 
 std::string device_for(const Target& target) {

@@ -1,5 +1,6 @@
 // The `netc` command as a user meets it: messages, exit codes, the keys of --json.
 
+#include "codegen/nvrtc.h"
 #include "tests/driver/driver_support.h"
 
 #include <gmock/gmock.h>
@@ -155,6 +156,17 @@ TEST_F(Cli, WithoutACompilerTheMachineIsAtFault) {
   std::string text = transcript({"compile tiny.yaml"});
   setenv("PATH", before.c_str(), 1);
   expect_golden("tests/driver/goldens/no-compiler.txt", text);
+}
+
+TEST_F(Cli, TargetsThatTheCompilerDoesNotKnow) {
+  if (!NvrtcToolchain().available())
+    GTEST_SKIP() << "skipped: no NVRTC";
+  Outcome outcome = compiling("compile tiny.yaml --target cuda:sm_91");
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.err,
+              testing::ContainsRegex("error: NVRTC .* compiles nothing for `cuda:sm_91`"
+                                     "\nnote: it knows sm_75, .*sm_90, "));
+  EXPECT_FALSE(fs::exists(folder_ / "tiny.plan"));
 }
 
 TEST_F(Cli, AlexNetHasThePapersSize) {

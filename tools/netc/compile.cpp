@@ -1,5 +1,6 @@
 // `netc compile NET`: writes a plan and prints the layer table.
 
+#include "tools/driver/backend.h"
 #include "tools/netc/ready_plan.h"
 
 #include <fmt/ranges.h>
@@ -130,8 +131,8 @@ void print_passes(const std::vector<PassReport>& reports) {
 
 CompileOptions options_of(const Flags& flags) {
   CompileOptions options = flags.compile_options();
-  options.target =
-      flags.target.empty() ? choose_device(flags, nullptr)->target() : parse_target(flags.target);
+  options.target = flags.target.empty() ? compile_target(*choose_device(flags, nullptr))
+                                        : parse_target(flags.target);
   options.train = flags.mode == "train";
   options.pipeline.print_after.insert(flags.print_after.begin(), flags.print_after.end());
   options.pipeline.skip.insert(flags.skip.begin(), flags.skip.end());

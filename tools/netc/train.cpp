@@ -4,6 +4,7 @@
 #include "ir/support/hash.h"
 #include "runtime/devices.h"
 #include "runtime/train/trainer.h"
+#include "tools/driver/backend.h"
 #include "tools/netc/ready_plan.h"
 
 #include <cstdlib>
@@ -245,7 +246,7 @@ std::unique_ptr<Session> open_session(const Flags& flags, const Origin& origin,
   try {
     if (!flags.resume)
       record(flags, origin, run); // before the plan: a run killed meanwhile can be resumed
-    Plan plan = plan_of_run(flags, origin, device->target(), run);
+    Plan plan = plan_of_run(flags, origin, compile_target(*device), run);
     auto session = std::make_unique<Session>(plan, run.file("plan"), std::move(device));
     if (flags.resume)
       record(flags, origin, run);
