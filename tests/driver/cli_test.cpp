@@ -84,7 +84,13 @@ TEST_F(Cli, WrongCommandLines) {
                             "compile tiny.yaml --batch",
                             "compile tiny.yaml --threads 0",
                             "compile tiny.yaml --math slow",
+                            "compile tiny.yaml --memory-limit 1GB",
+                            "compile tiny.yaml --target emu --device cpu:0",
                             "bench tiny.yaml --device gpu",
+                            "bench tiny.yaml --device gpu:1",
+                            "bench tiny.yaml --device cpu",
+                            "bench tiny.yaml --device cuda",
+                            "bench tiny.yaml --device tpu:0",
                             "bench tiny.yaml --memory-limit lots",
                             "compile tiny.yaml --mode both",
                             "compile tiny.yaml --stop-after-rewrite -1",
@@ -156,6 +162,15 @@ TEST_F(Cli, WithoutACompilerTheMachineIsAtFault) {
   std::string text = transcript({"compile tiny.yaml"});
   setenv("PATH", before.c_str(), 1);
   expect_golden("tests/driver/goldens/no-compiler.txt", text);
+}
+
+TEST_F(Cli, DoctorMissesNoDriverWhereThereIsNoGpu) {
+  Outcome outcome = run("doctor");
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, testing::ContainsRegex("\n(none|MISSING) +GPU  "));
+  bool driver = outcome.out.find("NVIDIA driver     not found") == std::string::npos;
+  EXPECT_THAT(outcome.out,
+              testing::HasSubstr(driver ? "\nok      NVIDIA driver" : "\nnone    GPU"));
 }
 
 TEST_F(Cli, TargetsThatTheCompilerDoesNotKnow) {

@@ -282,7 +282,7 @@ void report(const TrainResult& result, const Session& session, const RunDirector
   fmt::print("run folder: {}/ (checkpoints, metrics.csv, curves.svg)\n", run.path().string());
 }
 
-/// When the machine fails, what it leaves behind is worth a word.
+/// When the machine or netc fails, what it leaves behind is worth a word.
 TrainResult train_or_explain(Session& session, const Dataset& dataset, const RunDirectory& run,
                              const TrainOptions& options, const Flags& flags) {
   try {
@@ -295,6 +295,12 @@ TrainResult train_or_explain(Session& session, const Dataset& dataset, const Run
                        fmt::format("{}{}the checkpoint of step {} stands; continue with: {}",
                                    error.hint(), error.hint().empty() ? "" : "; ",
                                    saved.back().step, run.resume_command(flags.net)));
+  } catch (const InternalError& error) { // the emulator has found a fault
+    std::vector<CheckpointFile> saved = list_checkpoints(run.path());
+    if (saved.empty())
+      throw;
+    throw InternalError(
+        fmt::format("{}\nnote: the checkpoint of step {} stands", error.what(), saved.back().step));
   }
 }
 
@@ -347,6 +353,7 @@ void add_train(CLI::App& app, std::function<void()>& command) {
   flags->add_data(*sub, false); // checked in run(): a resumed run knows its data
   flags->add_compile(*sub);
   flags->add_device(*sub);
+  flags->add_memory_limit(*sub);
   flags->add_output(*sub);
   CLI::Option* epochs =
       sub->add_option("--epochs", flags->epochs, "passes over the data (default: the network's)")
