@@ -204,6 +204,20 @@ TEST_F(Train, RefusedRunsLeaveNoFolder) {
   EXPECT_FALSE(fs::exists(path("r")));
 }
 
+TEST_F(Train, AFaultTellsThatTheCheckpointStands) {
+  ASSERT_EQ(run("--data shapes --steps 1 --batch 2 --device emu:0 --quiet --run r").code, 0);
+  const fs::path program = path("r/plan/train.program.txt");
+  std::string text;
+  for (const std::string& line : split_lines(read_text(program)))
+    if (line.find(": input_image") == std::string::npos)
+      text += line + "\n";
+  std::ofstream(program) << text;
+  Outcome outcome = run("--resume --run r --steps 2");
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("uninitialised: "));
+  EXPECT_THAT(outcome.err, HasSubstr("\nnote: the checkpoint of step 1 stands\n"));
+}
+
 TEST_F(Train, APlanKeepsItsPrecision) {
   ASSERT_EQ(run_netc({"compile", "tiny.yaml", "--cache", kernel_cache().string(), "-o", "p",
                       "--target", "cpu"},
