@@ -6,6 +6,7 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <sstream>
 #include <utility>
 #include <vector>
@@ -55,6 +56,8 @@ struct NvrtcToolchain::Library {
   int (*cubin)(NvrtcProgram, char*);
   int (*ptx_size)(NvrtcProgram, size_t*);
   int (*ptx)(NvrtcProgram, char*);
+  int (*arch_count)(int*);
+  int (*archs)(int*);
 
   /// Finds all functions; false when one is missing.
   bool bind() {
@@ -63,7 +66,8 @@ struct NvrtcToolchain::Library {
            bind(compile, "nvrtcCompileProgram") && bind(log_size, "nvrtcGetProgramLogSize") &&
            bind(log, "nvrtcGetProgramLog") && bind(cubin_size, "nvrtcGetCUBINSize") &&
            bind(cubin, "nvrtcGetCUBIN") && bind(ptx_size, "nvrtcGetPTXSize") &&
-           bind(ptx, "nvrtcGetPTX");
+           bind(ptx, "nvrtcGetPTX") && bind(arch_count, "nvrtcGetNumSupportedArchs") &&
+           bind(archs, "nvrtcGetSupportedArchs");
   }
 
   void check(int result, const char* what) const {
@@ -92,14 +96,40 @@ private:
 NvrtcToolchain::NvrtcToolchain() {
   auto library = std::make_unique<Library>();
   library->handle = open_library();
-  int major = 0, minor = 0;
-  if (!library->handle || !library->bind() || library->version(&major, &minor) != nvrtc_success)
+  int major = 0, minor = 0, count = 0;
+  if (!library->handle || !library->bind() || library->version(&major, &minor) != nvrtc_success ||
+      library->arch_count(&count) != nvrtc_success)
     return;
+  capabilities_.resize(static_cast<size_t>(count));
+  if (library->archs(capabilities_.data()) != nvrtc_success)
+    return;
+  std::sort(capabilities_.begin(), capabilities_.end());
   version_ = fmt::format("NVRTC {}.{}", major, minor);
   library_ = std::move(library);
 }
 
 NvrtcToolchain::~NvrtcToolchain() = default;
+
+void NvrtcToolchain::check_available() const {
+  if (!available())
+    throw RuntimeError("NVRTC is not on this machine, or netc was built without CUDA",
+                       "install the CUDA Toolkit (12.8 or newer), or use `--device cpu:0`");
+}
+
+std::string arch_for(int gpu, const std::vector<int>& known) {
+  auto after = std::upper_bound(known.begin(), known.end(), gpu);
+  if (after == known.begin())
+    return {};
+  int newest = *std::prev(after);
+  return fmt::format("{}_{}", newest == gpu ? "sm" : "compute", newest);
+}
+
+bool knows_arch(const Target& target, const std::vector<int>& known) {
+  int capability = target.capability();
+  char suffix = target.arch.back();
+  return std::binary_search(known.begin(), known.end(), capability) &&
+         (suffix != 'a' || capability >= 90) && (suffix != 'f' || capability >= 100);
+}
 
 namespace {
 
@@ -124,9 +154,7 @@ std::string NvrtcToolchain::fingerprint(const std::string& arch) const {
 
 std::string NvrtcToolchain::compile(const std::string& source, const std::string& arch,
                                     bool resources, std::string& log, bool& failed) const {
-  if (!available())
-    throw RuntimeError("NVRTC is not on this machine, or netc was built without CUDA",
-                       "install the CUDA Toolkit (12.8 or newer), or `--target cpu`");
+  check_available();
   const Library& nvrtc = *library_;
   std::vector<const char*> texts, names;
   for (const auto& [name, text] : device_files()) {

@@ -3,9 +3,11 @@
 // run time: netc builds and runs without it.
 
 #include "codegen/compile_jobs.h"
+#include "ir/target.h"
 
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace netc {
 
@@ -21,6 +23,10 @@ public:
   bool available() const { return library_ != nullptr; }
   /// `NVRTC 13.0`; empty where it is not available.
   const std::string& version() const { return version_; }
+  /// RuntimeError that says what to do unless it is available.
+  void check_available() const;
+  /// The compute capabilities x 10 that it compiles for, ascending; empty where not available.
+  const std::vector<int>& capabilities() const { return capabilities_; }
 
   /// Compiles a kernel's text; the headers it includes are the embedded ones (device_files()).
   /// `arch`: `sm_90` gives a cubin of that device, `compute_90` PTX. `log` receives what the
@@ -43,6 +49,16 @@ private:
   struct Library;
   std::unique_ptr<Library> library_;
   std::string version_;
+  std::vector<int> capabilities_;
 };
+
+/// What kernels for a GPU of compute capability `gpu` / 10 are compiled for by a compiler that
+/// knows `known` (ascending): `sm_N` where it knows the GPU, else PTX for the newest GPU before it,
+/// which the driver compiles. Empty when it knows none before.
+std::string arch_for(int gpu, const std::vector<int>& known);
+
+/// Whether a compiler that knows `known` compiles for `sm_N` or `compute_N`; the suffix `a` is for
+/// GPUs from sm_90 on, `f` for those from sm_100 on.
+bool knows_arch(const Target& target, const std::vector<int>& known);
 
 } // namespace netc

@@ -58,8 +58,8 @@ template <class Io> void fields(Io& io, LayerRow& s) {
 template <class Io> void fields(Io& io, Plan& s) {
   io("format", s.format), io("network", s.network), io("network_hash", s.network_hash);
   io("target", s.target), io("compiler", s.compiler), io("machine", s.machine);
-  io("exact", s.exact), io("threads", s.threads), io("batch", s.batch), io("recipe", s.recipe);
-  io("layers", s.layers), io("kernels", s.kernels);
+  io("exact", s.exact), io("precision", s.precision), io("threads", s.threads);
+  io("batch", s.batch), io("recipe", s.recipe), io("layers", s.layers), io("kernels", s.kernels);
 }
 
 struct Writer;

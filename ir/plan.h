@@ -40,13 +40,14 @@ struct LayerRow {
 
 /// A plan as its folder holds it; see write_plan.
 struct Plan {
-  int format = 2;
+  int format = 3;
   std::string network;
   std::string network_hash; ///< Of the description's text.
   std::string target;       ///< As Target::str(), see ir/target.h.
   std::string compiler;     ///< Version line of the toolchain that made the binaries.
   std::string machine;      ///< Instruction set the binaries need, e.g. `avx512f`.
   bool exact = false;
+  std::string precision; ///< Asked of contractions, see ir/target.h; a kernel has its own.
   int threads = 1;
   int64_t batch = 1;
   Recipe recipe;

@@ -29,6 +29,11 @@ std::string byte_text(int64_t bytes) {
                      : fmt::format("{:.2f} GB", value / 1e9);
 }
 
+std::string byte_text_beside(int64_t bytes, int64_t other) {
+  std::string text = byte_text(bytes);
+  return text == byte_text(other) ? fmt::format("{} bytes", bytes) : text;
+}
+
 std::optional<int64_t> parse_bytes(std::string_view text) {
   double number = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);

@@ -33,17 +33,20 @@ void DeviceMemory::swap(DeviceMemory& other) {
 }
 
 void Device::check_room(int64_t bytes, const std::string& use) const {
-  std::string needs = fmt::format("{} needs {} on `{}`", use, byte_text(bytes), name());
+  auto needs = [&](int64_t most) {
+    return fmt::format("{} needs {} on `{}`", use, byte_text_beside(bytes, most), name());
+  };
   if (int64_t limit = spec_.memory_limit; limit > 0 && in_use_ + bytes > limit) {
     std::string beside =
         in_use_ > 0 ? fmt::format(", {} of them in use already", byte_text(in_use_)) : "";
-    throw RuntimeError(
-        fmt::format("{}, which may use {} (`--memory-limit`){}", needs, byte_text(limit), beside),
-        fmt::format("{}, or raise `--memory-limit`", smaller));
+    throw RuntimeError(fmt::format("{}, which may use {} (`--memory-limit`){}", needs(limit),
+                                   byte_text_beside(limit, bytes), beside),
+                       fmt::format("{}, or raise `--memory-limit`", smaller));
   }
   if (int64_t free = free_bytes(); free >= 0 && bytes > free)
-    throw RuntimeError(fmt::format("{}, which has {} free", needs, byte_text(free)),
-                       fmt::format("{}; are other programs using the device?", smaller));
+    throw RuntimeError(
+        fmt::format("{}, which has {} free", needs(free), byte_text_beside(free, bytes)),
+        fmt::format("{}; are other programs using the device?", smaller));
 }
 
 DeviceMemory Device::allocate(int64_t bytes, const std::string& use) {

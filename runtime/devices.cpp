@@ -30,6 +30,16 @@ std::optional<DeviceName> split(std::string_view name) {
   return number ? std::optional(parts) : std::nullopt;
 }
 
+/// `, did you mean `cuda:0`?`, or nothing.
+std::string meant(const std::string& name) {
+  for (const char* kind : {"cpu", "emu", "cuda"})
+    if (name == kind)
+      return fmt::format(", did you mean `{}:0`?", kind);
+  if (name == "gpu" || name.starts_with("gpu:"))
+    return fmt::format(", did you mean `cuda:{}`?", name.size() > 4 ? name.substr(4) : "0");
+  return did_you_mean(name, {"cpu:0", "emu:0", "cuda:0"});
+}
+
 } // namespace
 
 std::vector<DeviceInfo> list_devices() {
@@ -44,7 +54,9 @@ std::vector<DeviceInfo> list_devices() {
 }
 
 std::string default_device() {
-  return cuda_state().gpus.empty() ? "cpu:0" : "cuda:0";
+  CudaState cuda = cuda_state();
+  bool serves = !cuda.gpus.empty() && cuda.gpus[0].capability >= oldest_capability;
+  return serves ? "cuda:0" : "cpu:0";
 }
 
 std::string device_for(const Target& target) {
@@ -69,7 +81,7 @@ std::unique_ptr<Device> open_device(const DeviceSpec& spec) {
       return open_cuda_device(spec, name->index);
   }
   user_error(
-      fmt::format("there is no device `{}`", spec.name),
+      fmt::format("there is no device `{}`{}", spec.name, meant(spec.name)),
       "`cpu:0`, `emu:0` and `cuda:0`, `cuda:1`, ... are names; `netc devices` lists those of "
       "this machine");
 }

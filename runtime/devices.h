@@ -14,7 +14,7 @@ struct DeviceInfo {
 /// All devices, `cpu:0` first.
 std::vector<DeviceInfo> list_devices();
 
-/// `cuda:0` where there is one, else `cpu:0`.
+/// `cuda:0` where there is one that netc has kernels for, else `cpu:0`.
 std::string default_device();
 
 /// The first device that plans for `target` are for, whether this machine has it or not.

@@ -49,6 +49,7 @@ public:
         start = end;
       }
     }
+    check_outputs();
   }
   void wait() override {}
   bool done() override { return true; }
@@ -82,6 +83,15 @@ private:
     for (int buffer : step.buffers)
       list.push_back(buffers_[static_cast<size_t>(buffer)]);
     return list;
+  }
+
+  /// InternalError when the steps have left out a part of an output, which nobody reads here.
+  void check_outputs() const {
+    for (size_t i = 0; i < buffers_.size(); ++i)
+      if (program_.buffers[i].place == Place::output)
+        if (int64_t at = buffers_[i].shadow->first_uninitialised(); at >= 0)
+          throw InternalError(fmt::format("no step of `{}` writes byte {} of its output `{}`",
+                                          program_.name, at, buffers_[i].name));
   }
 
   /// Runs the entries of a step's kernel; faults learn which step that is.
@@ -134,9 +144,11 @@ public:
       libraries_.emplace_back(folder / "kernels" / (kernel.name + ".so"));
       EmulatedKernel& loaded = kernels_[kernel.name];
       loaded.launches = kernel.entries;
-      for (size_t i = 0; i < kernel.entries.size(); ++i)
+      for (size_t i = 0; i < kernel.entries.size(); ++i) {
+        check_entry(kernel.name, kernel.entries[i]);
         loaded.functions.push_back(
             libraries_.back().function<emu::EntryFunction>(fmt::format("emulate_{}", i)));
+      }
     }
   }
 
@@ -149,6 +161,13 @@ protected:
   void give_back(std::byte* data, bool) noexcept override { memory_.give_back(data); }
 
 private:
+  /// What a GPU would refuse, or have idle lanes for.
+  void check_entry(const std::string& kernel, const KernelEntry& entry) const {
+    NETC_CHECK(entry.shared_bytes <= target().shared_bytes() && entry.threads % 32 == 0,
+               "kernel `{}`: {} threads and {} bytes of shared memory, of {}", kernel,
+               entry.threads, entry.shared_bytes, target().shared_bytes());
+  }
+
   MemoryPool memory_;
   std::vector<SharedLibrary> libraries_;
   std::map<std::string, EmulatedKernel> kernels_;

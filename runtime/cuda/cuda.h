@@ -7,6 +7,9 @@
 
 namespace netc {
 
+/// Compute capability x 10 that kernels need at least.
+inline constexpr int oldest_capability = 75;
+
 /// A GPU of this machine.
 struct Gpu {
   std::string name;   ///< `NVIDIA H200`.
@@ -34,7 +37,7 @@ bool runs_on_gpu(const Target& target, int capability);
 /// `NVIDIA H200, sm_90, 150.12 GB`.
 std::string describe(const Gpu& gpu);
 
-/// The GPU number `index` as a logical device. RuntimeError when there is none.
+/// The GPU number `index` as a logical device. RuntimeError when there is none, or it is too old.
 std::unique_ptr<Device> open_cuda_device(const DeviceSpec& spec, int index);
 
 } // namespace netc

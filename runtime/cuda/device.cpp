@@ -204,6 +204,10 @@ std::unique_ptr<Device> open_cuda_device(const DeviceSpec& spec, int index) {
     throw RuntimeError(fmt::format("there is no device `{}`: this machine has {} GPU{}", spec.name,
                                    count, count == 1 ? "" : "s"),
                        "`netc devices` lists them");
+  if (const Gpu& gpu = state.gpus[static_cast<size_t>(index)]; gpu.capability < oldest_capability)
+    throw RuntimeError(fmt::format("`{}` ({}) is too old: netc has kernels for GPUs from sm_{} on",
+                                   spec.name, describe(gpu), oldest_capability),
+                       "`--device cpu:0` needs no GPU");
   return std::make_unique<CudaDevice>(spec, index);
 }
 

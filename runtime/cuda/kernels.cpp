@@ -10,21 +10,22 @@ namespace netc::cuda {
 
 namespace {
 
-/// Dynamic shared memory that a block may have without asking.
-constexpr int unasked_shared_bytes = 48 << 10;
+/// Of the log of the driver's compiler.
+constexpr size_t log_bytes = 4096;
 
 /// Hands the bytes of a cubin or the text of a PTX file to the driver.
-Library load_library(const std::string& code, const std::string& file) {
-  char log[4096] = ""; // of the driver's compiler, which PTX goes through
+LoadedLibrary load_library(const std::string& code, const std::string& file, bool ptx) {
+  LoadedLibrary loaded;
+  if (ptx)
+    loaded.log = std::make_unique<char[]>(log_bytes);
   cudaJitOption options[] = {cudaJitErrorLogBuffer, cudaJitErrorLogBufferSizeBytes};
-  void* values[] = {log, reinterpret_cast<void*>(sizeof log)};
+  void* values[] = {loaded.log.get(), reinterpret_cast<void*>(log_bytes - 1)}; // ends with 0
   cudaLibrary_t library = nullptr;
-  cudaError_t error =
-      cudaLibraryLoadData(&library, code.c_str(), options, values, 2, nullptr, nullptr, 0);
-  log[sizeof log - 1] = '\0';
-  std::string said = log;
-  check(error, fmt::format("loading `{}`{}", file, said.empty() ? "" : fmt::format(" ({})", said)));
-  return Library(library);
+  cudaError_t error = cudaLibraryLoadData(&library, code.c_str(), ptx ? options : nullptr,
+                                          ptx ? values : nullptr, ptx ? 2 : 0, nullptr, nullptr, 0);
+  loaded.library = Library(library);
+  check(error, fmt::format("loading `{}`{}", file, loaded.said()));
+  return loaded;
 }
 
 int device_attribute(cudaDeviceAttr attribute) {
@@ -35,10 +36,11 @@ int device_attribute(cudaDeviceAttr attribute) {
 }
 
 /// Makes an entry launchable as the plan says; RuntimeError when the GPU has not got what it takes.
-void prepare(const Entry& entry, const std::string& what) {
+void prepare(const Entry& entry, const LoadedLibrary& library, const std::string& what) {
   const void* function = entry.kernel;
   cudaFuncAttributes attributes{};
-  check(cudaFuncGetAttributes(&attributes, function), fmt::format("loading {}", what));
+  cudaError_t loaded = cudaFuncGetAttributes(&attributes, function); // compiles PTX
+  check(loaded, fmt::format("loading {}{}", what, library.said()));
   auto need = [&](int64_t wanted, int64_t most, const char* resource) {
     if (wanted > most)
       throw RuntimeError(
@@ -50,7 +52,7 @@ void prepare(const Entry& entry, const std::string& what) {
   int most_shared = device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
   need(entry.launch.shared_bytes + static_cast<int64_t>(attributes.sharedSizeBytes), most_shared,
        "bytes of shared memory");
-  if (entry.launch.shared_bytes > unasked_shared_bytes)
+  if (entry.launch.shared_bytes > attributes.maxDynamicSharedSizeBytes) // without asking
     check(cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                entry.launch.shared_bytes),
           fmt::format("giving {} its shared memory", what));
@@ -58,27 +60,32 @@ void prepare(const Entry& entry, const std::string& what) {
 
 } // namespace
 
-Kernels::Kernels(const Plan& plan, const Target& target, const std::filesystem::path& folder) {
-  const char* suffix = target.arch.starts_with("compute_") ? ".ptx" : ".cubin";
-  for (const PlanKernel& kernel : plan.kernels)
-    load(kernel, folder / "kernels" / (kernel.name + suffix));
+std::string LoadedLibrary::said() const {
+  return log && log[0] ? fmt::format(" ({})", log.get()) : "";
 }
 
-void Kernels::load(const PlanKernel& kernel, const std::filesystem::path& file) {
+Kernels::Kernels(const Plan& plan, const Target& target, const std::filesystem::path& folder) {
+  bool ptx = target.arch.starts_with("compute_");
+  for (const PlanKernel& kernel : plan.kernels)
+    load(kernel, folder / "kernels" / (kernel.name + (ptx ? ".ptx" : ".cubin")), ptx);
+}
+
+void Kernels::load(const PlanKernel& kernel, const std::filesystem::path& file, bool ptx) {
   std::error_code ignored;
   if (!std::filesystem::exists(file, ignored))
     throw RuntimeError(
         fmt::format("kernel `{}` cannot be loaded: there is no `{}`", kernel.name, file.string()),
         "compile the network again");
-  libraries_.push_back(load_library(read_file(file), file.string()));
+  libraries_.push_back(load_library(read_file(file), file.string(), ptx));
   std::vector<Entry>& entries = kernels_[kernel.name];
   for (size_t i = 0; i < kernel.entries.size(); ++i) {
     Entry entry{nullptr, kernel.entries[i]};
     std::string name = fmt::format("kernel_{}", i);
     std::string what = fmt::format("`{}` of kernel `{}`", name, kernel.name);
-    check(cudaLibraryGetKernel(&entry.kernel, libraries_.back().get(), name.c_str()),
-          fmt::format("finding {}", what));
-    prepare(entry, what);
+    const LoadedLibrary& library = libraries_.back();
+    cudaError_t found = cudaLibraryGetKernel(&entry.kernel, library.library.get(), name.c_str());
+    check(found, fmt::format("finding {}{}", what, library.said()));
+    prepare(entry, library, what);
     entries.push_back(entry);
   }
 }

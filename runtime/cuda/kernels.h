@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,16 @@ namespace netc::cuda {
 struct Entry {
   cudaKernel_t kernel = nullptr;
   KernelEntry launch;
+};
+
+/// What the driver has loaded of a file. It compiles PTX when a kernel is first asked for and
+/// writes into the log then, so that the log lives as long as the library.
+struct LoadedLibrary {
+  std::unique_ptr<char[]> log; ///< Of the driver's compiler; none of a cubin.
+  Library library;             ///< Goes before the log.
+
+  /// ` (what the driver's compiler said)`; empty when it said nothing.
+  std::string said() const;
 };
 
 /// Loaded kernels by name. The device that is current when they are loaded is theirs.
@@ -29,9 +40,9 @@ public:
   const std::vector<Entry>& entries(const std::string& kernel) const { return kernels_.at(kernel); }
 
 private:
-  void load(const PlanKernel& kernel, const std::filesystem::path& file);
+  void load(const PlanKernel& kernel, const std::filesystem::path& file, bool ptx);
 
-  std::vector<Library> libraries_;
+  std::vector<LoadedLibrary> libraries_;
   std::map<std::string, std::vector<Entry>> kernels_;
 };
 

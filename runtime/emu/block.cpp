@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <utility>
 
 namespace netc {
 
@@ -15,6 +16,8 @@ void EmulatedBlock::run(const EmulatorLaunch& launch) {
   prepare(launch);
   for (block = 0; block < blocks; ++block) {
     run_block();
+    if (failure_)
+      std::rethrow_exception(std::exchange(failure_, nullptr));
     if (report_)
       throw describe(launch);
   }

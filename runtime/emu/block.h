@@ -7,6 +7,7 @@
 #include "runtime/emu/fibre.h"
 #include "runtime/emu/warp.h"
 
+#include <exception>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -14,11 +15,11 @@
 namespace netc {
 
 /// Runs one launch after the other. Faults are found on a thread's fibre, where nothing may be
-/// thrown: they are noted in numbers and raised on the caller's stack. A fibre that does not run to
-/// its end is forgotten, so nothing on it may own memory.
+/// thrown: they are noted in numbers and raised on the caller's stack, as is what the system
+/// refuses. A fibre that does not run to its end is forgotten, so nothing on it may own memory.
 class EmulatedBlock final : public emu::Machine {
 public:
-  /// Runs all blocks; throws EmulatorFault.
+  /// Runs all blocks; throws EmulatorFault, or what the system refused (memory).
   void run(const EmulatorLaunch& launch);
 
   void barrier(emu::Place place) override;
@@ -94,6 +95,8 @@ private:
   [[noreturn]] void fail_at(emu::Fault fault, const emu::Region& region, const emu::Cell& cell,
                             bool writes, emu::Place place, const std::optional<Other>& other);
   [[noreturn]] void stop(const Report& report);
+  [[noreturn]] void leave();
+  template <class Function> void on_fibre(Function function);
   EmulatorFault describe(const EmulatorLaunch& launch) const;
 
   FibreStacks stacks_;
@@ -115,6 +118,7 @@ private:
   emu::Stamp block_start_ = 0;
   std::vector<emu::Stamp> block_starts_; ///< Of this launch, by block.
   std::optional<Report> report_;
+  std::exception_ptr failure_; ///< Caught on a fibre.
 };
 
 } // namespace netc

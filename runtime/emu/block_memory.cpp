@@ -61,12 +61,21 @@ void EmulatedBlock::write(emu::Region& region, emu::Cell& cell, emu::Place place
   cell.writer_place = place.bits;
 }
 
-void EmulatedBlock::refine(emu::Region& region) {
-  if (&region == &shared) {
-    shared_shadow_->refine();
+/// Calls what may throw. The exception is raised on the caller's stack.
+template <class Function> void EmulatedBlock::on_fibre(Function function) {
+  try {
+    function();
     return;
+  } catch (...) {
+    failure_ = std::current_exception();
   }
-  shadows_[&region - regions_.data()]->refine();
+  leave(); // not from within the handler, which the caller's stack knows nothing of
+}
+
+void EmulatedBlock::refine(emu::Region& region) {
+  EmulatorShadow& shadow =
+      &region == &shared ? *shared_shadow_ : *shadows_[&region - regions_.data()];
+  on_fibre([&] { shadow.refine(); });
 }
 
 void EmulatedBlock::copy_async(long offset, const unsigned char* from, int bytes,
@@ -78,9 +87,10 @@ void EmulatedBlock::copy_async(long offset, const unsigned char* from, int bytes
     cell.writer |= emu::pending_bit;
   }
   Thread& thread = *threads_[lane];
-  Copy& copy = thread.copies.emplace_back(Copy{offset, bytes, thread.groups, {}});
+  Copy copy{offset, bytes, thread.groups, {}};
   if (from != nullptr)
     std::memcpy(copy.data, from, bytes);
+  on_fibre([&] { thread.copies.push_back(copy); });
 }
 
 void EmulatedBlock::copy_commit() {
@@ -117,8 +127,13 @@ void EmulatedBlock::fail_at(emu::Fault fault, const emu::Region& region, const e
 
 void EmulatedBlock::stop(const Report& report) {
   report_ = report;
+  leave();
+}
+
+/// Ends the launch from a thread's fibre.
+void EmulatedBlock::leave() {
   threads_[lane]->fibre.switch_to(caller_);
-  std::abort(); // nobody continues a thread at fault
+  std::abort(); // nobody continues this thread
 }
 
 } // namespace netc

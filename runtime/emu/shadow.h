@@ -22,6 +22,9 @@ public:
   /// What the buffer holds has no meaning any more.
   void set_uninitialised();
 
+  /// The first byte that nobody has written, or -1.
+  int64_t first_uninitialised() const;
+
   int64_t bytes() const { return bytes_; }
   emu::Shadow* cells() { return &shadow_; }
   /// Gives every byte a cell of its own.

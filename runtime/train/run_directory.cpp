@@ -1,6 +1,7 @@
 #include "runtime/train/run_directory.h"
 
 #include "ir/support/diagnostics.h"
+#include "runtime/train/checkpoint.h"
 #include "runtime/train/numbers.h"
 
 #include <fcntl.h>
@@ -128,16 +129,26 @@ bool RunDirectory::has(std::string_view name) const {
   return fs::exists(file(name), code);
 }
 
+void RunDirectory::discard() const noexcept {
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
+}
+
 std::string RunDirectory::resume_command(std::string_view net) const {
   return fmt::format("netc train {} --run {} --resume", shell_word(std::string(net)),
                      shell_word(path_.string()));
 }
 
 std::optional<fs::path> latest_run(const fs::path& root, std::string_view net) {
-  int64_t number = highest_number(root, net, [](const fs::path& path) {
+  auto is_folder = [](const fs::path& path) {
     std::error_code code;
     return fs::is_directory(path, code);
+  };
+  int64_t number = highest_number(root, net, [&](const fs::path& path) {
+    return is_folder(path) && !list_checkpoints(path).empty();
   });
+  if (number == 0)
+    number = highest_number(root, net, is_folder);
   if (number == 0)
     return std::nullopt;
   return root / fmt::format("{}-{}", folder_name(net), number);

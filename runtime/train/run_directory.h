@@ -36,6 +36,9 @@ public:
     write_file_atomically(file(name), content);
   }
 
+  /// Removes the folder with all that is in it: a new run that never began.
+  void discard() const noexcept;
+
   /// The command that continues this run: `netc train NET --run DIR --resume`, quoted for a shell.
   std::string resume_command(std::string_view net) const;
 
@@ -46,7 +49,8 @@ private:
   FileDescriptor lock_;
 };
 
-/// The run of the network with the highest number below `root`, or nothing.
+/// The run of the network with the highest number below `root` that has a checkpoint; where none
+/// has, the one with the highest number, or nothing.
 std::optional<std::filesystem::path> latest_run(const std::filesystem::path& root,
                                                 std::string_view net);
 

@@ -63,6 +63,7 @@ class GpuCheck(unittest.TestCase):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         path.chmod(0o755)
+        return path
 
     def machine(self, loss="2.3", tests="[  PASSED  ] 2 tests.", errors="0", slow=""):
         self.put("build/bin/netc", NETC.replace("LOSS", loss).replace("SLOW", slow))
@@ -130,6 +131,21 @@ class GpuCheck(unittest.TestCase):
         self.machine()
         self.put("build/bin/cuda_tests", "#!/bin/bash\n")
         self.assertEqual(self.results(self.report(2))["gpu tests"], "failed")
+
+    def test_a_program_that_cannot_list_its_tests_fails(self):
+        self.machine()
+        self.put("build/bin/runtime_tests", "#!/bin/bash\nexit 127\n")
+        report = self.report(2)
+        self.assertEqual(self.results(report)["gpu tests"], "failed")
+        self.assertEqual(report["stages"][1]["note"], "`runtime_tests` cannot list its tests")
+
+    def test_nothing_of_an_earlier_run_stays(self):
+        self.machine()
+        old = [self.put(f"report/{name}", "old")
+               for name in ("torch-eager-tf32-128.log", "plans/netc-old-64/plan.json")]
+        self.report(0)
+        for path in old:
+            self.assertFalse(path.exists(), path)
 
     def test_a_sanitizer_that_cannot_run_is_skipped_in_words(self):
         self.machine()

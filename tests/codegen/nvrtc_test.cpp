@@ -66,6 +66,31 @@ protected:
   fs::path cache_;
 };
 
+TEST(Arch, OfAGpu) {
+  const std::vector<int> known = {75, 80, 90, 100, 120};
+  EXPECT_EQ(arch_for(75, known), "sm_75");
+  EXPECT_EQ(arch_for(120, known), "sm_120");
+  EXPECT_EQ(arch_for(130, known), "compute_120"); // newer than the compiler
+  EXPECT_EQ(arch_for(86, known), "compute_80");   // left out by the compiler
+  EXPECT_EQ(arch_for(70, known), "");
+  EXPECT_EQ(arch_for(90, {}), ""); // no compiler
+}
+
+TEST(Arch, KnownToACompiler) {
+  auto knows = [](const char* target) {
+    return knows_arch(parse_target(target), {75, 80, 90, 100, 120});
+  };
+  for (const char* target : {"cuda:sm_75", "cuda:compute_80", "cuda:sm_90a", "cuda:sm_100f"})
+    EXPECT_TRUE(knows(target)) << target;
+  for (const char* target : {"cuda:sm_91", "cuda:compute_130", "cuda:sm_80a", "cuda:sm_90f"})
+    EXPECT_FALSE(knows(target)) << target;
+}
+
+TEST_F(Nvrtc, KnowsItsGpus) {
+  EXPECT_THAT(nvrtc_.capabilities(), testing::IsSupersetOf({75, 90}));
+  EXPECT_TRUE(std::is_sorted(nvrtc_.capabilities().begin(), nvrtc_.capabilities().end()));
+}
+
 TEST_F(Nvrtc, GivesCubinsAndPtx) {
   std::string log;
   EXPECT_THAT(nvrtc_.version(), testing::StartsWith("NVRTC 1"));

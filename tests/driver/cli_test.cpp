@@ -1,5 +1,6 @@
 // The `netc` command as a user meets it: messages, exit codes, the keys of --json.
 
+#include "codegen/nvrtc.h"
 #include "tests/driver/driver_support.h"
 
 #include <gmock/gmock.h>
@@ -83,7 +84,13 @@ TEST_F(Cli, WrongCommandLines) {
                             "compile tiny.yaml --batch",
                             "compile tiny.yaml --threads 0",
                             "compile tiny.yaml --math slow",
+                            "compile tiny.yaml --memory-limit 1GB",
+                            "compile tiny.yaml --target emu --device cpu:0",
                             "bench tiny.yaml --device gpu",
+                            "bench tiny.yaml --device gpu:1",
+                            "bench tiny.yaml --device cpu",
+                            "bench tiny.yaml --device cuda",
+                            "bench tiny.yaml --device tpu:0",
                             "bench tiny.yaml --memory-limit lots",
                             "compile tiny.yaml --mode both",
                             "compile tiny.yaml --stop-after-rewrite -1",
@@ -155,6 +162,26 @@ TEST_F(Cli, WithoutACompilerTheMachineIsAtFault) {
   std::string text = transcript({"compile tiny.yaml"});
   setenv("PATH", before.c_str(), 1);
   expect_golden("tests/driver/goldens/no-compiler.txt", text);
+}
+
+TEST_F(Cli, DoctorMissesNoDriverWhereThereIsNoGpu) {
+  Outcome outcome = run("doctor");
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, testing::ContainsRegex("\n(none|MISSING) +GPU  "));
+  bool driver = outcome.out.find("NVIDIA driver     not found") == std::string::npos;
+  EXPECT_THAT(outcome.out,
+              testing::HasSubstr(driver ? "\nok      NVIDIA driver" : "\nnone    GPU"));
+}
+
+TEST_F(Cli, TargetsThatTheCompilerDoesNotKnow) {
+  if (!NvrtcToolchain().available())
+    GTEST_SKIP() << "skipped: no NVRTC";
+  Outcome outcome = compiling("compile tiny.yaml --target cuda:sm_91");
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.err,
+              testing::ContainsRegex("error: NVRTC .* compiles nothing for `cuda:sm_91`"
+                                     "\nnote: it knows sm_75, .*sm_90, "));
+  EXPECT_FALSE(fs::exists(folder_ / "tiny.plan"));
 }
 
 TEST_F(Cli, AlexNetHasThePapersSize) {

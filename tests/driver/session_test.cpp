@@ -1,9 +1,7 @@
 // A session runs a plan: the same bits on any number of threads where that is promised, all of the
 // planned memory and no more, nothing allocated inside a step.
 
-#include "ir/support/philox.h"
-#include "runtime/train/feeds.h"
-#include "tests/driver/driver_support.h"
+#include "tests/driver/session_support.h"
 
 #include <malloc.h>
 #include <sys/resource.h>
@@ -74,45 +72,12 @@ void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept {
 namespace netc::test {
 namespace {
 
-/// Random images with labels in range.
-Batch random_batch(const Plan& plan, unsigned step) {
-  const InputSpec& input = plan.recipe.input;
-  Batch batch;
-  batch.images.resize(
-      static_cast<size_t>(plan.batch * input.channels * input.stored_height * input.stored_width));
-  for (size_t i = 0; i < batch.images.size(); ++i)
-    batch.images[i] = static_cast<uint8_t>(
-        philox4x32_10(step, 7, static_cast<uint32_t>(i / 4), 0, 0, 0).word[i % 4]);
-  for (int32_t i = 0; i < plan.batch; ++i) {
-    batch.labels.push_back(i % static_cast<int32_t>(plan.recipe.classes));
-    batch.sample_ids.push_back(i);
-    batch.epochs.push_back(0);
-  }
-  batch.valid = plan.batch;
-  return batch;
-}
-
-void train_steps(Session& session, int steps) {
-  for (int i = 0; i < steps; ++i) {
-    fill_feeds(session, "train", random_batch(session.plan(), static_cast<unsigned>(i)),
-               {.seed = 1, .step = i, .rate = 0.01});
-    session.run("train");
-  }
-}
-
 /// The bytes of all state after some steps.
 std::string trained(const Plan& plan, const fs::path& folder, int threads) {
   Session session(plan, folder, {.threads = threads});
   session.initialize(1);
-  train_steps(session, 3);
-  std::string bytes;
-  for (const StateInit& s : plan.state) {
-    StateValues state = session.state(s.name);
-    auto values = std::as_bytes(state.values);
-    bytes.append(reinterpret_cast<const char*>(values.data()), values.size());
-  }
-  EXPECT_TRUE(std::isfinite(session.output_of<float>("train", "loss")[0]));
-  return bytes;
+  EXPECT_TRUE(std::isfinite(train_steps(session, 3).back()));
+  return state_bytes(session);
 }
 
 TEST(Session, OnePlanAndThreadCountGiveTheSameBits) {

@@ -175,9 +175,61 @@ TEST_F(Train, ResumeKeepsToWhatTheRunBeganWith) {
   refused("--math exact", "error: `r` was started with `--math fast`, not exact");
   refused("--batch 8", "error: `r` was started with batch 16, not 8");
   refused("--threads 64", "threads, not 64");
+  refused("--precision bf16", "error: `r` was started with `--precision fp32`, not bf16");
   EXPECT_EQ(run("--resume --run r --seed 4 --batch 16 --quiet").code, 0);
   std::ofstream(path("tiny.yaml"), std::ios::app) << "# another text\n";
   refused("", "error: `r` was started with another text of `tiny.yaml`");
+}
+
+TEST_F(Train, RefusedResumesLeaveTheRunAsItWas) {
+  ASSERT_EQ(run("--data shapes --steps 6 --quiet --run r --memory-limit 1GB").code, 0);
+  std::map<std::string, std::string> before = files_below(path("r"));
+  Outcome other = run("--resume --run r --steps 9 --device emu:0");
+  EXPECT_EQ(other.code, 1);
+  EXPECT_THAT(other.err, HasSubstr("error: this run computes on `cpu`, which `emu:0` does not run\n"
+                                   "note: resume with `--device cpu:0`, or start a new run"));
+  EXPECT_EQ(run("--resume --run r --steps 9 --precision tf32").code, 1);
+  EXPECT_EQ(run("--resume --run r --steps 9 --memory-limit 10KB").code, 3);
+  EXPECT_TRUE(files_below(path("r")) == before);
+  EXPECT_THAT(before.at("config.json"), HasSubstr("\"memory_limit\": \"1GB\""));
+  EXPECT_THAT(run("--resume --run r --steps 9").out, HasSubstr("trained 9 steps"));
+}
+
+TEST_F(Train, RefusedRunsLeaveNoFolder) {
+  for (const std::string run_flag : {"", " --run r"}) {
+    EXPECT_EQ(run("--data shapes --steps 2 --precision bf16 --device cpu:0" + run_flag).code, 1);
+    EXPECT_EQ(run("--data shapes --steps 2 --memory-limit 10KB" + run_flag).code, 3);
+  }
+  EXPECT_FALSE(fs::exists(path("runs/tiny-1")));
+  EXPECT_FALSE(fs::exists(path("r")));
+}
+
+TEST_F(Train, AFaultTellsThatTheCheckpointStands) {
+  ASSERT_EQ(run("--data shapes --steps 1 --batch 2 --device emu:0 --quiet --run r").code, 0);
+  const fs::path program = path("r/plan/train.program.txt");
+  std::string text;
+  for (const std::string& line : split_lines(read_text(program)))
+    if (line.find(": input_image") == std::string::npos)
+      text += line + "\n";
+  std::ofstream(program) << text;
+  Outcome outcome = run("--resume --run r --steps 2");
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("uninitialised: "));
+  EXPECT_THAT(outcome.err, HasSubstr("\nnote: the checkpoint of step 1 stands\n"));
+}
+
+TEST_F(Train, APlanKeepsItsPrecision) {
+  ASSERT_EQ(run_netc({"compile", "tiny.yaml", "--cache", kernel_cache().string(), "-o", "p",
+                      "--target", "cpu"},
+                     folder_.path())
+                .code,
+            0);
+  for (const std::string command : {"train p --data shapes --steps 1", "bench p --steps 1"}) {
+    Outcome outcome = run_netc(words_of(command + " --precision bf16"), folder_.path());
+    EXPECT_EQ(outcome.code, 1) << command;
+    EXPECT_THAT(outcome.err, HasSubstr("`p` was compiled with `--precision fp32`, not bf16"));
+    EXPECT_EQ(run_netc(words_of(command + " --precision fp32"), folder_.path()).code, 0) << command;
+  }
 }
 
 TEST_F(Train, RunFolderHoldsWhatARunNeeds) {

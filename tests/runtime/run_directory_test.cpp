@@ -1,6 +1,7 @@
 #include "runtime/train/run_directory.h"
 
 #include "ir/support/error.h"
+#include "runtime/train/checkpoint.h"
 #include "tests/runtime/child_process.h"
 #include "tests/runtime/temporary_folder.h"
 
@@ -102,6 +103,16 @@ TEST(RunDirectory, LatestIsTheHighestNumber) {
     fs::create_directories(folder / "runs" / name);
   write_file_atomically(folder / "runs" / "net-12", "not a folder");
   EXPECT_EQ(latest_run(folder / "runs", "net"), folder / "runs" / "net-10");
+  write_file_atomically(folder / "runs" / "net-9" / checkpoint_name(3), "");
+  EXPECT_EQ(latest_run(folder / "runs", "net"), folder / "runs" / "net-9") << "it has a checkpoint";
+}
+
+TEST(RunDirectory, DiscardedRunsAreGone) {
+  TemporaryFolder folder;
+  RunDirectory run = RunDirectory::create_at(folder / "r");
+  run.write("config.json", "{}");
+  run.discard();
+  EXPECT_FALSE(std::filesystem::exists(folder / "r"));
 }
 
 TEST(RunDirectory, ResumeCommandSurvivesAShell) {

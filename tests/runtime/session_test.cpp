@@ -154,8 +154,9 @@ TEST(Session, MemoryLimitNamesBothSides) {
     open({.name = "fake:0", .memory_limit = 1615});
     FAIL() << "no error";
   } catch (const RuntimeError& error) {
-    EXPECT_THAT(error.what(), HasSubstr("the plan of `adding` for batches of 4 needs 0.0 MB on "
-                                        "`fake:0`, which may use 0.0 MB (`--memory-limit`)"));
+    EXPECT_THAT(error.what(),
+                HasSubstr("the plan of `adding` for batches of 4 needs 1616 bytes "
+                          "on `fake:0`, which may use 1615 bytes (`--memory-limit`)"));
     EXPECT_THAT(error.hint(), HasSubstr("`--batch N`"));
   }
 }

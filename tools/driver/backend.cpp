@@ -1,7 +1,9 @@
 #include "tools/driver/backend.h"
 
 #include "codegen/nvrtc.h"
-#include "ir/support/error.h"
+#include "ir/support/diagnostics.h"
+
+#include <fmt/ranges.h>
 
 namespace netc {
 
@@ -19,11 +21,13 @@ Backend host_backend(const std::filesystem::path& cache, HostKernels kernels) {
           }};
 }
 
-Backend cuda_backend(const std::string& arch, const std::filesystem::path& cache) {
+Backend cuda_backend(const Target& target, const std::filesystem::path& cache) {
   auto nvrtc = std::make_shared<const NvrtcToolchain>();
-  if (!nvrtc->available())
-    throw RuntimeError("NVRTC is not on this machine, or netc was built without CUDA",
-                       "install the CUDA Toolkit (12.8 or newer), or `--target cpu`");
+  nvrtc->check_available();
+  if (!knows_arch(target, nvrtc->capabilities()))
+    user_error(fmt::format("{} compiles nothing for `{}`", nvrtc->version(), target.str()),
+               fmt::format("it knows sm_{}", fmt::join(nvrtc->capabilities(), ", sm_")));
+  const std::string& arch = target.arch;
   return {.version = nvrtc->version(),
           .machine = arch,
           .source_suffix = ".cu",
@@ -44,7 +48,15 @@ Backend make_backend(const Target& target, const std::filesystem::path& cache) {
   case Target::Kind::cuda:
     break;
   }
-  return cuda_backend(target.arch, cache);
+  return cuda_backend(target, cache);
+}
+
+Target compile_target(const Device& device) {
+  Target target = device.target();
+  if (target.kind != Target::Kind::cuda)
+    return target;
+  std::string arch = arch_for(target.capability(), NvrtcToolchain().capabilities());
+  return arch.empty() ? target : Target{Target::Kind::cuda, arch};
 }
 
 std::vector<PlanKernel> place_kernels(const KernelSet& kernels, const std::vector<CompileJob>& jobs,

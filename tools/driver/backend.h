@@ -4,6 +4,7 @@
 #include "codegen/program_builder.h"
 #include "codegen/toolchain.h"
 #include "ir/target.h"
+#include "runtime/device.h"
 
 #include <filesystem>
 #include <functional>
@@ -19,7 +20,12 @@ struct Backend {
   std::function<CompileStats(std::vector<CompileJob>& jobs, int parallel)> compile;
 };
 
-/// Throws RuntimeError when the target's compiler is not on this machine.
+/// What this machine's compiler makes for the device: binaries for it, or PTX for a GPU that is
+/// newer than the compiler.
+Target compile_target(const Device& device);
+
+/// Throws RuntimeError when the target's compiler is not on this machine, UserError when it does
+/// not know the GPUs of the target.
 Backend make_backend(const Target& target, const std::filesystem::path& cache);
 
 /// Copies the binaries of compiled jobs, those of jobs_of(kernels), to `folder`/kernels, where a

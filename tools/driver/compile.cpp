@@ -58,6 +58,11 @@ int64_t batch_of(const Network& network, const CompileOptions& options) {
   return options.batch > 0 ? options.batch : network.recipe.train.batch;
 }
 
+Precision precision_of(const CompileOptions& options) {
+  Precision usual = options.exact ? Precision::fp32 : default_precision(options.target);
+  return options.precision.value_or(usual);
+}
+
 bool has_loss(const Graph& graph) {
   for (const Graph::Output& output : graph.outputs)
     if (output.name == "loss")
@@ -72,7 +77,7 @@ PassedGraph run_passes(const Network& network, Mode mode, const CompileOptions& 
   PassedGraph passed{forward_graph(network, batch_of(network, options)), {}, {}};
   passed.context.mode = mode;
   passed.context.target = options.target;
-  passed.context.precision = options.precision.value_or(default_precision(options.target));
+  passed.context.precision = precision_of(options);
   passed.context.exact = options.exact;
   passed.context.optimizer = network.recipe.train.optimizer;
   passed.context.rewrites_left = options.stop_after_rewrite;
@@ -232,6 +237,7 @@ Plan plan_header(const NetworkSource& source, const Backend& backend, const Comp
   plan.compiler = backend.version;
   plan.machine = backend.machine;
   plan.exact = options.exact;
+  plan.precision = to_string(precision_of(options));
   plan.threads = threads;
   plan.batch = batch_of(network, options);
   plan.recipe = network.recipe;

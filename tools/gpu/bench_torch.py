@@ -20,6 +20,7 @@ import json
 import os
 import pathlib
 import select
+import shutil
 import statistics
 import subprocess
 import sys
@@ -171,6 +172,9 @@ def parse_arguments():
     parser.add_argument("--precisions", default="tf32,bf16,fp32,3xtf32")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
+    for old in args.out.glob("torch-*.log"):
+        old.unlink()
+    shutil.rmtree(args.out / "plans", ignore_errors=True)  # and its tuning tables
     return args
 
 

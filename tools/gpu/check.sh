@@ -60,7 +60,9 @@ binaries=$(cd "$binaries" && pwd)
 netc=$binaries/bin/netc
 mkdir -p "$out/logs" || exit 1
 out=$(cd "$out" && pwd)
-rm -f "$out"/check.* "$out"/bench.* "$out"/alexnet-* "$out"/logs/*.log # of an earlier run
+# Of an earlier run.
+rm -rf "$out"/check.* "$out"/bench.* "$out"/alexnet-* "$out"/logs/*.log "$out"/torch-*.log \
+  "$out"/plans
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
@@ -120,7 +122,11 @@ see_device() {
 gpu_tests() {
   local program count=0 found
   for program in "$binaries"/bin/*_tests; do
-    found=$("$program" --gtest_list_tests --gtest_filter='*Gpu.*' 2>>"$log" | grep -c '^  ')
+    found=$("$program" --gtest_list_tests --gtest_filter='*Gpu.*' 2>>"$log") || {
+      note="\`$(basename "$program")\` cannot list its tests"
+      return 1
+    }
+    found=$(grep -c '^  ' <<<"$found")
     [ "$found" = 0 ] && continue
     count=$((count + found))
     limited "$program" --gtest_filter='*Gpu.*' || return 1

@@ -140,6 +140,7 @@ void add_bench(CLI::App& app, std::function<void()>& command) {
   flags->add_net(*sub);
   flags->add_compile(*sub);
   flags->add_device(*sub);
+  flags->add_memory_limit(*sub);
   flags->add_output(*sub);
   sub->add_option("--mode", flags->mode, "train or infer")
       ->check(CLI::IsMember({"train", "infer"}));

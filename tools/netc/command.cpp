@@ -46,6 +46,9 @@ void CommonFlags::add_device(CLI::App& app) {
       "--device", device,
       "cpu:0, emu:0 or cuda:N (default: the plan's, else cuda:0 where there is one, else "
       "cpu:0)");
+}
+
+void CommonFlags::add_memory_limit(CLI::App& app) {
   app.add_option("--memory-limit", memory_limit, "memory of the device to use at most, e.g. 6GB")
       ->check(CLI::Validator(
           [](std::string& text) -> std::string {

@@ -32,8 +32,9 @@ struct CommonFlags {
   void add_net(CLI::App& app);
   void add_data(CLI::App& app, bool required);
   void add_compile(CLI::App& app); ///< batch, threads, math, precision, cache.
-  void add_device(CLI::App& app);  ///< device, memory-limit.
-  void add_output(CLI::App& app);  ///< json, quiet.
+  void add_device(CLI::App& app);  ///< device.
+  void add_memory_limit(CLI::App& app);
+  void add_output(CLI::App& app); ///< json, quiet.
 
   CompileOptions compile_options() const;
 };

@@ -1,5 +1,6 @@
 // `netc compile NET`: writes a plan and prints the layer table.
 
+#include "tools/driver/backend.h"
 #include "tools/netc/ready_plan.h"
 
 #include <fmt/ranges.h>
@@ -128,10 +129,25 @@ void print_passes(const std::vector<PassReport>& reports) {
   std::cerr << text_table(rows);
 }
 
+/// What `--target` names, else what is best for the device. With both, the one must be for the
+/// other; whether `--tune` can measure there is asked later.
+Target target_of(const Flags& flags) {
+  if (flags.target.empty())
+    return compile_target(*choose_device(flags, nullptr));
+  Target target = parse_target(flags.target);
+  if (flags.device.empty() || flags.tune)
+    return target;
+  std::unique_ptr<Device> device = choose_device(flags, nullptr);
+  if (!device->runs(target))
+    user_error(fmt::format("`--target {}` is not for `--device {}`, which runs `{}`", target.str(),
+                           device->name(), device->target().str()),
+               "leave out one of the two");
+  return target;
+}
+
 CompileOptions options_of(const Flags& flags) {
   CompileOptions options = flags.compile_options();
-  options.target =
-      flags.target.empty() ? choose_device(flags, nullptr)->target() : parse_target(flags.target);
+  options.target = target_of(flags);
   options.train = flags.mode == "train";
   options.pipeline.print_after.insert(flags.print_after.begin(), flags.print_after.end());
   options.pipeline.skip.insert(flags.skip.begin(), flags.skip.end());

@@ -21,9 +21,14 @@ void print_devices() {
     std::cerr << fmt::format("note: no GPU: {}; {}\n", cuda.problem, cuda.hint);
 }
 
-/// One line of the report; problems are what keeps netc from training.
+/// One line of the report.
+void line(const char* state, const std::string& what, const std::string& detail) {
+  fmt::print("{:<8}{:<18}{}\n", state, what, detail);
+}
+
+/// Problems are what keeps netc from training.
 void line(bool good, const std::string& what, const std::string& detail) {
-  fmt::print("{} {:<18}{}\n", good ? "ok     " : "MISSING", what, detail);
+  line(good ? "ok" : "MISSING", what, detail);
 }
 
 bool check_compiler() {
@@ -54,11 +59,13 @@ void check_cuda() {
   CudaState cuda = cuda_state();
   bool built = !cuda.runtime.empty(), driver = !cuda.driver.empty();
   line(built, "CUDA runtime", built ? cuda.runtime + ", built in" : cuda.problem);
-  line(driver, "NVIDIA driver", driver ? "for CUDA up to " + cuda.driver : "not found");
+  // A machine without a GPU has no driver, and lacks nothing.
+  line(driver ? "ok" : "none", "NVIDIA driver",
+       driver ? "for CUDA up to " + cuda.driver : "not found");
   for (size_t i = 0; i < cuda.gpus.size(); ++i)
     line(true, fmt::format("GPU cuda:{}", i), describe(cuda.gpus[i]));
   if (cuda.gpus.empty())
-    line(false, "GPU", fmt::format("{}; {}", cuda.problem, cuda.hint));
+    line(driver ? "MISSING" : "none", "GPU", fmt::format("{}; {}", cuda.problem, cuda.hint));
 }
 
 void doctor() {

@@ -174,6 +174,7 @@ void add_eval(CLI::App& app, std::function<void()>& command) {
       ->check(CLI::IsMember({"validation", "train"}));
   flags->add_compile(*sub);
   flags->add_device(*sub);
+  flags->add_memory_limit(*sub);
   flags->add_output(*sub);
   sub->callback([flags, &command] { command = [flags] { run_eval(*flags); }; });
 }
@@ -188,6 +189,7 @@ void add_predict(CLI::App& app, std::function<void()>& command) {
       ->check(CLI::Range(1, 1000));
   flags->add_compile(*sub);
   flags->add_device(*sub);
+  flags->add_memory_limit(*sub);
   flags->add_output(*sub);
   sub->callback([flags, &command] { command = [flags] { run_predict(*flags); }; });
 }

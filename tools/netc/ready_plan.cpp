@@ -1,7 +1,9 @@
 #include "tools/netc/ready_plan.h"
 
+#include "codegen/nvrtc.h"
 #include "runtime/byte_text.h"
 #include "runtime/devices.h"
+#include "tools/driver/backend.h"
 
 #include <fmt/ranges.h>
 
@@ -14,10 +16,25 @@ bool is_plan_folder(const std::string& net) {
   return std::filesystem::exists(std::filesystem::path(net) / "plan.json", ignored);
 }
 
+namespace {
+
+/// The default device of a network that is yet to be compiled: a GPU only where NVRTC is.
+std::string compiling_device(const CommonFlags& flags) {
+  std::string name = default_device();
+  if (name == "cpu:0" || NvrtcToolchain().available())
+    return name;
+  if (!flags.quiet)
+    std::cerr << fmt::format("note: `{}` is left alone: there is no NVRTC to compile for it\n",
+                             name);
+  return "cpu:0";
+}
+
+} // namespace
+
 std::unique_ptr<Device> choose_device(const CommonFlags& flags, const Plan* plan) {
   std::string name = !flags.device.empty() ? flags.device
                      : plan                ? device_for(parse_target(plan->target))
-                                           : default_device();
+                                           : compiling_device(flags);
   return open_device({.name = name,
                       .threads = flags.threads,
                       .memory_limit = parse_bytes(flags.memory_limit).value_or(0)});
@@ -54,6 +71,9 @@ void check_fits(const Plan& plan, const CommonFlags& flags, bool train) {
     refuse(fmt::format("is for batches of {}, not {}", plan.batch, flags.batch));
   if (flags.math == "exact" && !plan.exact)
     refuse("was not compiled with `--math exact`");
+  if (!flags.precision.empty() && flags.precision != plan.precision)
+    refuse(
+        fmt::format("was compiled with `--precision {}`, not {}", plan.precision, flags.precision));
   if (flags.threads > plan.threads)
     refuse(fmt::format("is for at most {} threads, not {}", plan.threads, flags.threads));
   if (train && !plan.find_program("train"))
@@ -76,7 +96,7 @@ ReadyPlan::ReadyPlan(const CommonFlags& flags, bool train, int64_t batch) {
                "end its layers with `{name: loss, type: softmax_cross_entropy}`");
   device_ = choose_device(flags, nullptr);
   CompileOptions options = flags.compile_options();
-  options.target = device_->target();
+  options.target = compile_target(*device_);
   options.train = train;
   if (options.batch == 0)
     options.batch = batch;

@@ -2,7 +2,9 @@
 // it: the checkpoint is written, but what a script does next must not take the run for done.
 
 #include "ir/support/hash.h"
+#include "runtime/devices.h"
 #include "runtime/train/trainer.h"
+#include "tools/driver/backend.h"
 #include "tools/netc/ready_plan.h"
 
 #include <cstdlib>
@@ -26,13 +28,19 @@ constexpr const char* config_name = "config.json";
 
 /// What the run was asked to do, kept in its folder: `--resume` needs no other flag.
 std::string config_text(const Flags& flags) {
-  nlohmann::ordered_json json = {
-      {"net", flags.net},           {"data", flags.data},
-      {"epochs", flags.epochs},     {"steps", flags.steps},
-      {"seed", flags.seed},         {"checkpoint_every", flags.checkpoint_every},
-      {"validate", flags.validate}, {"batch", flags.batch},
-      {"threads", flags.threads},   {"math", flags.math},
-      {"device", flags.device}};
+  nlohmann::ordered_json json = {{"net", flags.net},
+                                 {"data", flags.data},
+                                 {"epochs", flags.epochs},
+                                 {"steps", flags.steps},
+                                 {"seed", flags.seed},
+                                 {"checkpoint_every", flags.checkpoint_every},
+                                 {"validate", flags.validate},
+                                 {"batch", flags.batch},
+                                 {"threads", flags.threads},
+                                 {"math", flags.math},
+                                 {"device", flags.device},
+                                 {"memory_limit", flags.memory_limit},
+                                 {"precision", flags.precision}};
   return json.dump(2) + "\n";
 }
 
@@ -66,6 +74,8 @@ void merge_config(Flags& flags, const RunDirectory& run) {
     free("batch", flags.batch, json.at("batch").get<int64_t>());
     free("threads", flags.threads, json.at("threads").get<int>());
     free("device", flags.device, json.value("device", std::string()));
+    free("memory-limit", flags.memory_limit, json.value("memory_limit", std::string()));
+    free("precision", flags.precision, json.value("precision", std::string())); // see plan_of_run()
   } catch (const nlohmann::json::exception& error) {
     user_error(fmt::format("`{}` is damaged: {}", run.file(config_name).string(), error.what()));
   }
@@ -172,6 +182,11 @@ std::unique_ptr<Device> device_of_run(Flags& flags, const Origin& origin,
   else if (!origin.source)
     plan = read_plan(flags.net);
   std::unique_ptr<Device> device = choose_device(flags, plan ? &*plan : nullptr);
+  if (run && plan)
+    if (Target target = parse_target(plan->target); !device->runs(target))
+      user_error(fmt::format("this run computes on `{}`, which `{}` does not run", plan->target,
+                             device->name()),
+                 fmt::format("resume with `--device {}`, or start a new run", device_for(target)));
   flags.device = device->name(); // a resumed run goes on there
   return device;
 }
@@ -190,6 +205,10 @@ Plan plan_of_run(const Flags& flags, const Origin& origin, const Target& target,
       user_error(fmt::format("`{}` was started with batch {}, not {}", run.path().string(),
                              plan.batch, flags.batch),
                  "leave out `--batch`, or start a new run");
+    if (!flags.precision.empty() && flags.precision != plan.precision)
+      user_error(fmt::format("`{}` was started with `--precision {}`, not {}", run.path().string(),
+                             plan.precision, flags.precision),
+                 "leave out `--precision`, or start a new run");
     if (flags.threads > plan.threads)
       user_error(fmt::format("`{}` was started with {} threads, not {}", run.path().string(),
                              plan.threads, flags.threads),
@@ -220,6 +239,25 @@ void record(const Flags& flags, const Origin& origin, const RunDirectory& run) {
   run.write(config_name, config_text(flags));
 }
 
+/// The session of the run. Nothing stays of a new run that is refused here; of a resumed one
+/// nothing changes until it goes on.
+std::unique_ptr<Session> open_session(const Flags& flags, const Origin& origin,
+                                      std::unique_ptr<Device> device, const RunDirectory& run) {
+  try {
+    if (!flags.resume)
+      record(flags, origin, run); // before the plan: a run killed meanwhile can be resumed
+    Plan plan = plan_of_run(flags, origin, compile_target(*device), run);
+    auto session = std::make_unique<Session>(plan, run.file("plan"), std::move(device));
+    if (flags.resume)
+      record(flags, origin, run);
+    return session;
+  } catch (...) {
+    if (!flags.resume)
+      run.discard();
+    throw;
+  }
+}
+
 void report(const TrainResult& result, const Session& session, const RunDirectory& run,
             const Flags& flags) {
   if (flags.json)
@@ -244,7 +282,7 @@ void report(const TrainResult& result, const Session& session, const RunDirector
   fmt::print("run folder: {}/ (checkpoints, metrics.csv, curves.svg)\n", run.path().string());
 }
 
-/// When the machine fails, what it leaves behind is worth a word.
+/// When the machine or netc fails, what it leaves behind is worth a word.
 TrainResult train_or_explain(Session& session, const Dataset& dataset, const RunDirectory& run,
                              const TrainOptions& options, const Flags& flags) {
   try {
@@ -257,6 +295,12 @@ TrainResult train_or_explain(Session& session, const Dataset& dataset, const Run
                        fmt::format("{}{}the checkpoint of step {} stands; continue with: {}",
                                    error.hint(), error.hint().empty() ? "" : "; ",
                                    saved.back().step, run.resume_command(flags.net)));
+  } catch (const InternalError& error) { // the emulator has found a fault
+    std::vector<CheckpointFile> saved = list_checkpoints(run.path());
+    if (saved.empty())
+      throw;
+    throw InternalError(
+        fmt::format("{}\nnote: the checkpoint of step {} stands", error.what(), saved.back().step));
   }
 }
 
@@ -283,15 +327,10 @@ int run(Flags flags) {
   if (!flags.quiet)
     print_notes(*dataset, recipe);
   std::unique_ptr<Device> device = device_of_run(flags, origin, folder);
-  const Target target = device->target();
-  if (!folder) {
+  if (!folder)
     folder = open_run(flags, recipe.name);
-    record(flags, origin, *folder); // before the plan: a run killed meanwhile can be resumed
-  }
-  Plan plan = plan_of_run(flags, origin, target, *folder);
-  record(flags, origin, *folder);
-  Session session(plan, folder->file("plan"), std::move(device));
-  announce(flags, session);
+  std::unique_ptr<Session> session = open_session(flags, origin, std::move(device), *folder);
+  announce(flags, *session);
   TrainOptions options{.epochs = flags.epochs,
                        .steps = flags.steps,
                        .seed = flags.seed,
@@ -300,8 +339,8 @@ int run(Flags flags) {
                        .workers = flags.workers,
                        .log_every = 0,
                        .quiet = flags.quiet};
-  TrainResult result = train_or_explain(session, *dataset, *folder, options, flags);
-  report(result, session, *folder, flags);
+  TrainResult result = train_or_explain(*session, *dataset, *folder, options, flags);
+  report(result, *session, *folder, flags);
   return result.signal ? 128 + result.signal : 0;
 }
 
@@ -314,6 +353,7 @@ void add_train(CLI::App& app, std::function<void()>& command) {
   flags->add_data(*sub, false); // checked in run(): a resumed run knows its data
   flags->add_compile(*sub);
   flags->add_device(*sub);
+  flags->add_memory_limit(*sub);
   flags->add_output(*sub);
   CLI::Option* epochs =
       sub->add_option("--epochs", flags->epochs, "passes over the data (default: the network's)")
