@@ -124,7 +124,9 @@ TEST_F(Mutants, TensorCores) {
         "            mma_tf32(sum[i][j], left, right[j]);\n          }",
         "            mma_tf32(sum[i][0], left, right[j]);\n          }"}});
   expect_caught(contraction(1, wide, {Math::x3tf32, 64, 64, 3, 1}),
-                {{"the left rest left out", "mma_tf32(sum[i][j], left_rest, right[j]);", ""},
+                {{"the left rest left out", "mma_tf32(part, left_rest, right[j]);", ""},
+                 {"the right rest left out", "mma_tf32(part, left, right_rest[j]);", ""},
+                 {"the last part alone", "sum[i][j][r] += part[r];", "sum[i][j][r] = part[r];"},
                  {"another column's rest", "left, right_rest[j]);", "left, right_rest[0]);"},
                  {"the rest of the other register", "to_tf32(low.x - as_float(first));",
                   "to_tf32(low.y - as_float(first));"}});
