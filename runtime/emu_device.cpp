@@ -87,11 +87,15 @@ private:
 
   /// InternalError when the steps have left out a part of an output, which nobody reads here.
   void check_outputs() const {
-    for (size_t i = 0; i < buffers_.size(); ++i)
-      if (program_.buffers[i].place == Place::output)
-        if (int64_t at = buffers_[i].shadow->first_uninitialised(); at >= 0)
-          throw InternalError(fmt::format("no step of `{}` writes byte {} of its output `{}`",
-                                          program_.name, at, buffers_[i].name));
+    for (size_t i = 0; i < buffers_.size(); ++i) {
+      const Buffer& buffer = program_.buffers[i];
+      if (buffer.place != Place::output)
+        continue;
+      const int64_t at = buffers_[i].shadow->first_uninitialised(buffer.type.bytes());
+      if (at >= 0)
+        throw InternalError(fmt::format("no step of `{}` writes byte {} of its output `{}`",
+                                        program_.name, at, buffers_[i].name));
+    }
   }
 
   /// Runs the entries of a step's kernel; faults learn which step that is.

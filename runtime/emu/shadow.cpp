@@ -37,8 +37,8 @@ void EmulatorShadow::set_uninitialised() {
   std::fill_n(shadow_.cells, count(), emu::Cell{});
 }
 
-int64_t EmulatorShadow::first_uninitialised() const {
-  for (int64_t at = 0; at < bytes_; at += int64_t{1} << shadow_.shift)
+int64_t EmulatorShadow::first_uninitialised(int64_t bytes) const {
+  for (int64_t at = 0; at < bytes; at += int64_t{1} << shadow_.shift)
     if (shadow_.cells[at >> shadow_.shift].writer == 0)
       return at;
   return -1;

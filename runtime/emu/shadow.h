@@ -22,8 +22,8 @@ public:
   /// What the buffer holds has no meaning any more.
   void set_uninitialised();
 
-  /// The first byte that nobody has written, or -1.
-  int64_t first_uninitialised() const;
+  /// The first of the first `bytes` that nobody has written, or -1.
+  int64_t first_uninitialised(int64_t bytes) const;
 
   int64_t bytes() const { return bytes_; }
   emu::Shadow* cells() { return &shadow_; }
