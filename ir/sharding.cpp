@@ -1,0 +1,410 @@
+#include "ir/sharding.h"
+
+#include "ir/support/error.h"
+#include "ir/support/text_reader.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <numeric>
+
+namespace netc {
+
+bool is_empty(const Box& box) {
+  return box.empty() ||
+         std::any_of(box.begin(), box.end(), [](const Range& range) { return range.empty(); });
+}
+
+int64_t elements(const Box& box) {
+  return is_empty(box) ? 0 : element_count(shape_of(box));
+}
+
+Shape shape_of(const Box& box) {
+  Shape shape;
+  for (const Range& range : box)
+    shape.push_back(range.extent());
+  return shape;
+}
+
+Box whole_box(const Shape& shape) {
+  Box box;
+  for (int64_t extent : shape)
+    box.push_back({0, extent});
+  return box;
+}
+
+Box intersect(const Box& a, const Box& b) {
+  if (is_empty(a) || is_empty(b))
+    return {};
+  Box both;
+  for (size_t d = 0; d < a.size(); ++d)
+    both.push_back({std::max(a[d].begin, b[d].begin), std::min(a[d].end, b[d].end)});
+  return is_empty(both) ? Box{} : both;
+}
+
+Box hull(const Box& a, const Box& b) {
+  if (is_empty(a) || is_empty(b))
+    return is_empty(a) ? b : a;
+  Box both;
+  for (size_t d = 0; d < a.size(); ++d)
+    both.push_back({std::min(a[d].begin, b[d].begin), std::max(a[d].end, b[d].end)});
+  return both;
+}
+
+bool contains(const Box& outer, const Box& inner) {
+  return is_empty(inner) || intersect(outer, inner) == inner;
+}
+
+Box relative(const Box& inner, const Box& outer) {
+  Box box;
+  for (size_t d = 0; d < inner.size(); ++d)
+    box.push_back({inner[d].begin - outer[d].begin, inner[d].end - outer[d].begin});
+  return box;
+}
+
+std::vector<Box> difference(const Box& outer, const Box& inner) {
+  if (is_empty(inner))
+    return is_empty(outer) ? std::vector<Box>{} : std::vector<Box>{outer};
+  std::vector<Box> rest;
+  Box middle = outer;
+  for (size_t d = 0; d < outer.size(); ++d) {
+    for (Range side : {Range{middle[d].begin, inner[d].begin}, Range{inner[d].end, middle[d].end}})
+      if (!side.empty()) {
+        rest.push_back(middle);
+        rest.back()[d] = side;
+      }
+    middle[d] = inner[d];
+  }
+  return rest;
+}
+
+std::string to_text(const Box& box) {
+  if (is_empty(box))
+    return "-";
+  std::vector<std::string> ranges;
+  for (const Range& range : box)
+    ranges.push_back(fmt::format("{}:{}", range.begin, range.end));
+  return fmt::format("[{}]", fmt::join(ranges, ", "));
+}
+
+std::string_view to_string(Combine combine) {
+  return combine == Combine::none ? "none" : combine == Combine::sum ? "sum" : "max";
+}
+
+Sharding replicated(const Shape& shape, int devices) {
+  return {std::vector<Box>(static_cast<size_t>(devices), whole_box(shape)), Combine::none};
+}
+
+Sharding on_device(const Shape& shape, int devices, int device) {
+  Sharding sharding{std::vector<Box>(static_cast<size_t>(devices)), Combine::none};
+  sharding.boxes[static_cast<size_t>(device)] = whole_box(shape);
+  return sharding;
+}
+
+Sharding cut_along(const Shape& shape, int dim, const std::vector<int64_t>& bounds) {
+  Sharding sharding;
+  for (size_t i = 0; i + 1 < bounds.size(); ++i) {
+    Box box = whole_box(shape);
+    box[static_cast<size_t>(dim)] = {bounds[i], bounds[i + 1]};
+    sharding.boxes.push_back(is_empty(box) ? Box{} : box);
+  }
+  return sharding;
+}
+
+std::vector<int64_t> even_bounds(int64_t extent, int devices) {
+  std::vector<int64_t> bounds = {0};
+  for (int i = 0; i < devices; ++i)
+    bounds.push_back(bounds.back() + extent / devices + (i < extent % devices));
+  return bounds;
+}
+
+namespace {
+
+/// Devices that hold anything.
+std::vector<int> holders(const Sharding& sharding) {
+  std::vector<int> list;
+  for (int i = 0; i < sharding.devices(); ++i)
+    if (!is_empty(sharding.boxes[static_cast<size_t>(i)]))
+      list.push_back(i);
+  return list;
+}
+
+/// Whether no two devices hold the same elements.
+bool disjoint(const Sharding& sharding) {
+  for (size_t i = 0; i < sharding.boxes.size(); ++i)
+    for (size_t j = 0; j < i; ++j)
+      if (!is_empty(intersect(sharding.boxes[i], sharding.boxes[j])))
+        return false;
+  return true;
+}
+
+/// Whether all that hold anything hold the same.
+bool alike(const Sharding& sharding) {
+  std::vector<int> list = holders(sharding);
+  return std::all_of(list.begin(), list.end(), [&](int i) {
+    return sharding.boxes[static_cast<size_t>(i)] ==
+           sharding.boxes[static_cast<size_t>(list.front())];
+  });
+}
+
+const Box& box_of(const Sharding& sharding, int device) {
+  return sharding.boxes[static_cast<size_t>(device)];
+}
+
+/// The dimension that cuts `box` into the shards, -1 when they are not cut along one alone.
+int cut_dim(const Sharding& sharding, const Box& whole) {
+  int dim = -1;
+  for (int i : holders(sharding))
+    for (size_t d = 0; d < whole.size(); ++d)
+      if (box_of(sharding, i)[d] != whole[d]) {
+        if (dim >= 0 && dim != static_cast<int>(d))
+          return -1;
+        dim = static_cast<int>(d);
+      }
+  return dim;
+}
+
+} // namespace
+
+std::string describe(const Sharding& sharding, const Shape& shape) {
+  static const char* const dims[] = {"batch", "channels", "rows", "columns"};
+  std::vector<int> list = holders(sharding);
+  std::string partial = sharding.combine == Combine::none || list.size() < 2 ? ""
+                        : sharding.combine == Combine::sum                   ? "partial sums"
+                                                                             : "partial maxima";
+  if (list.empty())
+    return "nowhere";
+  Box whole = whole_box(shape);
+  if (alike(sharding) && box_of(sharding, list.front()) == whole) {
+    std::string where = static_cast<int>(list.size()) == sharding.devices()
+                            ? ""
+                            : fmt::format(" on {}", fmt::join(list, ", "));
+    return (partial.empty() ? "whole" : partial) + where;
+  }
+  int dim = cut_dim(sharding, whole);
+  std::vector<std::string> parts;
+  for (const Box& box : sharding.boxes)
+    parts.push_back(is_empty(box) ? "-"
+                    : dim >= 0    ? fmt::format("{}:{}", box[static_cast<size_t>(dim)].begin,
+                                                box[static_cast<size_t>(dim)].end)
+                                  : to_text(box));
+  std::string name = dim < 0             ? "boxes"
+                     : shape.size() == 1 ? "elements"
+                     : dim < 4           ? dims[dim]
+                                         : fmt::format("dimension {}", dim);
+  return fmt::format("{}{} {}", partial.empty() ? "" : partial + ", ", name,
+                     fmt::join(parts, " | "));
+}
+
+int Mesh::devices() const {
+  return std::accumulate(axes.begin(), axes.end(), 1,
+                         [](int count, const Axis& axis) { return count * axis.size; });
+}
+
+int Mesh::position(int device, int axis) const {
+  for (size_t i = axes.size() - 1; i > static_cast<size_t>(axis); --i)
+    device /= axes[i].size;
+  return device % axes[static_cast<size_t>(axis)].size;
+}
+
+std::string_view to_string(ExchangeKind kind) {
+  switch (kind) {
+  case ExchangeKind::all_reduce:
+    return "all-reduce";
+  case ExchangeKind::reduce_scatter:
+    return "reduce-scatter";
+  case ExchangeKind::reduce:
+    return "reduce";
+  case ExchangeKind::all_gather:
+    return "all-gather";
+  case ExchangeKind::all_to_all:
+    return "all-to-all";
+  case ExchangeKind::halo:
+    return "halo";
+  case ExchangeKind::gather:
+    return "gather";
+  case ExchangeKind::scatter:
+    return "scatter";
+  case ExchangeKind::broadcast:
+    return "broadcast";
+  case ExchangeKind::send:
+    break;
+  }
+  return "send";
+}
+
+ExchangeKind Exchange::kind() const {
+  const std::vector<int> sources = holders(from), targets = holders(to);
+  if (from.combine != Combine::none && sources.size() > 1)
+    return targets.size() == 1 ? ExchangeKind::reduce
+           : disjoint(to)      ? ExchangeKind::reduce_scatter
+                               : ExchangeKind::all_reduce;
+  const bool one_source = sources.size() == 1 || alike(from);
+  if (targets.size() == 1)
+    return one_source ? ExchangeKind::send : ExchangeKind::gather;
+  if (one_source)
+    return disjoint(to) ? ExchangeKind::scatter : ExchangeKind::broadcast;
+  if (alike(to))
+    return ExchangeKind::all_gather;
+  const bool grows = std::all_of(targets.begin(), targets.end(),
+                                 [&](int i) { return contains(box_of(to, i), box_of(from, i)); });
+  return grows ? ExchangeKind::halo : ExchangeKind::all_to_all;
+}
+
+namespace {
+
+/// Below this many elements a second round of messages costs more than combining all of it twice.
+constexpr int64_t least_chunked = 4096;
+
+/// The parts of `box` that the devices combine for each other: cut along its longest dimension.
+std::vector<Box> chunks(const Box& box, const std::vector<int>& devices, int all) {
+  std::vector<Box> list(static_cast<size_t>(all));
+  size_t dim = 0;
+  for (size_t d = 1; d < box.size(); ++d)
+    if (box[d].extent() > box[dim].extent())
+      dim = d;
+  std::vector<int64_t> bounds = even_bounds(box[dim].extent(), static_cast<int>(devices.size()));
+  for (size_t i = 0; i < devices.size(); ++i) {
+    Box chunk = box;
+    chunk[dim] = {box[dim].begin + bounds[i], box[dim].begin + bounds[i + 1]};
+    if (!is_empty(chunk))
+      list[static_cast<size_t>(devices[i])] = chunk;
+  }
+  return list;
+}
+
+ExchangeSteps combining_steps(const Exchange& exchange) {
+  ExchangeSteps steps{exchange.to.boxes, {}};
+  const std::vector<int> targets = holders(exchange.to);
+  if (targets.size() < 2 || !alike(exchange.to) ||
+      elements(box_of(exchange.to, targets.front())) < least_chunked)
+    return steps;
+  steps.combined = chunks(box_of(exchange.to, targets.front()), targets, exchange.to.devices());
+  for (int to : targets)
+    for (int from : targets)
+      if (from != to && !is_empty(steps.combined[static_cast<size_t>(from)]))
+        steps.moves.push_back({from, to, steps.combined[static_cast<size_t>(from)]});
+  return steps;
+}
+
+/// Takes all of `wanted` that the device holds out of `wanted`, as a move.
+void take(const Exchange& exchange, int from, int to, std::vector<Box>& wanted,
+          std::vector<Move>& moves) {
+  std::vector<Box> rest;
+  for (const Box& box : wanted) {
+    Box have = intersect(box, box_of(exchange.from, from));
+    if (!is_empty(have))
+      moves.push_back({from, to, have});
+    for (Box& part : difference(box, have))
+      rest.push_back(std::move(part));
+  }
+  wanted = std::move(rest);
+}
+
+} // namespace
+
+ExchangeSteps steps_of(const Exchange& exchange) {
+  if (exchange.from.combine != Combine::none && holders(exchange.from).size() > 1)
+    return combining_steps(exchange);
+  const int devices = exchange.to.devices();
+  ExchangeSteps steps{std::vector<Box>(static_cast<size_t>(devices)), {}};
+  for (int to : holders(exchange.to)) {
+    std::vector<Box> wanted = {box_of(exchange.to, to)};
+    // Its own first, then the nearest: several that hold the same share the work of sending it.
+    for (int distance = 0; distance < devices; ++distance)
+      for (int from : {to - distance, to + distance})
+        if (from >= 0 && from < devices && !wanted.empty())
+          take(exchange, from, to, wanted, steps.moves);
+    NETC_CHECK(wanted.empty(), "nobody holds {} of `{}`", to_text(wanted.front()), exchange.name);
+  }
+  return steps;
+}
+
+std::vector<std::vector<int64_t>> bytes_sent(const Exchange& exchange) {
+  const size_t devices = exchange.to.boxes.size();
+  std::vector<std::vector<int64_t>> bytes(devices, std::vector<int64_t>(devices, 0));
+  ExchangeSteps steps = steps_of(exchange);
+  auto send = [&](size_t from, size_t to, const Box& box) {
+    if (from != to)
+      bytes[from][to] += elements(box) * byte_size(exchange.type.dtype);
+  };
+  for (size_t to = 0; to < devices; ++to)
+    for (size_t from = 0; from < devices; ++from)
+      send(from, to, intersect(steps.combined[to], exchange.from.boxes[from]));
+  for (const Move& move : steps.moves)
+    send(static_cast<size_t>(move.from), static_cast<size_t>(move.to), move.box);
+  return bytes;
+}
+
+std::string print(const Sharding& sharding) {
+  std::vector<std::string> boxes;
+  for (const Box& box : sharding.boxes)
+    boxes.push_back(to_text(box));
+  std::string text = fmt::format("{}", fmt::join(boxes, " | "));
+  return sharding.combine == Combine::none
+             ? text
+             : fmt::format("{} {}", to_string(sharding.combine), text);
+}
+
+namespace {
+
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && text.front() == ' ')
+    text.remove_prefix(1);
+  while (!text.empty() && text.back() == ' ')
+    text.remove_suffix(1);
+  return text;
+}
+
+/// The parts of `text` between `separator`s, without blanks around them.
+std::vector<std::string_view> split(std::string_view text, char separator) {
+  std::vector<std::string_view> parts;
+  for (;;) {
+    size_t at = text.find(separator);
+    parts.push_back(trimmed(text.substr(0, at)));
+    if (at == text.npos)
+      return parts;
+    text.remove_prefix(at + 1);
+  }
+}
+
+std::optional<Box> parse_box(std::string_view text) {
+  if (text == "-")
+    return Box{};
+  if (text.size() < 2 || text.front() != '[' || text.back() != ']')
+    return std::nullopt;
+  Box box;
+  for (std::string_view part : split(text.substr(1, text.size() - 2), ',')) {
+    size_t colon = part.find(':');
+    if (colon == part.npos)
+      return std::nullopt;
+    std::optional<int64_t> begin = integer_of(part.substr(0, colon));
+    std::optional<int64_t> end = integer_of(part.substr(colon + 1));
+    if (!begin || !end || *begin < 0 || *begin >= *end)
+      return std::nullopt;
+    box.push_back({*begin, *end});
+  }
+  return box;
+}
+
+} // namespace
+
+std::optional<Sharding> parse_sharding(std::string_view text) {
+  Sharding sharding;
+  for (Combine combine : {Combine::sum, Combine::max})
+    if (text.starts_with(to_string(combine))) {
+      sharding.combine = combine;
+      text.remove_prefix(to_string(combine).size());
+    }
+  size_t rank = 0;
+  for (std::string_view part : split(text, '|')) {
+    std::optional<Box> box = parse_box(part);
+    if (!box || (!box->empty() && rank > 0 && box->size() != rank))
+      return std::nullopt;
+    rank = std::max(rank, box->size());
+    sharding.boxes.push_back(std::move(*box));
+  }
+  return sharding;
+}
+
+} // namespace netc
