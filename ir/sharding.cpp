@@ -118,45 +118,39 @@ std::vector<int64_t> even_bounds(int64_t extent, int devices) {
   return bounds;
 }
 
-namespace {
-
-/// Devices that hold anything.
-std::vector<int> holders(const Sharding& sharding) {
+std::vector<int> Sharding::holders() const {
   std::vector<int> list;
-  for (int i = 0; i < sharding.devices(); ++i)
-    if (!is_empty(sharding.boxes[static_cast<size_t>(i)]))
+  for (int i = 0; i < devices(); ++i)
+    if (!is_empty(at(i)))
       list.push_back(i);
   return list;
 }
 
-/// Whether no two devices hold the same elements.
-bool disjoint(const Sharding& sharding) {
-  for (size_t i = 0; i < sharding.boxes.size(); ++i)
+bool Sharding::disjoint() const {
+  for (size_t i = 0; i < boxes.size(); ++i)
     for (size_t j = 0; j < i; ++j)
-      if (!is_empty(intersect(sharding.boxes[i], sharding.boxes[j])))
+      if (!is_empty(intersect(boxes[i], boxes[j])))
         return false;
   return true;
 }
 
-/// Whether all that hold anything hold the same.
-bool alike(const Sharding& sharding) {
-  std::vector<int> list = holders(sharding);
-  return std::all_of(list.begin(), list.end(), [&](int i) {
-    return sharding.boxes[static_cast<size_t>(i)] ==
-           sharding.boxes[static_cast<size_t>(list.front())];
-  });
+bool Sharding::alike() const {
+  std::vector<int> list = holders();
+  return std::all_of(list.begin(), list.end(), [&](int i) { return at(i) == at(list.front()); });
 }
 
-const Box& box_of(const Sharding& sharding, int device) {
-  return sharding.boxes[static_cast<size_t>(device)];
+bool Sharding::partial() const {
+  return combine != Combine::none && holders().size() > 1;
 }
+
+namespace {
 
 /// The dimension that cuts `box` into the shards, -1 when they are not cut along one alone.
 int cut_dim(const Sharding& sharding, const Box& whole) {
   int dim = -1;
-  for (int i : holders(sharding))
+  for (int i : sharding.holders())
     for (size_t d = 0; d < whole.size(); ++d)
-      if (box_of(sharding, i)[d] != whole[d]) {
+      if (sharding.at(i)[d] != whole[d]) {
         if (dim >= 0 && dim != static_cast<int>(d))
           return -1;
         dim = static_cast<int>(d);
@@ -168,14 +162,14 @@ int cut_dim(const Sharding& sharding, const Box& whole) {
 
 std::string describe(const Sharding& sharding, const Shape& shape) {
   static const char* const dims[] = {"batch", "channels", "rows", "columns"};
-  std::vector<int> list = holders(sharding);
+  std::vector<int> list = sharding.holders();
   std::string partial = sharding.combine == Combine::none || list.size() < 2 ? ""
                         : sharding.combine == Combine::sum                   ? "partial sums"
                                                                              : "partial maxima";
   if (list.empty())
     return "nowhere";
   Box whole = whole_box(shape);
-  if (alike(sharding) && box_of(sharding, list.front()) == whole) {
+  if (sharding.alike() && sharding.at(list.front()) == whole) {
     std::string where = static_cast<int>(list.size()) == sharding.devices()
                             ? ""
                             : fmt::format(" on {}", fmt::join(list, ", "));
@@ -205,135 +199,6 @@ int Mesh::position(int device, int axis) const {
   for (size_t i = axes.size() - 1; i > static_cast<size_t>(axis); --i)
     device /= axes[i].size;
   return device % axes[static_cast<size_t>(axis)].size;
-}
-
-std::string_view to_string(ExchangeKind kind) {
-  switch (kind) {
-  case ExchangeKind::all_reduce:
-    return "all-reduce";
-  case ExchangeKind::reduce_scatter:
-    return "reduce-scatter";
-  case ExchangeKind::reduce:
-    return "reduce";
-  case ExchangeKind::all_gather:
-    return "all-gather";
-  case ExchangeKind::all_to_all:
-    return "all-to-all";
-  case ExchangeKind::halo:
-    return "halo";
-  case ExchangeKind::gather:
-    return "gather";
-  case ExchangeKind::scatter:
-    return "scatter";
-  case ExchangeKind::broadcast:
-    return "broadcast";
-  case ExchangeKind::send:
-    break;
-  }
-  return "send";
-}
-
-ExchangeKind Exchange::kind() const {
-  const std::vector<int> sources = holders(from), targets = holders(to);
-  if (from.combine != Combine::none && sources.size() > 1)
-    return targets.size() == 1 ? ExchangeKind::reduce
-           : disjoint(to)      ? ExchangeKind::reduce_scatter
-                               : ExchangeKind::all_reduce;
-  const bool one_source = sources.size() == 1 || alike(from);
-  if (targets.size() == 1)
-    return one_source ? ExchangeKind::send : ExchangeKind::gather;
-  if (one_source)
-    return disjoint(to) ? ExchangeKind::scatter : ExchangeKind::broadcast;
-  if (alike(to))
-    return ExchangeKind::all_gather;
-  const bool grows = std::all_of(targets.begin(), targets.end(),
-                                 [&](int i) { return contains(box_of(to, i), box_of(from, i)); });
-  return grows ? ExchangeKind::halo : ExchangeKind::all_to_all;
-}
-
-namespace {
-
-/// Below this many elements a second round of messages costs more than combining all of it twice.
-constexpr int64_t least_chunked = 4096;
-
-/// The parts of `box` that the devices combine for each other: cut along its longest dimension.
-std::vector<Box> chunks(const Box& box, const std::vector<int>& devices, int all) {
-  std::vector<Box> list(static_cast<size_t>(all));
-  size_t dim = 0;
-  for (size_t d = 1; d < box.size(); ++d)
-    if (box[d].extent() > box[dim].extent())
-      dim = d;
-  std::vector<int64_t> bounds = even_bounds(box[dim].extent(), static_cast<int>(devices.size()));
-  for (size_t i = 0; i < devices.size(); ++i) {
-    Box chunk = box;
-    chunk[dim] = {box[dim].begin + bounds[i], box[dim].begin + bounds[i + 1]};
-    if (!is_empty(chunk))
-      list[static_cast<size_t>(devices[i])] = chunk;
-  }
-  return list;
-}
-
-ExchangeSteps combining_steps(const Exchange& exchange) {
-  ExchangeSteps steps{exchange.to.boxes, {}};
-  const std::vector<int> targets = holders(exchange.to);
-  if (targets.size() < 2 || !alike(exchange.to) ||
-      elements(box_of(exchange.to, targets.front())) < least_chunked)
-    return steps;
-  steps.combined = chunks(box_of(exchange.to, targets.front()), targets, exchange.to.devices());
-  for (int to : targets)
-    for (int from : targets)
-      if (from != to && !is_empty(steps.combined[static_cast<size_t>(from)]))
-        steps.moves.push_back({from, to, steps.combined[static_cast<size_t>(from)]});
-  return steps;
-}
-
-/// Takes all of `wanted` that the device holds out of `wanted`, as a move.
-void take(const Exchange& exchange, int from, int to, std::vector<Box>& wanted,
-          std::vector<Move>& moves) {
-  std::vector<Box> rest;
-  for (const Box& box : wanted) {
-    Box have = intersect(box, box_of(exchange.from, from));
-    if (!is_empty(have))
-      moves.push_back({from, to, have});
-    for (Box& part : difference(box, have))
-      rest.push_back(std::move(part));
-  }
-  wanted = std::move(rest);
-}
-
-} // namespace
-
-ExchangeSteps steps_of(const Exchange& exchange) {
-  if (exchange.from.combine != Combine::none && holders(exchange.from).size() > 1)
-    return combining_steps(exchange);
-  const int devices = exchange.to.devices();
-  ExchangeSteps steps{std::vector<Box>(static_cast<size_t>(devices)), {}};
-  for (int to : holders(exchange.to)) {
-    std::vector<Box> wanted = {box_of(exchange.to, to)};
-    // Its own first, then the nearest: several that hold the same share the work of sending it.
-    for (int distance = 0; distance < devices; ++distance)
-      for (int from : {to - distance, to + distance})
-        if (from >= 0 && from < devices && !wanted.empty())
-          take(exchange, from, to, wanted, steps.moves);
-    NETC_CHECK(wanted.empty(), "nobody holds {} of `{}`", to_text(wanted.front()), exchange.name);
-  }
-  return steps;
-}
-
-std::vector<std::vector<int64_t>> bytes_sent(const Exchange& exchange) {
-  const size_t devices = exchange.to.boxes.size();
-  std::vector<std::vector<int64_t>> bytes(devices, std::vector<int64_t>(devices, 0));
-  ExchangeSteps steps = steps_of(exchange);
-  auto send = [&](size_t from, size_t to, const Box& box) {
-    if (from != to)
-      bytes[from][to] += elements(box) * byte_size(exchange.type.dtype);
-  };
-  for (size_t to = 0; to < devices; ++to)
-    for (size_t from = 0; from < devices; ++from)
-      send(from, to, intersect(steps.combined[to], exchange.from.boxes[from]));
-  for (const Move& move : steps.moves)
-    send(static_cast<size_t>(move.from), static_cast<size_t>(move.to), move.box);
-  return bytes;
 }
 
 std::string print(const Sharding& sharding) {
