@@ -2,6 +2,7 @@
 // The record that describes an operator: everything netc knows of it, in one place.
 
 #include "ir/graph.h"
+#include "ir/sharding.h"
 
 #include <functional>
 #include <variant>
@@ -85,6 +86,20 @@ struct Factor {
   FactorKind kind;
   std::vector<int> operand_dims;
   std::vector<int> result_dims;
+  Combine combine = Combine::sum; ///< Of a reduction: how devices' results make up the whole.
+};
+
+/// A device's share of a node: some iterations of one of its loops. What it reads and computes
+/// follows from the dimensions that the loop walks; an operator says what does not: halos, groups,
+/// attributes.
+struct ShareContext {
+  const Node& node;
+  const Factor& factor;
+  Range range;       ///< The iterations, some of all.
+  Attributes& attrs; ///< Of the device's node.
+  std::vector<Box>& operands;
+  std::vector<Box>& results; ///< What it computes, which may be more than its share.
+  std::string error{};       ///< Why there is no such share, and which there are.
 };
 
 /// A tensor of the double-precision oracle: logical (row-major) order, all types as double.
@@ -195,6 +210,8 @@ struct OpDef {
   /// Floating-point operations for the whole batch.
   int64_t (*flops)(const Node&) = nullptr;
   std::vector<Factor> (*factors)(const Node&) = nullptr;
+  /// Adjusts a share; null: dimensions say all. Loops that are windows need it.
+  void (*share)(ShareContext&) = nullptr;
   Lowering lower{};
   void (*reference)(RefContext&) = nullptr;
   std::optional<LayerDef> layer{};

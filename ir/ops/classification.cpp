@@ -228,16 +228,9 @@ Value* build_loss(LayerContext& c) {
   return loss->result();
 }
 
-std::vector<Factor> sample_factors(const Node& node) {
-  std::vector<int> operands(node.operands.size(), 0);
-  if (node.op == &softmax_cross_entropy_grad)
-    operands[2] = -1;
-  bool per_sample = node.result()->type.shape.size() == 2;
-  std::vector<int> results = {per_sample ? 0 : -1};
-  if (node.results.size() > 1)
-    results.push_back(0);
-  return {{"batch", node.operands[0]->type.shape[0],
-           per_sample ? FactorKind::parallel : FactorKind::reduction, operands, results}};
+/// The loss needs the number of all samples that count: it is not cut as a whole.
+std::vector<Factor> no_factors(const Node&) {
+  return {};
 }
 
 template <int per_logit> int64_t flops_per_logit(const Node& node) {
@@ -260,7 +253,7 @@ const OpDef softmax_cross_entropy{
               nullptr};
     },
     .flops = flops_per_logit<6>,
-    .factors = sample_factors,
+    .factors = no_factors,
     .lower = KernelLowering{loss_kernel},
     .reference = loss_reference,
     .layer = LayerDef{.keys = {}, .build = build_loss}};
@@ -273,7 +266,7 @@ const OpDef softmax_cross_entropy_grad{
     .results = {{"", "cotangent of the logits"}},
     .infer = infer_loss_grad,
     .flops = flops_per_logit<3>,
-    .factors = sample_factors,
+    .factors = no_factors,
     .lower = PixelLowering{.pixel = loss_grad_pixel, .fusable = false},
     .reference = loss_grad_reference};
 
@@ -286,7 +279,9 @@ const OpDef topk_accuracy{
     .results = {{"", "[1]"}},
     .infer = infer_topk,
     .flops = flops_per_logit<2>,
-    .factors = sample_factors,
+    .factors = [](const Node& node) -> std::vector<Factor> {
+      return {{"batch", node.operands[0]->type.shape[0], FactorKind::reduction, {0, 0}, {-1}}};
+    },
     .lower = KernelLowering{topk_kernel},
     .reference = topk_reference};
 

@@ -92,6 +92,42 @@ Window window_of(const Attributes& attrs) {
   return w;
 }
 
+WindowShare share_of_windows(Range range, int64_t windows, int64_t extent, int64_t span,
+                             int64_t stride, int64_t before, int64_t after) {
+  const int64_t first = range.begin * stride - before;
+  const int64_t end = (range.end - 1) * stride - before + span;
+  WindowShare share{{std::clamp<int64_t>(first, 0, extent), std::clamp<int64_t>(end, 0, extent)},
+                    std::max<int64_t>(-first, 0),
+                    std::max<int64_t>(end - extent, 0)};
+  if (range.end == windows) // the rounding of the whole decides how far the last window reaches
+    share.pixels.end = extent, share.after = after;
+  return share;
+}
+
+WindowShare share_of_pixels(Range range, int64_t windows, int64_t span, int64_t stride,
+                            int64_t before) {
+  // The first window that reaches the first pixel; with strides beyond the span, one before it.
+  int64_t reaching = range.begin + before - span + 1;
+  int64_t first = reaching > 0 ? (reaching + stride - 1) / stride : 0;
+  first = std::min(first, (range.begin + before) / stride);
+  const int64_t end = std::min((range.end - 1 + before) / stride + 1, windows);
+  first = std::min(first, end - 1);
+  const int64_t ahead = before + range.begin - first * stride;
+  const int64_t reached = (end - first - 1) * stride + span - ahead;
+  return {{first, end}, ahead, std::max<int64_t>(reached - range.extent(), 0)};
+}
+
+int axis_of(const Factor& factor) {
+  return factor.name == "height" ? 2 : factor.name == "width" ? 3 : -1;
+}
+
+void set_padding(Attributes& attrs, int dim, int64_t before, int64_t after) {
+  std::vector<int64_t> pad = attrs.integers("pad"); // top, left, bottom, right
+  const size_t at = static_cast<size_t>(dim - 2);
+  pad[at] = before, pad[at + 2] = after;
+  attrs.set("pad", pad);
+}
+
 AttrDef precision_attr() {
   return {.name = "precision",
           .kind = AttrKind::text,

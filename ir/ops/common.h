@@ -32,6 +32,25 @@ std::vector<Factor> map_factors(const Node& node);
 /// The factors of an operator that works on all channels of a pixel: the channel loop is a window.
 std::vector<Factor> pixel_factors(const Node& node);
 
+/// The rows (or columns) that windows [range.begin, range.end) of an axis read of an image of
+/// `extent` pixels, and the padding that a device's own image of these pixels has.
+struct WindowShare {
+  Range pixels;
+  int64_t before, after;
+};
+/// Of windows over the result of a convolution or pooling; `windows` there are in all. `after`: the
+/// padding of the whole image.
+WindowShare share_of_windows(Range range, int64_t windows, int64_t extent, int64_t span,
+                             int64_t stride, int64_t before, int64_t after);
+/// The windows that lie over pixels `range` of an image, for gradients, which gather: `pixels` are
+/// windows, the padding is that of the device's own image of `range`.
+WindowShare share_of_pixels(Range range, int64_t windows, int64_t span, int64_t stride,
+                            int64_t before);
+/// Dimension 2 or 3 that a factor walks, by its name; -1 when it is no axis of images.
+int axis_of(const Factor& factor);
+/// Sets the padding of a share along a dimension (2 or 3).
+void set_padding(Attributes& attrs, int dim, int64_t before, int64_t after);
+
 /// `per_element` operations for each element of the first result.
 template <int per_element> int64_t flops_per_element(const Node& node) {
   return per_element * node.result()->type.elements();

@@ -143,12 +143,14 @@ std::vector<Factor> conv2d_factors(const Node& node) {
     int64_t extent;
     int x, w, y;
   };
+  // Images are cut along rows of the result; a weight gradient sums over those of y.
+  const Shape& pixels = node.op == &conv2d_data_gradient ? g.x : g.y;
   const Row rows[] = {{"batch", g.x[0], 0, -1, 0},
                       {"group", g.groups, 1, 0, 1},
                       {"out_channel", g.w[0] / g.groups, -1, 0, 1},
                       {"in_channel", g.w[1], 1, 1, -1},
-                      {"height", g.y[2], 2, -1, 2},
-                      {"width", g.y[3], 3, -1, 3},
+                      {"height", pixels[2], 2, -1, 2},
+                      {"width", pixels[3], 3, -1, 3},
                       {"kernel_height", g.w[2], 2, 2, -1},
                       {"kernel_width", g.w[3], 3, 3, -1}};
   std::vector<Factor> factors;
@@ -166,6 +168,45 @@ std::vector<Factor> conv2d_factors(const Node& node) {
     factors.push_back({row.name, row.extent, kind, operands, {result}});
   }
   return factors;
+}
+
+void share_rows(ShareContext& c, int dim) {
+  const Geometry g = geometry(c.node);
+  const size_t d = static_cast<size_t>(dim);
+  const bool rows = dim == 2;
+  const int64_t reach = rows ? span(g.window.kernel_h, g.window.dilation_h)
+                             : span(g.window.kernel_w, g.window.dilation_w);
+  const int64_t stride = rows ? g.window.stride_h : g.window.stride_w;
+  const int64_t before = rows ? g.window.top : g.window.left;
+  const int64_t after = rows ? g.window.bottom : g.window.right;
+  if (c.node.op == &conv2d_data_gradient) {
+    WindowShare share = share_of_pixels(c.range, g.y[d], reach, stride, before);
+    c.operands[0][d] = share.pixels;
+    c.results[0][d] = c.range;
+    c.attrs.set(rows ? "height" : "width", c.range.extent());
+    return set_padding(c.attrs, dim, share.before, share.after);
+  }
+  WindowShare share = share_of_windows(c.range, g.y[d], g.x[d], reach, stride, before, after);
+  c.operands[0][d] = share.pixels;
+  if (c.node.op == &conv2d)
+    c.results[0][d] = c.range;
+  else
+    c.operands[1][d] = c.range;
+  set_padding(c.attrs, dim, share.before, share.after);
+}
+
+/// Shares of groups are groups; channels of a group are cut only where there is one.
+void conv2d_share(ShareContext& c) {
+  const int64_t groups = integer(c.node, "groups");
+  if (c.factor.name == "group")
+    c.attrs.set("groups", c.range.extent());
+  else if (c.factor.kind == FactorKind::window && axis_of(c.factor) < 0)
+    c.error = "the pixels of a kernel stay together";
+  else if (axis_of(c.factor) > 0)
+    share_rows(c, axis_of(c.factor));
+  else if (c.factor.name != "batch" && groups > 1)
+    c.error =
+        fmt::format("its channels are in {} groups, which are cut between groups only", groups);
 }
 
 /// Calls fn(x index, w index, y index) for every product of the convolution.
@@ -270,6 +311,7 @@ const OpDef conv2d{
     .macs = conv2d_macs,
     .flops = conv2d_flops,
     .factors = conv2d_factors,
+    .share = conv2d_share,
     .lower = TemplateLowering{"conv2d_forward"},
     .reference = conv2d_reference,
     .layer = conv2d_layer()};
@@ -286,6 +328,7 @@ const OpDef conv2d_data_gradient{
     .macs = conv2d_macs,
     .flops = conv2d_flops,
     .factors = conv2d_factors,
+    .share = conv2d_share,
     .lower = TemplateLowering{"conv2d_data_gradient"},
     .reference = data_gradient_reference};
 
@@ -298,6 +341,7 @@ const OpDef conv2d_weight_gradient{.name = "conv2d_weight_gradient",
                                    .macs = conv2d_macs,
                                    .flops = conv2d_flops,
                                    .factors = conv2d_factors,
+                                   .share = conv2d_share,
                                    .lower = TemplateLowering{"conv2d_weight_gradient"},
                                    .reference = weight_gradient_reference};
 

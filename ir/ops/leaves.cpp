@@ -88,6 +88,7 @@ const OpDef constant{
     .infer = infer_from_attrs,
     .flops = [](const Node&) -> int64_t { return 0; },
     .factors = map_factors,
+    .share = [](ShareContext& c) { c.attrs.set("shape", shape_of(c.results[0])); },
     .lower = MapLowering{constant_element},
     .reference = constant_reference};
 

@@ -185,6 +185,32 @@ void lrn_grad_reference(RefContext& c) {
   });
 }
 
+/// A window needs its neighbours: those of a share's ends are read, too, and, as theirs are not,
+/// computed in vain. Between groups there are none.
+void lrn_share(ShareContext& c) {
+  if (c.factor.name != "channel")
+    return;
+  const Params p = params(c.node);
+  const int64_t per_group = c.factor.extent / p.groups;
+  const int64_t first = c.range.begin / per_group, last = (c.range.end - 1) / per_group;
+  Range read = c.range;
+  if (c.range.begin % per_group == 0 && c.range.end % per_group == 0) {
+    c.attrs.set("groups", last - first + 1);
+  } else if (first == last) {
+    const int64_t halo = c.node.op == &lrn ? p.half : 2 * p.half; // a gradient has scales of both
+    read = {std::max(c.range.begin - halo, first * per_group),
+            std::min(c.range.end + halo, (first + 1) * per_group)};
+    c.attrs.set("groups", int64_t{1});
+  } else {
+    c.error = fmt::format("its windows stay within groups of {} channels: cut between groups, or "
+                          "within one",
+                          per_group);
+  }
+  for (Box& operand : c.operands)
+    operand[1] = read;
+  c.results[0][1] = read;
+}
+
 std::vector<AttrDef> lrn_attrs() {
   auto real = [](const char* name, const char* doc, double min) {
     return AttrDef{.name = name, .kind = AttrKind::real, .doc = doc, .min = min};
@@ -227,6 +253,7 @@ const OpDef lrn{
           return (2 * integer(node, "n") + 6) * node.result()->type.elements();
         },
     .factors = pixel_factors,
+    .share = lrn_share,
     .lower = PixelLowering{lrn_pixel},
     .reference = lrn_reference,
     .layer = LayerDef{}};
@@ -243,6 +270,7 @@ const OpDef lrn_grad{
           return (3 * integer(node, "n") + 14) * node.result()->type.elements();
         },
     .factors = pixel_factors,
+    .share = lrn_share,
     .lower = PixelLowering{lrn_grad_pixel},
     .reference = lrn_grad_reference};
 

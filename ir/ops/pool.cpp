@@ -168,6 +168,34 @@ std::vector<Factor> pool_factors(const Node& node) {
   return factors;
 }
 
+void pool_share(ShareContext& c) {
+  const int dim = axis_of(c.factor);
+  if (dim < 0)
+    return;
+  if (c.node.op == &avg_pool2d_grad) {
+    c.error = "a mean's gradient must know where the image ends: cut it by batch or channels";
+    return;
+  }
+  const size_t d = static_cast<size_t>(dim);
+  const Window w = window_of(c.node.attrs);
+  const bool rows = dim == 2;
+  const int64_t kernel = rows ? w.kernel_h : w.kernel_w, stride = rows ? w.stride_h : w.stride_w;
+  const int64_t before = rows ? w.top : w.left, after = rows ? w.bottom : w.right;
+  const Shape& read = c.node.operands[0]->type.shape;
+  WindowShare share;
+  if (c.node.op == &max_pool2d_grad) {
+    share = share_of_pixels(c.range, read[d], kernel, stride, before);
+    c.attrs.set(rows ? "height" : "width", c.range.extent());
+  } else {
+    share = share_of_windows(c.range, c.factor.extent, read[d], kernel, stride, before, after);
+  }
+  for (Box& operand : c.operands)
+    operand[d] = share.pixels;
+  for (Box& result : c.results)
+    result[d] = c.range;
+  set_padding(c.attrs, dim, share.before, share.after);
+}
+
 } // namespace
 
 const OpDef max_pool2d{
@@ -185,6 +213,7 @@ const OpDef max_pool2d{
     },
     .flops = pool_flops,
     .factors = pool_factors,
+    .share = pool_share,
     .lower = PixelLowering{max_pool_pixel, pool_rows},
     .reference = max_pool_reference,
     .layer = LayerDef{}};
@@ -198,6 +227,7 @@ const OpDef max_pool2d_grad{
     .infer = infer_pool_grad,
     .flops = flops_per_element<4>,
     .factors = pool_factors,
+    .share = pool_share,
     .lower = PixelLowering{max_pool_grad_pixel, pool_grad_rows},
     .reference = max_pool_grad_reference};
 
@@ -213,6 +243,7 @@ const OpDef avg_pool2d{.name = "avg_pool2d",
                        },
                        .flops = pool_flops,
                        .factors = pool_factors,
+                       .share = pool_share,
                        .lower = PixelLowering{avg_pool_pixel, pool_rows},
                        .reference = avg_pool_reference,
                        .layer = LayerDef{}};
@@ -225,6 +256,7 @@ const OpDef avg_pool2d_grad{.name = "avg_pool2d_grad",
                             .infer = infer_pool_grad,
                             .flops = flops_per_element<4>,
                             .factors = pool_factors,
+                            .share = pool_share,
                             .lower = PixelLowering{avg_pool_grad_pixel, pool_grad_rows},
                             .reference = avg_pool_grad_reference};
 

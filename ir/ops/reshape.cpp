@@ -55,8 +55,20 @@ void reshape_reference(RefContext& c) {
   c.results[0].data = c.operands[0]->data;
 }
 
-std::vector<Factor> batch_factor(const Node& node) {
-  return {{"batch", node.result()->type.shape[0], FactorKind::parallel, {0}, {0}}};
+/// Between features and images, whole channels lie together.
+std::vector<Factor> reshape_factors(const Node& node) {
+  const Shape &from = node.operands[0]->type.shape, &to = node.result()->type.shape;
+  std::vector<Factor> factors = {{"batch", to[0], FactorKind::parallel, {0}, {0}}};
+  if (from.size() != to.size() || from == to)
+    factors.push_back({"channel", std::min(from[1], to[1]), FactorKind::group, {1}, {1}});
+  return factors;
+}
+
+void reshape_share(ShareContext& c) {
+  if (!c.attrs.has("shape"))
+    return;
+  Shape shape = shape_of(c.results[0]);
+  c.attrs.set("shape", std::vector<int64_t>(shape.begin() + 1, shape.end()));
 }
 
 Value* reshape_simplify(GraphBuilder&, const Node& node) {
@@ -78,7 +90,8 @@ const OpDef flatten{.name = "flatten",
                     .infer = infer_flatten,
                     .vjp = reshape_vjp,
                     .flops = no_flops,
-                    .factors = batch_factor,
+                    .factors = reshape_factors,
+                    .share = reshape_share,
                     .lower = PixelLowering{.pixel = reshape_pixel, .fusable = false},
                     .reference = reshape_reference,
                     .layer = LayerDef{},
@@ -96,7 +109,8 @@ const OpDef reshape{.name = "reshape",
                     .infer = infer_reshape,
                     .vjp = reshape_vjp,
                     .flops = no_flops,
-                    .factors = batch_factor,
+                    .factors = reshape_factors,
+                    .share = reshape_share,
                     .lower = PixelLowering{.pixel = reshape_pixel, .fusable = false},
                     .reference = reshape_reference,
                     .layer = LayerDef{},

@@ -34,6 +34,18 @@ void sgd_reference(RefContext& c) {
   }
 }
 
+/// Parameters are cut along any dimension; the rate is a number.
+std::vector<Factor> parameter_factors(const Node& node) {
+  const Shape& shape = node.result()->type.shape;
+  std::vector<Factor> factors;
+  for (size_t d = 0; d < shape.size(); ++d) {
+    const int dim = static_cast<int>(d);
+    factors.push_back(
+        {fmt::format("dim{}", d), shape[d], FactorKind::parallel, {dim, dim, dim, -1}, {dim, dim}});
+  }
+  return factors;
+}
+
 AttrDef real_attr(const char* name, const char* doc) {
   return {.name = name, .kind = AttrKind::real, .doc = doc, .min = 0};
 }
@@ -53,7 +65,7 @@ const OpDef sgd_update{
     .results = {{"", "the updated parameter"}, {"momentum", "the updated momentum"}},
     .infer = infer_sgd,
     .flops = flops_per_element<6>,
-    .factors = map_factors,
+    .factors = parameter_factors,
     .lower = UpdateLowering{sgd_elements},
     .reference = sgd_reference,
     .in_place = {{0, 0}, {2, 1}}};
