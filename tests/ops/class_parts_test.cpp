@@ -70,16 +70,18 @@ struct Cut {
 };
 
 std::vector<Cut> cuts() {
-  const int64_t samples = 24, classes = 40;
+  const int64_t samples = 232, classes = 40;
   const OperandCase x = feed({samples, classes}, uniform(-4, 4)), label = labels(samples, -1, 39);
   const OperandCase vector = feed({samples}, uniform(0.5, 4));
+  // Losses whose sum is no larger than the partial sums, so that it shows how these are rounded.
+  const OperandCase far = feed({samples}, uniform(-1000, 1000));
   return {
       {&ops::class_max, {x}, {}, 1},
       {&ops::class_exp_sum, {x, vector}, {}, 1},
       {&ops::label_logit, {x, label}, {}, 1},
       {&ops::label_rank, {x, vector, label}, {}, 1},
       {&ops::label_count, {label}, {}, 0},
-      {&ops::label_loss, {vector, vector, vector, label}, {}, 0},
+      {&ops::label_loss, {far, vector, far, label}, {}, 0},
       {&ops::rank_below, {feed({samples}, integers(0, 9)), label}, {{"k", int64_t{5}}}, 0},
   };
 }
