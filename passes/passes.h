@@ -14,6 +14,7 @@ int autodiff(Graph& graph, PassContext& context);
 int space_to_depth(Graph& graph, PassContext& context);
 int assign_precision(Graph& graph, PassContext& context);
 int assign_layouts(Graph& graph, PassContext& context);
+int partition(Graph& graph, PassContext& context);
 int fuse_windows(Graph& graph, PassContext& context);
 int fuse_epilogue(Graph& graph, PassContext& context);
 int fuse_updates(Graph& graph, PassContext& context);

@@ -234,6 +234,18 @@ AttrDef first_class_attr() {
           .min = 0};
 }
 
+/// A share of the classes knows which they are.
+void class_share(ShareContext& c) {
+  if (c.factor.name == "class")
+    c.attrs.set("first_class", integer(c.node, "first_class") + c.range.begin);
+}
+
+std::vector<Factor> maximum_factors(const Node& node) {
+  std::vector<Factor> factors = Forms<Form::samples, Form::logits>::factors(node);
+  factors.back().combine = Combine::max;
+  return factors;
+}
+
 kernel::Kernel kernel_with_result(const Node& node, Body& body) {
   Kernel k = kernel_of_operands(node);
   k.params.push_back({"result", node.result()->type, Layout::row_major, kernel::Access::out});
@@ -250,7 +262,7 @@ const OpDef class_max{
     .results = {{"", "[n]"}},
     .infer = Forms<Form::samples, Form::logits>::infer,
     .flops = flops_per_operand_element<1>,
-    .factors = Forms<Form::samples, Form::logits>::factors,
+    .factors = maximum_factors,
     .lower = KernelLowering{max_kernel},
     .reference = max_reference};
 
@@ -277,6 +289,7 @@ const OpDef label_logit{
     .infer = Forms<Form::samples, Form::logits, Form::labels>::infer,
     .flops = flops_per_element<1>,
     .factors = Forms<Form::samples, Form::logits, Form::labels>::factors,
+    .share = class_share,
     .lower = KernelLowering{own_kernel},
     .reference = own_reference};
 
@@ -307,6 +320,7 @@ const OpDef class_gradient{
     .infer = Gradient::infer,
     .flops = flops_per_element<3>,
     .factors = Gradient::factors,
+    .share = class_share,
     .lower = PixelLowering{.pixel = part_gradient_pixel, .fusable = false},
     .reference = [](RefContext& c) {
       gradient_reference(c, c.operands[2]->data[0], c.operands[3]->data[0],
@@ -326,6 +340,7 @@ const OpDef label_rank{
     .infer = Rank::infer,
     .flops = flops_per_operand_element<2>,
     .factors = Rank::factors,
+    .share = class_share,
     .lower = KernelLowering{rank_kernel},
     .reference = rank_reference};
 
