@@ -204,7 +204,7 @@ Expr mean_of(Expr total, Expr count) {
   return std::move(total) / max(std::move(count), Expr(1.0));
 }
 
-Expr ranks_before(Expr other, Expr index, Expr own, Expr label) {
+Expr ranks_before(const Expr& other, Expr index, const Expr& own, Expr label) {
   return kernel::binary("||", kernel::binary("||", other > own, kernel::binary("!=", own, own)),
                         (other == own) && (std::move(index) < std::move(label)));
 }

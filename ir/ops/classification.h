@@ -19,7 +19,7 @@ Expr sample_loss(Expr label, Expr largest, Expr sum, Expr own);
 Expr mean_of(Expr total, Expr count);
 /// Whether class `index` with the logit `other` ranks before that of the label, whose logit is
 /// `own`: a larger logit, or an equal one of a lower class. All rank before a NaN.
-Expr ranks_before(Expr other, Expr index, Expr own, Expr label);
+Expr ranks_before(const Expr& other, Expr index, const Expr& own, Expr label);
 /// 1 for a sample that counts and whose label ranks below `k` (from 0), else 0.
 Expr among_first(Expr label, Expr rank, int64_t k);
 /// Emits the cotangents of a sample's logits from operands 0 (probabilities) and 1 (labels) at this
