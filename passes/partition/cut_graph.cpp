@@ -53,7 +53,8 @@ private:
       if (is_source(*node) || node->op->is_update())
         continue;
       auto cut = cuts_.find(node.get());
-      NodeSharding sharding = shard_node(*node, cut == cuts_.end() ? NodeCut{} : cut->second, mesh_);
+      NodeSharding sharding =
+          shard_node(*node, cut == cuts_.end() ? NodeCut{} : cut->second, mesh_);
       NETC_CHECK(sharding.error.empty(), "an illegal cut: {}", sharding.error);
       need(*node, sharding);
       shardings_[node.get()] = std::move(sharding);
@@ -89,8 +90,7 @@ private:
       for (size_t d = 0; d < devices(); ++d) {
         const Box& box = updated.boxes[d];
         Box rate = is_empty(box) ? Box{} : whole_box(node->operands[3]->type.shape);
-        sharding.shares.push_back(
-            {node->attrs, {box, box, box, rate}, {box, box}, is_empty(box)});
+        sharding.shares.push_back({node->attrs, {box, box, box, rate}, {box, box}, is_empty(box)});
       }
       gradients_[node->operands[1]] = updated;
       shardings_[node.get()] = std::move(sharding);
@@ -134,9 +134,8 @@ private:
 
   Value* add_source(size_t device, const Value& value, Attributes attrs, const Box& box) {
     Graph& graph = graphs_[device];
-    const Node* first = sources_[device] < graph.nodes.size()
-                            ? graph.nodes[sources_[device]].get()
-                            : nullptr;
+    const Node* first =
+        sources_[device] < graph.nodes.size() ? graph.nodes[sources_[device]].get() : nullptr;
     ++sources_[device];
     Node* node = graph.add(*value.node->op, value.node->name, {}, std::move(attrs),
                            {part_type(value, box)}, value.node->loc, first);
@@ -227,8 +226,8 @@ private:
       const Value* whole = node.result(static_cast<int>(i));
       Value* value = local->result(static_cast<int>(i));
       value->layout = whole->layout;
-      held_[whole].values[d] = owned_part(builder, *whole, value, share.computed[i],
-                                          sharding.results[i].boxes[d]);
+      held_[whole].values[d] =
+          owned_part(builder, *whole, value, share.computed[i], sharding.results[i].boxes[d]);
     }
   }
 
@@ -240,9 +239,8 @@ private:
     if (computed == owned)
       return value;
     Box part = relative(owned, computed);
-    Value* slice =
-        builder.value(ops::slice_channels, value->name + ".own", {value},
-                      {{"begin", part[1].begin}, {"end", part[1].end}});
+    Value* slice = builder.value(ops::slice_channels, value->name + ".own", {value},
+                                 {{"begin", part[1].begin}, {"end", part[1].end}});
     slice->layout = whole.layout;
     NETC_CHECK(slice->type == part_type(whole, owned), "`{}` computes more than channels",
                whole.name);
@@ -258,15 +256,14 @@ private:
   void emit_outputs() {
     for (const Graph::Output& output : whole_.outputs) {
       const Held& have = held(*output.value);
-      const Held& whole = have.sharding.partial()
-                              ? bring(*output.value, on_device(output.value->type.shape,
-                                                               strategy_.devices, 0))
-                              : have;
+      const Held& whole =
+          have.sharding.partial()
+              ? bring(*output.value, on_device(output.value->type.shape, strategy_.devices, 0))
+              : have;
       for (size_t d = 0; d < devices(); ++d)
         if (whole.values[d] && is_first_holder(whole.sharding, d))
-          graphs_[d].outputs.push_back(
-              {output.name, whole.values[d], output.value->type.shape,
-               begin_of(whole.sharding.boxes[d])});
+          graphs_[d].outputs.push_back({output.name, whole.values[d], output.value->type.shape,
+                                        begin_of(whole.sharding.boxes[d])});
     }
   }
 

@@ -70,7 +70,8 @@ public:
       if (node->op == &ops::parameter || node->op == &ops::feed || node->op->is_update())
         continue;
       auto origin = origins_.find(node.get());
-      Word word = origin == origins_.end() ? forward_word(*node) : gradient_word(*node, *origin->second);
+      Word word =
+          origin == origins_.end() ? forward_word(*node) : gradient_word(*node, *origin->second);
       words_[node.get()] = word;
       cuts_[node.get()] = cut_of(*node, word);
     }
@@ -163,8 +164,8 @@ private:
 
   void check_device(const Node& node, int device) {
     if (device < 0 || device >= strategy_.devices)
-      report(node, fmt::format("there is no device {}, they are 0 to {}", device,
-                               strategy_.devices - 1));
+      report(node,
+             fmt::format("there is no device {}, they are 0 to {}", device, strategy_.devices - 1));
   }
 
   /// Refuses what the strategy asks of this very layer; what follows others does as well as it can.
@@ -180,8 +181,7 @@ private:
     if (is_asked && word.bounds.empty() && factor.name != "group" &&
         factor.extent < strategy_.devices)
       report(node, fmt::format("cannot be cut by `{}` over {} devices: its {} has {}",
-                               to_string(word.cut), strategy_.devices, factor.name,
-                               factor.extent));
+                               to_string(word.cut), strategy_.devices, factor.name, factor.extent));
     NodeSharding sharding = shard_node(node, cut, mesh_);
     if (sharding.error.empty())
       return cut;
@@ -201,15 +201,14 @@ private:
 
   void report(const Node& node, const std::string& message) {
     const LayerCut layer = asked(node);
-    Diagnostic& error = diagnostics_.error(
-        layer.loc.known() ? layer.loc : node.loc,
-        fmt::format("layer `{}`: {}", layer_of(node), message));
+    Diagnostic& error = diagnostics_.error(layer.loc.known() ? layer.loc : node.loc,
+                                           fmt::format("layer `{}`: {}", layer_of(node), message));
     std::vector<std::string> legal;
     for (Cut cut : {Cut::whole, Cut::data, Cut::filter, Cut::channel, Cut::spatial, Cut::device})
       if (is_legal(node, cut))
         legal.push_back(std::string(to_string(cut)));
-    error.note(fmt::format("over {} devices it may be {}", strategy_.devices,
-                           fmt::join(legal, ", ")));
+    error.note(
+        fmt::format("over {} devices it may be {}", strategy_.devices, fmt::join(legal, ", ")));
   }
 
   bool is_legal(const Node& node, Cut cut) const {

@@ -1,8 +1,8 @@
 // Cuts the step over devices and keeps the graph of one of them. It stands between layouts, which
 // all devices share, and fusion, which must not reach over an exchange.
 
-#include "ir/ops.h"
 #include "passes/partition/partition.h"
+#include "ir/ops.h"
 #include "passes/passes.h"
 
 namespace netc {
