@@ -162,9 +162,8 @@ train: {{batch: 1, epochs: 1, optimizer: {{rate: 0.01}}}}
   for (Choice& choice : problem.search.layers[2].choices) // all work together
     if (choice.name == "whole" || choice.name == "device")
       choice.seconds = std::numeric_limits<double>::infinity();
-  return problem.search.layers[2]
-      .choices[static_cast<size_t>(best(problem.search).choices[2])]
-      .name;
+  const int chosen = best(problem.search).choices[2];
+  return std::string(to_string(problem.cuts[2][static_cast<size_t>(chosen)].cut));
 }
 
 TEST(PartitionSearch, LayersChangeSidesWhereTheArithmeticSays) {
