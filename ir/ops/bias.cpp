@@ -157,10 +157,11 @@ const OpDef bias{.name = "bias",
 const OpDef channel_sum{.name = "channel_sum",
                         .doc = "Sum over batch and pixels: the cotangent of a bias.",
                         .operands = {{"x", "[n, c] or [n, c, h, w]"}},
-                        .attrs = {},
+                        .attrs = {blocks_attr()},
                         .results = {{"", "[c]"}},
                         .infer =
                             [](InferContext& c) {
+                              check_blocks(c);
                               if (c.expect_rank(0, {2, 4}))
                                 c.results = {{DType::f32, {c.operands[0].shape[1]}}};
                             },
