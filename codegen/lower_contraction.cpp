@@ -78,11 +78,10 @@ public:
   }
   Expr scalar(size_t i, int64_t e) override { return element(*node.operands[i], Expr(e)); }
   Expr element_index() override {
-    const Shape& shape = node.result()->type.shape;
-    kernel::PixelShape p = kernel::pixel_shape(shape);
+    kernel::PixelShape p = kernel::pixel_shape(node.result()->type.shape);
     Expr pixel = var("pixel");
-    return logical_index(shape, pixel / Expr(p.h * p.w), pixel / Expr(p.w) % Expr(p.h),
-                         pixel % Expr(p.w), var("channel") + var("i"));
+    return kernel::whole_index(node, pixel / Expr(p.h * p.w), pixel / Expr(p.w) % Expr(p.h),
+                               pixel % Expr(p.w), var("channel") + var("i"));
   }
 
 private:
