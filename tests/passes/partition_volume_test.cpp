@@ -6,7 +6,6 @@
 #include "tools/driver/strategy.h"
 
 #include "passes/partition/strategies.h"
-#include "passes/passes.h"
 
 #include <fmt/ranges.h>
 
@@ -50,15 +49,18 @@ const Network& untowered_lrn() {
 
 /// The graphs of all devices of a training step of 128 images, before fusion.
 std::vector<Graph> device_graphs(const Network& network, const std::string& strategy, int devices) {
-  Graph graph = forward_graph(network, 128);
   PartitionSpecification specification{resolve_strategy(strategy, network, devices),
                                        places_of(network)};
-  PassContext context;
-  std::ostringstream dump;
-  run_pipeline(graph, context, {.stop_after = "assign-layouts"}, dump);
-  split_head(graph);
-  return cut_graph(graph, assign_cuts(graph, specification, context.origins),
-                   specification.strategy);
+  std::vector<Graph> graphs;
+  for (int device = 0; device < devices; ++device) {
+    PassContext context;
+    context.partition = &specification;
+    context.device = device;
+    graphs.push_back(forward_graph(network, 128));
+    std::ostringstream dump;
+    run_pipeline(graphs.back(), context, {.stop_after = "partition", .verify_each = true}, dump);
+  }
+  return graphs;
 }
 
 std::vector<Exchange> exchanges(const Network& network, const std::string& strategy, int devices) {

@@ -1,7 +1,6 @@
 // Strategies by name and by file: what they mean for a network, and what is said of mistakes.
 
 #include "frontend/strategy.h"
-#include "passes/passes.h"
 #include "tests/support/golden.h"
 #include "tools/driver/compile.h"
 #include "tools/driver/strategy.h"
@@ -42,13 +41,17 @@ const Network& small() {
 
 /// The graphs of the devices of a training step.
 std::vector<Graph> device_graphs(const Strategy& strategy) {
-  Graph graph = forward_graph(small(), small().recipe.train.batch);
-  PassContext context;
-  std::ostringstream dump;
-  run_pipeline(graph, context, {.stop_after = "assign-layouts"}, dump);
-  split_head(graph);
-  return cut_graph(graph, assign_cuts(graph, {strategy, places_of(small())}, context.origins),
-                   strategy);
+  const PartitionSpecification specification{strategy, places_of(small())};
+  std::vector<Graph> graphs;
+  for (int device = 0; device < strategy.devices; ++device) {
+    PassContext context;
+    context.partition = &specification;
+    context.device = device;
+    graphs.push_back(forward_graph(small(), small().recipe.train.batch));
+    std::ostringstream dump;
+    run_pipeline(graphs.back(), context, {.stop_after = "partition", .verify_each = true}, dump);
+  }
+  return graphs;
 }
 
 /// What is said of a strategy; empty when nothing is wrong with it.
