@@ -9,6 +9,7 @@
 #include "runtime/thread_team.h"
 #include "tools/driver/backend.h"
 #include "tools/driver/measure.h"
+#include "tools/driver/strategy.h"
 #include "tools/viz/dot.h"
 #include "tools/viz/render.h"
 
@@ -45,10 +46,19 @@ Graph forward_graph(const Network& network, int64_t batch) {
   return graph;
 }
 
+namespace {
+
+int devices_of(const CompileOptions& options) {
+  return options.strategy ? options.strategy->devices : 1;
+}
+
+} // namespace
+
 LoweringOptions lowering_options(const CompileOptions& options) {
+  const int threads = options.threads > 0 ? options.threads : default_threads();
   return {.target = options.target,
           .exact = options.exact,
-          .threads = options.threads > 0 ? options.threads : default_threads(),
+          .threads = std::max(1, threads / devices_of(options)),
           .choose = nullptr};
 }
 
@@ -73,8 +83,13 @@ bool has_loss(const Graph& graph) {
 } // namespace
 
 PassedGraph run_passes(const Network& network, Mode mode, const CompileOptions& options,
-                       const LoweringOptions& lowering, std::ostream& dump) {
+                       const LoweringOptions& lowering, std::ostream& dump, int device) {
   PassedGraph passed{forward_graph(network, batch_of(network, options)), {}, {}};
+  std::optional<PartitionSpecification> partition;
+  if (options.strategy)
+    partition = {*options.strategy, places_of(network)};
+  passed.context.partition = partition ? &*partition : nullptr;
+  passed.context.device = device;
   passed.context.mode = mode;
   passed.context.target = options.target;
   passed.context.precision = precision_of(options);
@@ -90,6 +105,7 @@ PassedGraph run_passes(const Network& network, Mode mode, const CompileOptions& 
   };
   passed.reports = run_pipeline(passed.graph, passed.context, options.pipeline, dump);
   passed.context.workspace_bytes = nullptr; // it borrows `lowering`
+  passed.context.partition = nullptr;
   return passed;
 }
 
@@ -239,11 +255,61 @@ Plan plan_header(const NetworkSource& source, const Backend& backend, const Comp
   plan.exact = options.exact;
   plan.precision = to_string(precision_of(options));
   plan.threads = threads;
+  plan.devices = devices_of(options);
   plan.batch = batch_of(network, options);
   plan.recipe = network.recipe;
   plan.recipe.train.batch = plan.batch;
   plan.layers = layer_table(network, plan.batch);
   return plan;
+}
+
+/// What a plan says of its graphs; nothing is written until all is known to compile.
+struct ProgramTexts {
+  std::map<std::string, std::string> files;
+  Graph drawn; ///< The first program of the first device.
+};
+
+/// The programs of all devices for one mode.
+void make_programs_of(Mode mode, const Network& network, const CompileOptions& options,
+                      const LoweringOptions& lowering, KernelSet& kernels, Compiled& compiled,
+                      ProgramTexts& texts, std::ostream& dump) {
+  Plan& plan = compiled.plan;
+  const std::string name = mode == Mode::train ? "train" : "eval";
+  std::vector<Graph> graphs;
+  std::vector<const Program*> programs;
+  const size_t first = plan.programs.size();
+  for (int device = 0; device < plan.devices; ++device) {
+    PassedGraph passed = run_passes(network, mode, options, lowering, dump, device);
+    plan.programs.push_back(
+        build_program(passed.graph, passed.context.memory, name, lowering, kernels, device));
+    verify(plan.programs.back());
+    std::string file = plan.devices == 1 ? name : fmt::format("{}.{}", name, device);
+    texts.files[file + ".graph.txt"] = print(passed.graph);
+    if (plan.programs.size() == 1)
+      texts.drawn = passed.graph.clone();
+    if (compiled.reports.empty())
+      compiled.reports = std::move(passed.reports);
+    graphs.push_back(std::move(passed.graph));
+  }
+  for (size_t i = first; i < plan.programs.size(); ++i)
+    programs.push_back(&plan.programs[i]);
+  check_exchanges(programs);
+  std::vector<const Graph*> pointers;
+  for (const Graph& graph : graphs)
+    pointers.push_back(&graph);
+  if (plan.state.empty())
+    plan.state = state_of(pointers);
+}
+
+ProgramTexts make_programs(const Network& network, const CompileOptions& options,
+                           const LoweringOptions& lowering, KernelSet& kernels, Compiled& compiled,
+                           std::ostream& dump) {
+  ProgramTexts texts;
+  const bool train = options.train && has_loss(forward_graph(network, 1));
+  for (Mode mode : {Mode::train, Mode::infer})
+    if (mode == Mode::infer || train)
+      make_programs_of(mode, network, options, lowering, kernels, compiled, texts, dump);
+  return texts;
 }
 
 } // namespace
@@ -264,33 +330,15 @@ Compiled compile_network(const NetworkSource& source, const CompileOptions& opti
   plan = plan_header(source, backend, options, lowering.threads);
   check_folder(folder);
 
-  std::map<std::string, std::string> texts; // nothing is touched until all is known to compile
-  Graph drawn;
   KernelSet kernels(options.target, options.exact);
-  bool train = options.train && has_loss(forward_graph(network, 1));
-  for (Mode mode : {Mode::train, Mode::infer}) {
-    if (mode == Mode::train && !train)
-      continue;
-    std::string name = mode == Mode::train ? "train" : "eval";
-    PassedGraph passed = run_passes(network, mode, options, lowering, dump);
-    Program program = build_program(passed.graph, passed.context.memory, name, lowering, kernels);
-    verify(program);
-    texts[name + ".graph.txt"] = print(passed.graph);
-    if (plan.programs.empty())
-      drawn = passed.graph.clone();
-    if (plan.state.empty())
-      plan.state = state_of(passed.graph);
-    if (compiled.reports.empty())
-      compiled.reports = std::move(passed.reports);
-    plan.programs.push_back(std::move(program));
-  }
+  ProgramTexts texts = make_programs(network, options, lowering, kernels, compiled, dump);
   std::vector<CompileJob> jobs = jobs_of(kernels);
   compiled.stats = backend.compile(jobs, default_threads());
   prepare_folder(folder);
-  for (const auto& [name, text] : texts)
+  for (const auto& [name, text] : texts.files)
     write_text(folder / name, text);
   if (graphviz_available())
-    render_dot(to_dot(drawn, {.stage = "as compiled", .show_parameters = false}), "svg",
+    render_dot(to_dot(texts.drawn, {.stage = "as compiled", .show_parameters = false}), "svg",
                folder / "graph.svg");
   write_texts(kernels, backend.source_suffix, folder / "kernels");
   plan.kernels = place_kernels(kernels, jobs, backend, folder);

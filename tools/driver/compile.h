@@ -5,6 +5,7 @@
 #include "codegen/toolchain.h"
 #include "frontend/network.h"
 #include "ir/plan.h"
+#include "ir/strategy.h"
 #include "ir/target.h"
 #include "passes/pass.h"
 #include "tools/driver/models.h"
@@ -27,6 +28,8 @@ struct CompileOptions {
   bool tune = false;            ///< Measure the contractions that the tuning table lacks.
   bool frozen = false;          ///< Fail on such a contraction instead of using the default rule.
   std::filesystem::path tuning; ///< Table to use; empty: the plan's own, if it has one.
+  /// How the step is cut over logical devices; none: one device does all.
+  std::optional<Strategy> strategy;
   PipelineOptions pipeline;
   int64_t stop_after_rewrite = INT64_MAX;
 };
@@ -52,8 +55,9 @@ struct PassedGraph {
   PassContext context;
   std::vector<PassReport> reports;
 };
+/// `device`: of those that options.strategy cuts the step over, the one whose graph is made.
 PassedGraph run_passes(const Network& network, Mode mode, const CompileOptions& options,
-                       const LoweringOptions& lowering, std::ostream& dump);
+                       const LoweringOptions& lowering, std::ostream& dump, int device = 0);
 
 /// A compiled network on disk.
 struct Compiled {
