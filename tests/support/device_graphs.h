@@ -56,6 +56,7 @@ inline void add_programs(Plan& plan, std::vector<Graph>& graphs, const std::stri
                  node, [](const Value&) { return true; }, lowering)
           .workspace_bytes();
     };
+    assign_precision(graphs[i], context);
     if (nhwc)
       assign_layouts(graphs[i], context);
     order_nodes(graphs[i], context);
