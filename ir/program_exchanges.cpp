@@ -89,7 +89,7 @@ private:
       if (!sends || !e.from.partial())
         continue;
       const Buffer& source = program.buffers[static_cast<size_t>(step.buffers[0])];
-      check(source.place == Place::arena, program,
+      check(source.place != Place::state && source.place != Place::output, program,
             "has `{}`, whose partial results the exchange `{}` combines, as {}", source.name,
             e.name, to_string(source.place));
     }

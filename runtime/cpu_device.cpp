@@ -65,18 +65,22 @@ public:
   }
   void wait() override {}
   bool done() override { return true; }
+  void step(size_t index, const Thread& thread) override {
+    launches_[index].kernel(launches_[index].buffers.data(), thread);
+  }
 
 private:
   void run(const Thread& thread) const {
     FlushDenormals flush;
-    Clock::time_point start = Clock::now();
+    const Clock::time_point start = Clock::now();
+    double begin = 0;
     for (size_t i = 0; i < launches_.size(); ++i) {
       launches_[i].kernel(launches_[i].buffers.data(), thread);
       thread.barrier();
       if (!times_.empty() && thread.index == 0) {
-        Clock::time_point end = Clock::now();
-        times_[i].seconds += std::chrono::duration<double>(end - start).count();
-        start = end;
+        const double end = std::chrono::duration<double>(Clock::now() - start).count();
+        times_[i].add(begin, end);
+        begin = end;
       }
     }
   }
@@ -108,14 +112,33 @@ public:
       libraries_.emplace_back(folder / "kernels" / (kernel.name + ".so"));
       kernels_[kernel.name] = libraries_.back().function<KernelFunction>("kernel");
     }
-    team_ = std::make_unique<ThreadTeam>(spec().threads > 0 ? std::min(spec().threads, plan.threads)
-                                                            : plan.threads);
+    const int threads = spec().threads > 0 ? std::min(spec().threads, plan.threads) : plan.threads;
+    if (spec().sharing > 1)
+      team_ = std::make_unique<ThreadTeam>(threads, std::vector<int>{}, 0);
+    else if (!spec().cores.empty())
+      team_ = std::make_unique<ThreadTeam>(threads, spec().cores);
+    else
+      team_ = std::make_unique<ThreadTeam>(threads);
+  }
+  void together(const std::function<void(const Thread&)>& work) override {
+    team_->run([&work](const Thread& thread) {
+      FlushDenormals flush;
+      work(thread);
+    });
+  }
+  std::vector<std::string> notes() const override {
+    if (spec().sharing < 2)
+      return {};
+    const size_t cores = usable_cores().size();
+    return {fmt::format("{} devices share {} core{}: what they take together tells of no speed-up",
+                        spec().sharing, cores, cores == 1 ? "" : "s")};
   }
 
   std::unique_ptr<DeviceProgram> bind(Binding binding) override {
     std::vector<CpuProgram::Launch> launches;
     for (const Step& step : binding.program->steps)
-      launches.push_back({kernels_.at(step.kernel), binding.parameters(step)});
+      launches.push_back(
+          {step.exchange < 0 ? kernels_.at(step.kernel) : nullptr, binding.parameters(step)});
     return std::make_unique<CpuProgram>(*team_, std::move(launches));
   }
 

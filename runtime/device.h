@@ -7,6 +7,7 @@
 #include "runtime/device_program.h"
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,6 +21,11 @@ struct DeviceSpec {
   std::string name = "cpu:0";
   int threads = 0;          ///< Of `cpu` at most the plan's; 0: all of them.
   int64_t memory_limit = 0; ///< Bytes; 0: as much as the device has.
+  /// Of `cpu`: where its threads run, one on each; empty: on the first cores of the process, or
+  /// anywhere if those are too few.
+  std::vector<int> cores{};
+  /// Of `cpu`: how many devices run on the same cores, wherever the system likes.
+  int sharing = 1;
 };
 
 /// Memory that a device has lent, zero at first; given back with the object, before the device
@@ -93,6 +99,11 @@ public:
   virtual void load(const Plan& plan, const std::filesystem::path& folder) = 0;
   /// Binds a program of the loaded plan to memory.
   virtual std::unique_ptr<DeviceProgram> bind(Binding binding) = 0;
+  /// Calls work(thread) on all threads that run a step of this device together, the caller one of
+  /// them, and returns when all are done. `work` must not throw.
+  virtual void together(const std::function<void(const Thread&)>& work) {
+    work(Thread{0, 1, nullptr, [](const Thread&) {}});
+  }
   /// Returns when everything started is done.
   virtual void synchronize() = 0;
 

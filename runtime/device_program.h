@@ -1,6 +1,7 @@
 #pragma once
 // A program on a device: where its buffers lie, and runs of it.
 
+#include "ir/kernel_abi.h"
 #include "ir/program.h"
 
 #include <span>
@@ -9,10 +10,20 @@
 
 namespace netc {
 
-/// What a step of a program took, summed over runs.
+/// What a step of a program took, in seconds.
 struct StepTime {
   std::string label;
-  double seconds = 0;
+  double seconds = 0; ///< Summed over runs.
+  double begin = 0;   ///< In the last run, since its start.
+  double end = 0;
+  /// Summed over runs: how long the device had nothing to do before the step, because of others.
+  double waited = 0;
+
+  void add(double from, double to) {
+    seconds += to - from;
+    begin = from;
+    end = to;
+  }
 };
 
 /// Bytes that travel between host and device with each run; none where the host sees the device.
@@ -51,6 +62,20 @@ public:
   virtual void wait() = 0;
   /// Whether wait() would return at once.
   virtual bool done() = 0;
+
+  // A run in single steps, of programs that exchange tensors with those of other devices. Feeds and
+  // outputs are copied by who runs the steps. Throws what start() and wait() throw.
+  /// Before the first step of a run.
+  virtual void begin() {}
+  /// Runs the kernel of a step. Called by all threads of Device::together at once, which wait for
+  /// each other before and after.
+  virtual void step(size_t index, const Thread& thread) = 0;
+  /// Others are about to read the source of an exchange's step.
+  virtual void sends(size_t) {}
+  /// The result of an exchange's step has been written.
+  virtual void receives(size_t) {}
+  /// After the last step of a run.
+  virtual void end() {}
 };
 
 } // namespace netc

@@ -4,7 +4,9 @@
 #include "runtime/cpu_device.h"
 #include "runtime/cuda/cuda.h"
 #include "runtime/emu_device.h"
+#include "runtime/thread_team.h"
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 #include <string_view>
@@ -73,17 +75,38 @@ std::string device_for(const Target& target) {
 
 std::unique_ptr<Device> open_device(const DeviceSpec& spec) {
   if (std::optional<DeviceName> name = split(spec.name)) {
-    if (name->kind == "cpu" && name->index == 0)
+    if (name->kind == "cpu")
       return open_cpu_device(spec);
-    if (name->kind == "emu" && name->index == 0)
+    if (name->kind == "emu")
       return open_emu_device(spec);
     if (name->kind == "cuda")
       return open_cuda_device(spec, name->index);
   }
   user_error(
       fmt::format("there is no device `{}`{}", spec.name, meant(spec.name)),
-      "`cpu:0`, `emu:0` and `cuda:0`, `cuda:1`, ... are names; `netc devices` lists those of "
-      "this machine");
+      "`cpu:0`, `emu:0`, `cuda:0`, and with other numbers, are names; `netc devices` lists those "
+      "of this machine");
+}
+
+std::vector<DeviceSpec> share_cores(std::vector<DeviceSpec> specs, int threads) {
+  std::vector<DeviceSpec*> sharers;
+  size_t needed = 0;
+  for (DeviceSpec& spec : specs)
+    if (spec.name.starts_with("cpu:")) {
+      sharers.push_back(&spec);
+      needed += static_cast<size_t>(spec.threads > 0 ? std::min(spec.threads, threads) : threads);
+    }
+  const std::vector<int> cores = usable_cores();
+  if (sharers.size() < 2)
+    return specs;
+  for (size_t i = 0; i < sharers.size(); ++i)
+    if (needed > cores.size())
+      sharers[i]->sharing = static_cast<int>(sharers.size());
+    else
+      sharers[i]->cores.assign(
+          cores.begin() + static_cast<std::ptrdiff_t>(cores.size() * i / sharers.size()),
+          cores.begin() + static_cast<std::ptrdiff_t>(cores.size() * (i + 1) / sharers.size()));
+  return specs;
 }
 
 } // namespace netc

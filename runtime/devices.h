@@ -24,4 +24,8 @@ std::string device_for(const Target& target);
 /// this build lacks it.
 std::unique_ptr<Device> open_device(const DeviceSpec& spec);
 
+/// Divides the process's cores among several `cpu:` devices with at most `threads` threads each;
+/// where the threads are more than the cores, all go anywhere.
+std::vector<DeviceSpec> share_cores(std::vector<DeviceSpec> specs, int threads);
+
 } // namespace netc

@@ -34,30 +34,60 @@ public:
       buffers_.push_back({program_.buffers[i].name, static_cast<std::byte*>(binding.addresses[i]),
                           program_.buffers[i].bytes, shadow_of(i, binding.addresses[i], state)});
     for (const Step& step : program_.steps)
-      launches_.push_back({&step, &kernels.at(step.kernel), parameters(step)});
+      launches_.push_back(
+          {&step, step.exchange < 0 ? &kernels.at(step.kernel) : nullptr, parameters(step)});
   }
 
   void start(std::span<StepTime> times) override {
-    for (EmulatorShadow* shadow : meaningless_)
-      shadow->set_uninitialised();
-    Clock::time_point start = Clock::now();
+    EmuProgram::begin();
+    const Clock::time_point start = Clock::now();
+    double begin = 0;
     for (size_t i = 0; i < launches_.size(); ++i) {
       launch(launches_[i]);
       if (!times.empty()) {
-        Clock::time_point end = Clock::now();
-        times[i].seconds += std::chrono::duration<double>(end - start).count();
-        start = end;
+        const double end = std::chrono::duration<double>(Clock::now() - start).count();
+        times[i].add(begin, end);
+        begin = end;
       }
     }
-    check_outputs();
+    EmuProgram::end();
   }
   void wait() override {}
   bool done() override { return true; }
 
+  void begin() override {
+    for (EmulatorShadow* shadow : meaningless_)
+      shadow->set_uninitialised();
+  }
+  void step(size_t index, const Thread&) override { launch(launches_[index]); }
+  void sends(size_t index) override {
+    const EmulatorBuffer& source = launches_[index].buffers.front();
+    const int buffer = launches_[index].step->buffers.front();
+    const int64_t bytes = program_.buffers[static_cast<size_t>(buffer)].type.bytes();
+    if (const int64_t at = source.shadow->first_uninitialised(bytes); at >= 0)
+      throw InternalError(fmt::format("no step of `{}` writes byte {} of `{}` before it is sent",
+                                      program_.name, at, source.name));
+  }
+  void receives(size_t index) override {
+    launches_[index].buffers.back().shadow->set_initialised();
+  }
+  /// InternalError when the steps have left out a part of an output, which nobody reads here.
+  void end() override {
+    for (size_t i = 0; i < buffers_.size(); ++i) {
+      const Buffer& buffer = program_.buffers[i];
+      if (buffer.place != Place::output)
+        continue;
+      const int64_t at = buffers_[i].shadow->first_uninitialised(buffer.type.bytes());
+      if (at >= 0)
+        throw InternalError(fmt::format("no step of `{}` writes byte {} of its output `{}`",
+                                        program_.name, at, buffers_[i].name));
+    }
+  }
+
 private:
   struct Launch {
     const Step* step;
-    const EmulatedKernel* kernel;
+    const EmulatedKernel* kernel; ///< Null of an exchange.
     std::vector<EmulatorBuffer> buffers;
   };
 
@@ -83,19 +113,6 @@ private:
     for (int buffer : step.buffers)
       list.push_back(buffers_[static_cast<size_t>(buffer)]);
     return list;
-  }
-
-  /// InternalError when the steps have left out a part of an output, which nobody reads here.
-  void check_outputs() const {
-    for (size_t i = 0; i < buffers_.size(); ++i) {
-      const Buffer& buffer = program_.buffers[i];
-      if (buffer.place != Place::output)
-        continue;
-      const int64_t at = buffers_[i].shadow->first_uninitialised(buffer.type.bytes());
-      if (at >= 0)
-        throw InternalError(fmt::format("no step of `{}` writes byte {} of its output `{}`",
-                                        program_.name, at, buffers_[i].name));
-    }
   }
 
   /// Runs the entries of a step's kernel; faults learn which step that is.

@@ -5,29 +5,15 @@
 #include "runtime/devices.h"
 #include "runtime/initialize.h"
 #include "runtime/memory.h"
+#include "runtime/multi_device/devices_run.h"
+
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
 namespace netc {
 
 namespace {
-
-/// Feeds (or outputs) of a slot lie together, so that one copy moves them, each where any kernel
-/// may load vectors from.
-constexpr int64_t feed_alignment = 256;
-
-int64_t aligned(int64_t bytes) {
-  return (bytes + feed_alignment - 1) / feed_alignment * feed_alignment;
-}
-
-/// Bytes of all feeds, or of all outputs, of one slot.
-int64_t block_bytes(const Program& program, Place place) {
-  int64_t bytes = 0;
-  for (const Buffer& buffer : program.buffers)
-    if (buffer.place == place && buffer.alias < 0)
-      bytes += aligned(buffer.bytes);
-  return bytes;
-}
 
 /// UserError at the plan's line when it is for another kind of device.
 void check_target(const Plan& plan, const std::filesystem::path& folder, const Device& device) {
@@ -49,39 +35,48 @@ void check_target(const Plan& plan, const std::filesystem::path& folder, const D
   diagnostics.throw_if_errors();
 }
 
-/// Memory of feeds or outputs: on the device, and where the host reads and writes it.
-struct Block {
-  DeviceMemory device;
-  DeviceMemory host; ///< None where the host sees the device.
+/// `cpu:0`, `cpu:1`, in backticks.
+std::string names_of(const std::vector<LoadedDevice>& devices) {
+  std::vector<std::string> names;
+  for (const LoadedDevice& loaded : devices)
+    names.push_back(fmt::format("`{}`", loaded.device->name()));
+  return fmt::format("{}", fmt::join(names, ", "));
+}
 
-  Block(Device& owner, int64_t bytes, const std::string& use)
-      : device(owner.allocate(bytes, use)),
-        host(owner.host_visible() ? DeviceMemory() : owner.allocate_host(bytes)) {}
-  std::byte* host_data() const { return host.data() ? host.data() : device.data(); }
-  std::vector<Transfer> transfers() const {
-    if (!host.data())
-      return {};
-    return {{host.data(), device.data(), device.size()}};
-  }
-};
+std::vector<std::unique_ptr<Device>> open_devices(const std::vector<DeviceSpec>& specs) {
+  std::vector<std::unique_ptr<Device>> devices;
+  for (const DeviceSpec& spec : specs)
+    devices.push_back(open_device(spec));
+  return devices;
+}
+
+std::vector<std::unique_ptr<Device>> one(std::unique_ptr<Device> device) {
+  std::vector<std::unique_ptr<Device>> devices;
+  devices.push_back(std::move(device));
+  return devices;
+}
+
+/// Whether steps run one by one, over several devices: always where a plan has exchanges.
+bool runs_in_steps(const Plan& plan) {
+  return plan.devices > 1 || std::any_of(plan.programs.begin(), plan.programs.end(),
+                                         [](const Program& p) { return !p.exchanges.empty(); });
+}
+
+/// Whether what runs is more than the cores: who waits then sleeps at once.
+bool is_crowded(size_t devices, int threads) {
+  return devices * static_cast<size_t>(threads) > usable_cores().size();
+}
 
 } // namespace
 
-/// One of the sets of feeds and outputs of a program, which is bound once for each.
-struct Session::Slot {
-  Block feeds, outputs;
-  std::map<std::string, std::span<std::byte>> named_feeds,
-      named_outputs; ///< As the host sees them.
-  std::unique_ptr<DeviceProgram> bound;
-};
-
 struct Session::Loaded {
-  std::vector<Slot> slots; ///< Runs take them in turn.
+  std::vector<std::unique_ptr<Slot>> slots; ///< Runs take them in turn.
   int64_t started = 0;
   int64_t finished = 0;
-  std::vector<StepTime> times;
+  std::vector<StepTime> times;   ///< Of all devices, one after the other,
+  std::vector<size_t> firsts{0}; ///< and where those of each begin; the end behind.
 
-  Slot& slot(int64_t run) { return slots[static_cast<size_t>(run) % slots.size()]; }
+  Slot& slot(int64_t run) { return *slots[static_cast<size_t>(run) % slots.size()]; }
   int64_t running() const { return started - finished; }
   /// One slot is kept free, so that the outputs of a run outlive the preparation of the next one.
   bool full() const {
@@ -93,93 +88,125 @@ Session::Session(const Plan& plan, const std::filesystem::path& folder, const De
     : Session(plan, folder, open_device(device)) {}
 
 Session::Session(const Plan& plan, const std::filesystem::path& folder,
+                 std::vector<DeviceSpec> devices)
+    : Session(plan, folder, open_devices(share_cores(std::move(devices), plan.threads))) {}
+
+Session::Session(const Plan& plan, const std::filesystem::path& folder,
                  std::unique_ptr<Device> device)
-    : plan_(plan), device_(std::move(device)) {
-  check_target(plan_, folder, *device_);
-  device_->load(plan_, folder);
-  check_room();
-  int64_t arena = 0;
-  for (const Program& program : plan_.programs)
-    arena = std::max(arena, program.arena_bytes);
-  arena_ = device_->allocate(arena, "the arena");
-  for (const StateInit& state : plan_.state)
-    state_[state.name] = device_->allocate(state.type.bytes(), fmt::format("`{}`", state.name));
-  for (const Program& program : plan_.programs)
+    : Session(plan, folder, one(std::move(device))) {}
+
+Session::Session(const Plan& plan, const std::filesystem::path& folder,
+                 std::vector<std::unique_ptr<Device>> devices)
+    : plan_(plan) {
+  for (std::unique_ptr<Device>& device : devices)
+    devices_.push_back({std::move(device), {}, {}});
+  load(folder);
+}
+
+void Session::load(const std::filesystem::path& folder) {
+  check_programs(folder);
+  for (size_t i = 0; i < devices_.size(); ++i) {
+    check_target(plan_, folder, *devices_[i].device);
+    devices_[i].device->load(plan_, folder);
+    check_room(i);
+    allocate(devices_[i], DeviceNeeds(plan_, static_cast<int>(i)));
+  }
+  if (runs_in_steps(plan_))
+    drivers_ = std::make_unique<ThreadTeam>(
+        device_count(), std::vector<int>{},
+        is_crowded(devices_.size(), plan_.threads) ? 0 : patient_polls);
+  for (const std::string& program : plan_.program_names())
     bind(program);
 }
 
 Session::~Session() {
   try {
-    device_->synchronize(); // runs that nobody waits for use what now goes
+    synchronize(); // runs that nobody waits for use what now goes
   } catch (const std::exception&) {
     // The device failed, and who used the session has been told.
   }
 }
 
-/// All at once, before the first allocation: the user learns what the whole plan needs.
-void Session::check_room() const {
-  int64_t bytes = 0;
-  for (const Program& program : plan_.programs)
-    bytes = std::max(bytes, program.arena_bytes);
-  for (const StateInit& state : plan_.state)
-    bytes += state.type.bytes();
-  for (const Program& program : plan_.programs)
-    bytes += device_->slots() *
-             (block_bytes(program, Place::feed) + block_bytes(program, Place::output));
-  device_->check_room(
-      bytes, fmt::format("the plan of `{}` for batches of {}", plan_.network, plan_.batch));
-}
-
-void Session::bind(const Program& program) {
-  auto loaded = std::make_unique<Loaded>();
-  for (int i = 0; i < device_->slots(); ++i)
-    loaded->slots.push_back(bind_slot(program));
-  for (const Step& step : program.steps)
-    loaded->times.push_back({step.label, 0});
-  programs_[program.name] = std::move(loaded);
-}
-
-Session::Slot Session::bind_slot(const Program& program) {
-  Slot slot{{*device_, block_bytes(program, Place::feed), "the feeds"},
-            {*device_, block_bytes(program, Place::output), "the outputs"},
-            {},
-            {},
-            nullptr};
-  int64_t feed = 0, output = 0;
-  auto place_in = [](const Block& block, int64_t& end, const Buffer& buffer, auto& named) {
-    named[buffer.name] = {block.host_data() + end, static_cast<size_t>(buffer.bytes)};
-    std::byte* address = block.device.data() + end;
-    end += aligned(buffer.bytes);
-    return address;
-  };
-  Binding binding;
-  for (const Buffer& buffer : program.buffers) {
-    void* address = nullptr;
-    if (buffer.alias >= 0) {
-      address = binding.addresses[static_cast<size_t>(buffer.alias)];
-    } else if (buffer.place == Place::state) {
-      auto it = state_.find(buffer.name);
-      NETC_CHECK(it != state_.end(), "program `{}` uses unknown state `{}`", program.name,
-                 buffer.name);
-      address = it->second.data();
-    } else if (buffer.place == Place::arena) {
-      address = arena_.data() + buffer.offset;
-    } else if (buffer.place == Place::feed) {
-      address = place_in(slot.feeds, feed, buffer, slot.named_feeds);
-    } else {
-      address = place_in(slot.outputs, output, buffer, slot.named_outputs);
-    }
-    binding.addresses.push_back(address);
+/// Before anything is loaded: whether there are as many devices as the plan is for, and whether
+/// their programs fit together.
+void Session::check_programs(const std::filesystem::path& folder) const {
+  if (static_cast<int>(devices_.size()) != plan_.devices)
+    user_error(fmt::format("the plan `{}` is for {} device{}, not for {} ({})", folder.string(),
+                           plan_.devices, plan_.devices == 1 ? "" : "s", devices_.size(),
+                           names_of(devices_)),
+               "choose as many with `--devices`, or compile the network again for these");
+  if (!runs_in_steps(plan_))
+    return;
+  for (const std::string& name : plan_.program_names()) {
+    std::vector<const Program*> programs = plan_.device_programs(name);
+    if (static_cast<int>(programs.size()) != plan_.devices)
+      throw RuntimeError(fmt::format("the plan has `{}` for {} of {} devices", name,
+                                     programs.size(), plan_.devices),
+                         "compile the network again");
+    check_exchanges(programs);
   }
-  binding.program = &program;
-  binding.feeds = slot.feeds.transfers();
-  binding.outputs = slot.outputs.transfers();
-  slot.bound = device_->bind(std::move(binding));
-  return slot;
+}
+
+/// All at once, before the first allocation: the user learns what the whole plan needs.
+void Session::check_room(size_t device) const {
+  const DeviceNeeds needs(plan_, static_cast<int>(device));
+  Device& owner = *devices_[device].device;
+  int64_t bytes = needs.bytes();
+  for (const Program* program : needs.programs)
+    bytes += (runs_in_steps(plan_) ? 1 : owner.slots()) *
+             (block_bytes(*program, Place::feed) + block_bytes(*program, Place::output));
+  owner.check_room(bytes,
+                   fmt::format("the plan of `{}` for batches of {}", plan_.network, plan_.batch));
+}
+
+void Session::bind(const std::string& name) {
+  auto loaded = std::make_unique<Loaded>();
+  const std::vector<const Program*> programs = plan_.device_programs(name);
+  if (drivers_)
+    loaded->slots.push_back(
+        devices_slot(devices_, programs, *drivers_, hook_,
+                     is_crowded(devices_.size(), plan_.threads) ? 0 : patient_polls));
+  else
+    for (int i = 0; i < devices_[0].device->slots(); ++i)
+      loaded->slots.push_back(one_device_slot(devices_[0], *programs[0]));
+  for (const Program* program : programs) {
+    for (const Step& step : program->steps)
+      loaded->times.push_back({.label = step.label});
+    loaded->firsts.push_back(loaded->times.size());
+  }
+  programs_[name] = std::move(loaded);
+}
+
+void Session::synchronize() {
+  for (LoadedDevice& loaded : devices_)
+    loaded.device->synchronize();
 }
 
 int64_t Session::peak_bytes() const {
-  return device_->host_visible() ? peak_resident_bytes() : device_->memory_in_use();
+  if (devices_[0].device->host_visible())
+    return peak_resident_bytes();
+  int64_t bytes = 0;
+  for (const LoadedDevice& loaded : devices_)
+    bytes += loaded.device->memory_in_use();
+  return bytes;
+}
+
+int64_t Session::device_bytes(int device) const {
+  const size_t index = static_cast<size_t>(device);
+  int64_t bytes = devices_.at(index).device->memory_in_use();
+  for (const auto& [name, loaded] : programs_)
+    for (const auto& slot : loaded->slots)
+      bytes += slot->lent_bytes(index);
+  return bytes;
+}
+
+std::vector<std::string> Session::notes() const {
+  std::vector<std::string> notes;
+  for (const LoadedDevice& loaded : devices_)
+    for (std::string& note : loaded.device->notes())
+      if (std::find(notes.begin(), notes.end(), note) == notes.end())
+        notes.push_back(std::move(note));
+  return notes;
 }
 
 void Session::initialize(uint64_t seed) {
@@ -189,38 +216,20 @@ void Session::initialize(uint64_t seed) {
 }
 
 StateValues Session::state(const std::string& name) {
-  auto it = state_.find(name);
-  NETC_CHECK(it != state_.end(), "no state `{}`", name);
-  const DeviceMemory& memory = it->second;
-  size_t count = static_cast<size_t>(memory.size()) / sizeof(float);
-  if (device_->host_visible()) {
-    device_->synchronize();
-    return {{reinterpret_cast<const float*>(memory.data()), count}, {}};
-  }
-  std::vector<float> copy(count);
-  device_->read(copy.data(), memory.data(), memory.size());
-  return {{}, std::move(copy)};
+  synchronize();
+  return read_state(devices_, name);
 }
 
 void Session::write_state(const std::string& name,
                           const std::function<void(std::span<float>)>& fill) {
-  auto it = state_.find(name);
-  NETC_CHECK(it != state_.end(), "no state `{}`", name);
-  const DeviceMemory& memory = it->second;
-  size_t count = static_cast<size_t>(memory.size()) / sizeof(float);
-  if (device_->host_visible()) {
-    device_->synchronize();
-    return fill({reinterpret_cast<float*>(memory.data()), count});
-  }
-  std::vector<float> values(count);
-  fill(values);
-  device_->write(memory.data(), values.data(), memory.size());
+  synchronize();
+  netc::write_state(devices_, name, fill);
 }
 
 std::span<std::byte> Session::feed(const std::string& program, const std::string& name) {
   Loaded& loaded = *programs_.at(program);
   NETC_CHECK(!loaded.full(), "the feeds of `{}` are written while a run reads them", program);
-  auto& named = loaded.slot(loaded.started).named_feeds;
+  auto& named = loaded.slot(loaded.started).feeds;
   auto it = named.find(name);
   return it == named.end() ? std::span<std::byte>{} : it->second;
 }
@@ -228,7 +237,7 @@ std::span<std::byte> Session::feed(const std::string& program, const std::string
 std::span<const std::byte> Session::output(const std::string& program,
                                            const std::string& name) const {
   Loaded& loaded = *programs_.at(program);
-  auto& named = loaded.slot(std::max<int64_t>(loaded.finished - 1, 0)).named_outputs;
+  auto& named = loaded.slot(std::max<int64_t>(loaded.finished - 1, 0)).outputs;
   auto it = named.find(name);
   return it == named.end() ? std::span<std::byte>{} : it->second;
 }
@@ -237,14 +246,14 @@ void Session::start(const std::string& program) {
   Loaded& loaded = *programs_.at(program);
   NETC_CHECK(!loaded.full(), "`{}` is started before an earlier run of it is finished", program);
   loaded.slot(loaded.started)
-      .bound->start(profiling_ ? std::span<StepTime>(loaded.times) : std::span<StepTime>());
+      .start(profiling_ ? std::span<StepTime>(loaded.times) : std::span<StepTime>());
   ++loaded.started;
 }
 
 void Session::finish(const std::string& program) {
   Loaded& loaded = *programs_.at(program);
   NETC_CHECK(loaded.running() > 0, "no run of `{}` was started", program);
-  loaded.slot(loaded.finished).bound->wait();
+  loaded.slot(loaded.finished).wait();
   ++loaded.finished;
 }
 
@@ -258,23 +267,22 @@ bool Session::full(const std::string& program) const {
 
 bool Session::idle(const std::string& program) {
   Loaded& loaded = *programs_.at(program);
-  return loaded.running() == 0 || loaded.slot(loaded.started - 1).bound->done();
+  return loaded.running() == 0 || loaded.slot(loaded.started - 1).done();
 }
 
-const std::vector<StepTime>& Session::times(const std::string& program) const {
-  return programs_.at(program)->times;
+std::span<const StepTime> Session::times(const std::string& program, int device) const {
+  const Loaded& loaded = *programs_.at(program);
+  const size_t first = loaded.firsts.at(static_cast<size_t>(device)),
+               end = loaded.firsts.at(static_cast<size_t>(device) + 1);
+  return std::span<const StepTime>(loaded.times).subspan(first, end - first);
 }
 
 void Session::poison(std::byte value) {
-  std::vector<std::byte> bytes;
-  auto fill = [&](const DeviceMemory& memory) {
-    bytes.assign(static_cast<size_t>(memory.size()), value);
-    device_->write(memory.data(), bytes.data(), memory.size());
-  };
-  fill(arena_);
+  for (LoadedDevice& loaded : devices_)
+    fill_memory(*loaded.device, loaded.arena, value);
   for (auto& [name, loaded] : programs_)
-    for (Slot& slot : loaded->slots)
-      fill(slot.outputs.device);
+    for (auto& slot : loaded->slots)
+      slot->poison(value);
 }
 
 } // namespace netc

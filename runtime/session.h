@@ -1,28 +1,16 @@
 #pragma once
-// A plan loaded on a device: its state, its arena, its kernels, and the programs that run on them.
+// A plan loaded on its devices: state, arenas, kernels, and the programs that run on them.
 
-#include "runtime/device.h"
-
-#include <functional>
-#include <map>
+#include "runtime/slot.h"
+#include "runtime/state.h"
+#include "runtime/thread_team.h"
 
 namespace netc {
 
-/// A state tensor as the host reads it, row-major in checkpoint order.
-struct StateValues {
-  std::span<const float> values; ///< Of the device's memory, or of `copy`.
-  std::vector<float> copy;       ///< Filled where the host does not see the device's memory.
-
-  StateValues(std::span<const float> seen, std::vector<float> owned)
-      : values(owned.empty() ? seen : std::span<const float>(owned)), copy(std::move(owned)) {}
-  StateValues(StateValues&&) = default;
-  StateValues& operator=(StateValues&&) = default;
-};
-
-/// A loaded plan. State persists between runs and is shared by the plan's programs; the arena is
+/// A loaded plan. State persists between runs and is shared by the plan's programs; the arenas are
 /// shared, too, so that runs follow one another. Nothing is allocated by runs.
 ///
-/// A run reads its feeds and leaves its outputs. start() hands it to the device and may return
+/// A run reads its feeds and leaves its outputs. start() hands it to the devices and may return
 /// early; finish() waits for the oldest run of the program that was started. In between the host
 /// may write the feeds of the next run, until full():
 ///
@@ -31,23 +19,36 @@ struct StateValues {
 ///     session.finish("train");                 session.output("train", "loss") ...
 ///
 /// run() does both, for who has nothing else to do.
+///
+/// The host knows whole tensors only: feeds, outputs and state are divided among the devices, and
+/// put together, as the plan says.
 class Session {
 public:
   /// Opens the device, which must be one that the plan is for, and loads the kernels of `folder`.
-  /// Throws UserError when the plan is for another target, RuntimeError when the device or a binary
-  /// is missing, or the device has too little memory.
+  /// Throws UserError when the plan is for another target or for several devices, RuntimeError when
+  /// the device or a binary is missing, or the device has too little memory.
   Session(const Plan& plan, const std::filesystem::path& folder, const DeviceSpec& device = {});
-  /// On a device that nobody else uses.
+  /// The same over as many devices as the plan is for, by logical device. RuntimeError, too, when
+  /// the devices' programs do not fit together, see check_exchanges.
+  Session(const Plan& plan, const std::filesystem::path& folder, std::vector<DeviceSpec> devices);
+  /// On devices that nobody else uses.
   Session(const Plan& plan, const std::filesystem::path& folder, std::unique_ptr<Device> device);
+  Session(const Plan& plan, const std::filesystem::path& folder,
+          std::vector<std::unique_ptr<Device>> devices);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
   const Plan& plan() const { return plan_; }
-  Device& device() { return *device_; }
+  int device_count() const { return static_cast<int>(devices_.size()); }
+  Device& device(int index = 0) { return *devices_.at(static_cast<size_t>(index)).device; }
   bool has_program(const std::string& program) const { return programs_.count(program) > 0; }
-  /// The most memory that this came to: the device's, or the process's where they are the same.
+  /// The most memory that this came to: the devices', or the process's where they are the same.
   int64_t peak_bytes() const;
+  /// What a device has for the plan: state, arena, its feeds and outputs.
+  int64_t device_bytes(int device) const;
+  /// Remarks of the devices worth showing once, each once.
+  std::vector<std::string> notes() const;
 
   /// Sets every state tensor to its initial value: a pure function of (seed, name). Tensors with
   /// init `data_mean` become 0.
@@ -80,31 +81,37 @@ public:
   int running(const std::string& program) const;
   /// Whether a run must be finished before the next one can be prepared.
   bool full(const std::string& program) const;
-  /// Whether the device has nothing left to do for the program.
+  /// Whether the devices have nothing left to do for the program.
   bool idle(const std::string& program);
 
   /// Measures each step of later runs of `program` (or stops); such runs are done when start()
   /// returns. See times().
   void profile(bool on) { profiling_ = on; }
-  const std::vector<StepTime>& times(const std::string& program) const;
+  /// What the steps of a device took. Times of one run have the same zero on all devices.
+  std::span<const StepTime> times(const std::string& program, int device = 0) const;
 
-  /// For tests: the arena of all programs.
-  const DeviceMemory& arena() const { return arena_; }
-  /// For tests: sets all bytes of the arena and of all outputs.
+  /// For tests: the arena of all programs on a device.
+  const DeviceMemory& arena(int device = 0) const {
+    return devices_.at(static_cast<size_t>(device)).arena;
+  }
+  /// For tests: sets all bytes of the arenas and of all outputs.
   void poison(std::byte value);
+  /// For tests: each of several devices calls `hook` before each thing it does in a run.
+  void before_tasks(std::function<void(int device)> hook) { hook_ = std::move(hook); }
 
 private:
-  struct Slot;
   struct Loaded;
-  void check_room() const;
-  void allocate_state();
-  void bind(const Program& program);
-  Slot bind_slot(const Program& program);
+  void load(const std::filesystem::path& folder);
+  void check_programs(const std::filesystem::path& folder) const;
+  void check_room(size_t device) const;
+  void bind(const std::string& program);
+  void synchronize();
 
   Plan plan_;
-  std::unique_ptr<Device> device_; ///< Before all that it lends.
-  DeviceMemory arena_;
-  std::map<std::string, DeviceMemory> state_;
+  std::vector<LoadedDevice> devices_;
+  std::unique_ptr<ThreadTeam>
+      drivers_; ///< One thread a device, where there are several or exchanges.
+  std::function<void(int)> hook_;
   std::map<std::string, std::unique_ptr<Loaded>> programs_;
   bool profiling_ = false;
 };

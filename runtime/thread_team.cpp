@@ -11,18 +11,20 @@ namespace netc {
 
 namespace {
 
-/// Polls before a thread goes to sleep: kernels are short, and waking up takes microseconds. With
-/// more threads than cores the sleep lets the others run.
-constexpr int polls = 4000;
-
 inline void relax() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
 #endif
 }
 
-/// Returns once `value` is no longer `old`.
-void wait_for_change(const std::atomic<unsigned>& value, unsigned old) {
+/// The cores for a team; none where one thread may as well go where the system likes.
+std::vector<int> cores_of_process(int count, bool pin) {
+  return pin && count > 1 ? usable_cores() : std::vector<int>{};
+}
+
+} // namespace
+
+void wait_for_change(const std::atomic<unsigned>& value, unsigned old, int polls) {
   for (int i = 0; i < polls; ++i) {
     if (value.load(std::memory_order_acquire) != old)
       return;
@@ -30,8 +32,6 @@ void wait_for_change(const std::atomic<unsigned>& value, unsigned old) {
   }
   value.wait(old, std::memory_order_acquire);
 }
-
-} // namespace
 
 std::vector<int> usable_cores() {
   std::vector<int> cores;
@@ -43,13 +43,12 @@ std::vector<int> usable_cores() {
   return cores;
 }
 
-ThreadTeam::ThreadTeam(int count, bool pin) : count_(count) {
-  // One thread may go where the system likes; more threads than cores, too.
-  if (pin && count > 1) {
-    cores_ = usable_cores();
-    if (static_cast<int>(cores_.size()) < count)
-      cores_.clear();
-  }
+ThreadTeam::ThreadTeam(int count, bool pin) : ThreadTeam(count, cores_of_process(count, pin)) {}
+
+ThreadTeam::ThreadTeam(int count, std::vector<int> cores, int polls)
+    : count_(count), cores_(std::move(cores)), polls_(polls) {
+  if (static_cast<int>(cores_.size()) < count)
+    cores_.clear();
   try {
     for (int i = 1; i < count; ++i)
       threads_.emplace_back([this, i] { member(i); });
@@ -92,7 +91,7 @@ void ThreadTeam::barrier() {
     phase_.store(phase + 1, std::memory_order_release);
     phase_.notify_all();
   } else {
-    wait_for_change(phase_, phase);
+    wait_for_change(phase_, phase, polls_);
   }
 }
 
@@ -101,7 +100,7 @@ void ThreadTeam::member(int index) {
     pin_to(index);
   unsigned seen = 0;
   for (;;) {
-    wait_for_change(generation_, seen);
+    wait_for_change(generation_, seen, polls_);
     seen = generation_.load(std::memory_order_acquire);
     if (stop_)
       return;

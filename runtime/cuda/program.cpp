@@ -10,11 +10,14 @@ Program::Program(std::string name, int ordinal, const Streams& streams, const Ke
       binding_(std::move(binding)), uploaded_(make_event(cudaEventDisableTiming)),
       done_(make_event(cudaEventDisableTiming | cudaEventBlockingSync)) {
   for (const Step& step : binding_.program->steps)
-    launches_.push_back({&kernels.entries(step.kernel), binding_.parameters(step), {}});
+    launches_.push_back({step.exchange < 0 ? &kernels.entries(step.kernel) : nullptr,
+                         binding_.parameters(step),
+                         {}});
   for (Launch& launch : launches_) // only now: their parameters move no more
     for (void*& parameter : launch.parameters)
       launch.arguments.push_back(&parameter);
-  capture();
+  if (binding_.program->exchanges.empty())
+    capture();
 }
 
 void Program::use() const {
@@ -128,11 +131,19 @@ void Program::run_measured(std::span<StepTime> times) {
     check(cudaEventRecord(marks_[i + 1].get(), stream), doing);
   }
   check(cudaEventSynchronize(marks_.back().get()), doing);
+  double begin = 0;
   for (size_t i = 0; i < launches_.size(); ++i) {
     float milliseconds = 0;
     check(cudaEventElapsedTime(&milliseconds, marks_[i].get(), marks_[i + 1].get()), doing);
-    times[i].seconds += static_cast<double>(milliseconds) * 1e-3;
+    times[i].add(begin, begin + static_cast<double>(milliseconds) * 1e-3);
+    begin = times[i].end;
   }
+}
+
+void Program::step(size_t index, const Thread&) {
+  use();
+  check(launch(launches_[index]),
+        fmt::format("`{}` on `{}`", binding_.program->steps[index].label, device_name_));
 }
 
 void Program::wait() {

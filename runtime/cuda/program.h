@@ -16,14 +16,16 @@ struct Streams {
 /// its functions is called.
 class Program : public DeviceProgram {
 public:
-  /// Captures the steps as a graph; if that is not possible, notes() says why and the kernels are
-  /// launched one by one. `name`: of the device. What is referred to must outlive the program.
+  /// Captures the steps as a graph, unless they exchange tensors with other devices; if that is not
+  /// possible, notes() says why and the kernels are launched one by one. `name`: of the device.
+  /// What is referred to must outlive the program.
   Program(std::string name, int ordinal, const Streams& streams, const Kernels& kernels,
           Binding binding);
 
   void start(std::span<StepTime> times) override;
   void wait() override;
   bool done() override;
+  void step(size_t index, const Thread& thread) override;
 
   /// Why the steps are not a graph; empty when they are.
   const std::string& not_captured() const { return not_captured_; }
@@ -31,9 +33,9 @@ public:
 private:
   /// A step's entries with the arguments that all of them take.
   struct Launch {
-    const std::vector<Entry>* entries;
-    std::vector<void*> parameters; ///< Addresses of buffers.
-    std::vector<void*> arguments;  ///< Where the parameters lie, as CUDA wants it.
+    const std::vector<Entry>* entries; ///< Null of an exchange.
+    std::vector<void*> parameters;     ///< Addresses of buffers.
+    std::vector<void*> arguments;      ///< Where the parameters lie, as CUDA wants it.
   };
   void use() const;
   void capture();

@@ -18,7 +18,7 @@ SEES = {
 
 # A compiled plan runs without parser, passes and compiler, so the runtime knows this much of ir.
 RUNTIME_SEES = re.compile(
-    r"ir/(support/\w+|dtype|program|plan|recipe|target|kernel_abi|emulator_abi)\.h"
+    r"ir/(support/\w+|dtype|sharding|exchange|program|plan|recipe|target|\w+_abi)\.h"
 )
 
 # Compiled into kernels as they are: these include each other and nothing else.

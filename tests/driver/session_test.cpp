@@ -74,7 +74,7 @@ namespace {
 
 /// The bytes of all state after some steps.
 std::string trained(const Plan& plan, const fs::path& folder, int threads) {
-  Session session(plan, folder, {.threads = threads});
+  Session session(plan, folder, DeviceSpec{.threads = threads});
   session.initialize(1);
   EXPECT_TRUE(std::isfinite(train_steps(session, 3).back()));
   return state_bytes(session);

@@ -80,19 +80,24 @@ private:
     }
     void wait() override { device_.work_until(run_); }
     bool done() override { return device_.done_ >= run_; }
+    void step(size_t index, const Thread&) override {
+      ++device_.started_;
+      device_.queue_.push_back([this, index] { launch(binding_.program->steps[index]); });
+    }
 
   private:
+    void launch(const Step& step) {
+      std::vector<void*> buffers = binding_.parameters(step);
+      for (void*& buffer : buffers)
+        buffer = real(static_cast<std::byte*>(buffer));
+      device_.kernels_.at(step.kernel)(buffers.data(), Thread{0, 1, nullptr, [](const Thread&) {}});
+    }
     /// Everything, copies too, so that whoever writes a feed or frees memory too early is caught.
     void work() {
       for (const Transfer& feed : binding_.feeds)
         std::memcpy(real(feed.device), feed.host, static_cast<size_t>(feed.bytes));
-      for (const Step& step : binding_.program->steps) {
-        std::vector<void*> buffers = binding_.parameters(step);
-        for (void*& buffer : buffers)
-          buffer = real(static_cast<std::byte*>(buffer));
-        device_.kernels_.at(step.kernel)(buffers.data(),
-                                         Thread{0, 1, nullptr, [](const Thread&) {}});
-      }
+      for (const Step& step : binding_.program->steps)
+        launch(step);
       for (const Transfer& output : binding_.outputs)
         std::memcpy(output.host, real(output.device), static_cast<size_t>(output.bytes));
     }

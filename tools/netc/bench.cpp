@@ -89,7 +89,8 @@ Measured measure(Session& session, const Flags& flags, const std::string& progra
     }
   }
   std::sort(m.step_ms.begin(), m.step_ms.end());
-  m.steps = session.times(program);
+  const std::span<const StepTime> times = session.times(program);
+  m.steps.assign(times.begin(), times.end());
   for (StepTime& step : m.steps)
     step.seconds /= flags.steps;
   return m;

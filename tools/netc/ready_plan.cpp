@@ -54,9 +54,12 @@ std::string precisions_of(const Plan& plan) {
 void announce(const CommonFlags& flags, Session& session) {
   if (flags.quiet)
     return;
-  std::cerr << fmt::format("runs on {} ({}) in {}\n", session.device().name(),
-                           session.device().description(), precisions_of(session.plan()));
-  for (const std::string& note : session.device().notes())
+  std::string names;
+  for (int i = 0; i < session.device_count(); ++i)
+    names += (i ? ", " : "") + session.device(i).name();
+  std::cerr << fmt::format("runs on {} ({}) in {}\n", names, session.device().description(),
+                           precisions_of(session.plan()));
+  for (const std::string& note : session.notes())
     std::cerr << "note: " << note << "\n";
 }
 
