@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cmath>
 
 namespace netc {
@@ -163,6 +164,33 @@ Json train_schema() {
   return schema;
 }
 
+/// The forms of an entry: a word, or a map with the keys that go with its cut.
+Json cut_schema() {
+  Json words = Json::array(), forms = Json::array();
+  for (const std::string& word : cut_key().choices) {
+    Json form = map_schema({});
+    add_key(form, "cut", {{"const", word}}, true);
+    bool complete = true; // says all without other keys
+    for (const CutKey& more : more_cut_keys())
+      if (std::find(more.cuts.begin(), more.cuts.end(), *parse_cut(word)) != more.cuts.end()) {
+        add_key(form, more.key.name, key_schema(more.key), !more.key.fallback);
+        complete = complete && more.key.fallback;
+      }
+    if (complete)
+      words.push_back(word);
+    forms.push_back(form);
+  }
+  forms.push_back({{"enum", words}, {"description", cut_key().doc}});
+  return {{"oneOf", forms}};
+}
+
+/// The schema of a kind of files.
+std::string document(const char* title, const Json& schema) {
+  Json root = {{"$schema", "https://json-schema.org/draft/2020-12/schema"}, {"title", title}};
+  root.update(schema);
+  return root.dump(2) + "\n";
+}
+
 } // namespace
 
 std::string json_schema() {
@@ -176,11 +204,14 @@ std::string json_schema() {
   add_key(schema, "layers", list_of({{"oneOf", layers}}, 1, 0), true);
   add_key(schema, "train", train_schema());
   add_key(schema, "partition", map_schema(partition_keys()));
-  Json root = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
-               {"title", "netc network description"}};
-  root.update(schema);
-  root["$defs"] = {{"init", init_schema()}};
-  return root.dump(2) + "\n";
+  schema["$defs"] = {{"init", init_schema()}};
+  return document("netc network description", schema);
+}
+
+std::string strategy_schema() {
+  Json schema = map_schema(strategy_keys());
+  add_key(schema, "layers", {{"type", "object"}, {"additionalProperties", cut_schema()}});
+  return document("netc strategy", schema);
 }
 
 } // namespace netc

@@ -90,10 +90,16 @@ public:
               const GradientOrigins& origins)
       : graph_(graph), specification_(specification), strategy_(specification.strategy),
         mesh_(Mesh::line(strategy_.devices)), origins_(origins) {
+    std::map<std::pair<int, int>, std::string> names;
+    for (const LayerPlace& layer : specification.layers)
+      if (layer.loc.known())
+        names[{layer.loc.line, layer.loc.column}] = layer.name;
     for (const auto& node : graph.nodes) {
+      auto name = names.find({node->loc.line, node->loc.column});
+      const std::string& layer = layers_[node.get()] =
+          name == names.end() ? node->name : name->second;
       if (origins_.count(node.get()))
         continue;
-      const std::string layer = layer_of(*node);
       const Node*& main = main_[layer];
       if (node->op->is_contraction() || node->op == &ops::class_max)
         main = node.get();
@@ -118,13 +124,7 @@ public:
   }
 
 private:
-  std::string layer_of(const Node& node) const {
-    for (const LayerPlace& layer : specification_.layers)
-      if (layer.loc.known() && layer.loc.line == node.loc.line &&
-          layer.loc.column == node.loc.column)
-        return layer.name;
-    return node.name;
-  }
+  const std::string& layer_of(const Node& node) const { return layers_.at(&node); }
 
   void check_names() {
     std::vector<std::string> names;
@@ -335,6 +335,7 @@ private:
   const Strategy& strategy_;
   const Mesh mesh_;
   const GradientOrigins& origins_;
+  std::unordered_map<const Node*, std::string> layers_;
   /// By layer, the node that its entry is about: its contraction, or that of its own name.
   std::unordered_map<std::string, const Node*> main_;
   std::unordered_map<const Node*, Word> words_;

@@ -4,6 +4,7 @@
 #include "frontend/parameters.h"
 #include "frontend/schema.h"
 #include "ir/op.h"
+#include "ir/strategy.h"
 #include "tests/support/golden.h"
 
 #include <nlohmann/json.hpp>
@@ -259,6 +260,20 @@ TEST(Schema, CoversEverySectionAndLayer) {
   EXPECT_EQ(forms.size(), layers);
   EXPECT_EQ(forms[0]["properties"]["type"]["const"], "conv2d");
   EXPECT_TRUE(forms[0]["properties"].contains("init"));
+}
+
+TEST(Schema, OfStrategiesHasAFormForEachCut) {
+  nlohmann::json schema = nlohmann::json::parse(strategy_schema());
+  EXPECT_EQ(schema["required"], (nlohmann::json{"devices"}));
+  const nlohmann::json& forms = schema["properties"]["layers"]["additionalProperties"]["oneOf"];
+  ASSERT_EQ(forms.size(), cut_words().size() + 1);
+  const auto device = std::find_if(forms.begin(), forms.end(), [](const nlohmann::json& form) {
+    return form.contains("properties") && form["properties"]["cut"]["const"] == "device";
+  });
+  ASSERT_NE(device, forms.end());
+  EXPECT_EQ((*device)["required"], (nlohmann::json{"cut", "device"}));
+  EXPECT_EQ(forms.back()["enum"],
+            (nlohmann::json{"follow", "whole", "data", "filter", "channel", "spatial"}));
 }
 
 } // namespace

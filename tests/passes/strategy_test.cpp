@@ -7,6 +7,9 @@
 
 #include <gmock/gmock.h>
 
+#include <array>
+#include <random>
+
 namespace netc::test {
 namespace {
 
@@ -207,6 +210,16 @@ TEST(StrategyFiles, AreReadAsTheyWerePrinted) {
   EXPECT_EQ(parsed(print(nothing)), nothing);
 }
 
+TEST(StrategyFiles, EveryTruncationIsReadOrExplained) {
+  const std::string text = "devices: 2\nstrategy: owt\nlayers:\n  fc3: {cut: filter, bounds: "
+                           "[0, 4, 10]}\n  loss: {cut: device, device: 1}\nupdate: sharded\n";
+  for (size_t length = 0; length <= text.size(); ++length) {
+    Diagnostics diagnostics;
+    auto file = parse_strategy(text.substr(0, length), "s.yaml", diagnostics);
+    EXPECT_EQ(file.has_value(), !diagnostics.has_errors()) << length;
+  }
+}
+
 class StrategyInAFile : public testing::Test {
 protected:
   /// The strategy of a file with this text.
@@ -241,6 +254,46 @@ TEST_F(StrategyInAFile, LayersFollowUnevenBoundsInProportion) {
   EXPECT_EQ(shape(1, "conv2"), (Shape{4, 4, 16, 16}));
   EXPECT_EQ(shape(0, "pool3"), (Shape{4, 12, 1, 4}));
   EXPECT_EQ(shape(1, "pool3"), (Shape{4, 12, 3, 4}));
+}
+
+/// Any cut for some of the layers; bounds ascend and may end anywhere near the layer's own.
+Strategy random_strategy(std::mt19937& random) {
+  auto below = [&](size_t limit) { return static_cast<int>(random() % limit); };
+  const std::vector<std::string> words = cut_words();
+  auto word = [&] { return *parse_cut(words[random() % words.size()]); };
+  Strategy strategy{.name = "random", .devices = 2 + below(3), .sharded_update = below(2) == 0};
+  for (const LayerPlace& place : places_of(small())) {
+    LayerCut cut{.cut = word(), .device = below(static_cast<size_t>(strategy.devices))};
+    if (cut.cut == Cut::channel && below(2))
+      cut.then = std::array{Cut::whole, Cut::data, Cut::filter, Cut::spatial}[random() % 4];
+    if (below(3) == 0) {
+      cut.bounds = {0, std::array{3, 4, 8, 10, 12, 16}[random() % 6]};
+      while (static_cast<int>(cut.bounds.size()) < strategy.devices + 1)
+        cut.bounds.push_back(below(static_cast<size_t>(cut.bounds[1]) + 1));
+      std::sort(cut.bounds.begin(), cut.bounds.end());
+    }
+    if (below(2))
+      strategy.layers[place.name] = cut;
+  }
+  return strategy;
+}
+
+TEST(RandomStrategies, AreRefusedOrGiveGraphsThatVerify) {
+  std::mt19937 random(1);
+  int legal = 0, refused = 0;
+  for (int round = 0; round < 500; ++round) {
+    Strategy strategy = random_strategy(random);
+    try {
+      device_graphs(strategy);
+      ++legal;
+    } catch (const UserError&) {
+      ++refused;
+    } catch (const std::exception& error) {
+      FAIL() << error.what() << "\n" << print(strategy);
+    }
+  }
+  EXPECT_GT(legal, 100);
+  EXPECT_GT(refused, 100);
 }
 
 } // namespace

@@ -38,8 +38,11 @@ void add_lists(CLI::App& app, std::function<void()>& command) {
       [] { fmt::print("{}", operator_reference()); });
   add("passes", "the pass pipeline, in order", list_passes);
   add("models", "the bundled networks", list_models);
-  add("schema", "JSON schema of network files, for editors",
-      [] { fmt::print("{}\n", json_schema()); });
+  CLI::App* schema = app.add_subcommand("schema", "JSON schema of network files, for editors");
+  const CLI::Option* strategy = schema->add_flag("--strategy")->description("of strategy files");
+  schema->callback([strategy, &command] {
+    command = [strategy] { fmt::print("{}\n", *strategy ? strategy_schema() : json_schema()); };
+  });
 }
 
 } // namespace netc::cli
