@@ -109,6 +109,14 @@ TEST(Simulate, OneBusIsSharedByAll) {
   EXPECT_NEAR(simulate(s).seconds, 8, 1e-9);
 }
 
+TEST(Simulate, AOneWayLinkCarriesBothDirections) {
+  // The first device sends 20 bytes and receives 20.
+  StepSchedule s{{3, {exchange(0)}}, {{{0, 20, 0}, {0, 0, 0}, {20, 0, 0}}}, slow};
+  expect_times(simulate(s), {{{0, 2}}, {{0, 2}}, {{0, 0}}});
+  s.link.full_duplex = false;
+  expect_times(simulate(s), {{{0, 4}}, {{0, 4}}, {{0, 0}}});
+}
+
 TEST(Simulate, EmptyExchangesAndStepsTakeNothing) {
   StepSchedule s{{{exchange(0), compute("a", 1, {0})}, {exchange(0)}}, {to_all(2, 0)}, slow};
   expect_times(simulate(s), {{{0, 0}, {0, 1}}, {{0, 0}}});
