@@ -48,8 +48,13 @@ Labels select(std::vector<Candidate>& candidates, int k) {
 
 } // namespace
 
-Labels Selection::combine(const std::vector<std::pair<const Labels*, const Labels*>>& pairs) const {
+Labels Selection::combine(const std::vector<std::pair<const Labels*, const Labels*>>& pairs,
+                          double slack) const {
   std::vector<Candidate> candidates;
+  auto priced = [&](const Candidate& c) {
+    return c.seconds + price_ * static_cast<double>(c.bytes);
+  };
+  double least = no_slack;
   for (const auto& [left, right] : pairs)
     for (const Label& a : *left)
       for (const Label& b : *right) {
@@ -59,13 +64,15 @@ Labels Selection::combine(const std::vector<std::pair<const Labels*, const Label
         Candidate candidate{a.seconds + b.seconds, a.bytes + b.bytes, &a, &b};
         if (std::isinf(candidate.seconds) || candidate.bytes > most_bytes_)
           continue;
+        least = std::min(least, priced(candidate));
         candidates.push_back(candidate);
       }
+  std::erase_if(candidates, [&](const Candidate& c) { return priced(c) > least + slack; });
   return select(candidates, k_);
 }
 
-Labels Selection::combine(const Labels& a, const Labels& b) const {
-  return combine({{&a, &b}});
+Labels Selection::combine(const Labels& a, const Labels& b, double slack) const {
+  return combine({{&a, &b}}, slack);
 }
 
 Labels Selection::unite(const std::vector<const Labels*>& lists) const {

@@ -2,6 +2,7 @@
 // Partial assignments of a search, and which of them can still become one of the k best.
 
 #include <cstdint>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -21,19 +22,25 @@ using Labels = std::vector<Label>;
 /// no dearer and no larger, is never needed, since whatever completes it completes them as well.
 class Selection {
 public:
-  /// Drops labels of more than `most_bytes`, too.
-  Selection(int k, int64_t most_bytes) : k_(k), most_bytes_(most_bytes) {}
+  /// Drops labels of more than `most_bytes`, too. `price`, in seconds a byte, is that of slacks.
+  Selection(int k, int64_t most_bytes, double price)
+      : k_(k), most_bytes_(most_bytes), price_(price) {}
 
-  /// Each label of `a` with each of `b`, which choose for other layers.
-  Labels combine(const Labels& a, const Labels& b) const;
+  /// Each label of `a` with each of `b`, which choose for other layers. Drops those that exceed the
+  /// cheapest, bytes at their price, by more than `slack`.
+  Labels combine(const Labels& a, const Labels& b, double slack = no_slack) const;
   /// The same, over several pairs of lists.
-  Labels combine(const std::vector<std::pair<const Labels*, const Labels*>>& pairs) const;
+  Labels combine(const std::vector<std::pair<const Labels*, const Labels*>>& pairs,
+                 double slack = no_slack) const;
   /// Labels of several lists.
   Labels unite(const std::vector<const Labels*>& lists) const;
 
 private:
+  static constexpr double no_slack = std::numeric_limits<double>::infinity();
+
   int k_;
   int64_t most_bytes_;
+  double price_;
 };
 
 } // namespace netc::partition

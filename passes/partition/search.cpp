@@ -7,6 +7,7 @@
 #include "passes/partition/search.h"
 
 #include "ir/support/error.h"
+#include "passes/partition/bound.h"
 #include "passes/partition/labels.h"
 
 #include <algorithm>
@@ -18,6 +19,7 @@ namespace netc {
 
 namespace {
 
+using partition::Bound;
 using partition::Label;
 using partition::Labels;
 using partition::Selection;
@@ -28,7 +30,7 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 /// a label leaves room for all other layers.
 class Reduction {
 public:
-  Reduction(const SearchProblem& problem, const Selection& selection);
+  Reduction(const SearchProblem& problem, const Selection& selection, const Bound& bound);
   /// The k best assignments.
   Labels solve();
 
@@ -39,6 +41,7 @@ private:
   std::vector<int> neighbours(int layer) const;
   std::vector<Labels>& node(int layer) { return nodes_[static_cast<size_t>(layer)]; }
   const Labels& edge(int a, size_t choice_a, int b, size_t choice_b) const;
+  double slack(int a, size_t choice_a, int b, size_t choice_b) const;
   void join(int a, int b, Table table);
   void remove(int layer);
   void fold(int layer, int neighbour);
@@ -47,13 +50,14 @@ private:
   Labels try_each(int layer);
 
   const Selection& selection_;
+  const Bound& bound_;
   std::vector<std::vector<Labels>> nodes_; ///< [layer][choice]; no choices: removed.
   std::map<std::pair<int, int>, Table> edges_;
   Labels done_; ///< Of what was removed and had no neighbour left.
 };
 
-Reduction::Reduction(const SearchProblem& problem, const Selection& selection)
-    : selection_(selection) {
+Reduction::Reduction(const SearchProblem& problem, const Selection& selection, const Bound& bound)
+    : selection_(selection), bound_(bound) {
   const Label nothing{0, 0, 0, std::vector<int16_t>(problem.layers.size(), -1)};
   done_ = {nothing};
   for (size_t i = 0; i < problem.layers.size(); ++i) {
@@ -63,7 +67,8 @@ Reduction::Reduction(const SearchProblem& problem, const Selection& selection)
       label.seconds = choice.seconds;
       label.bytes = problem.memory_limit ? choice.bytes - least_bytes(problem.layers[i]) : 0;
       label.choices[i] = static_cast<int16_t>(nodes_[i].size());
-      nodes_[i].push_back(selection_.combine(done_, {label}));
+      const double slack = bound.slack(static_cast<int>(i), nodes_[i].size());
+      nodes_[i].push_back(selection_.combine(done_, {label}, slack));
     }
   }
   for (const SearchEdge& e : problem.edges) {
@@ -89,6 +94,10 @@ const Labels& Reduction::edge(int a, size_t choice_a, int b, size_t choice_b) co
   return a < b ? edges_.at({a, b})[choice_a][choice_b] : edges_.at({b, a})[choice_b][choice_a];
 }
 
+double Reduction::slack(int a, size_t choice_a, int b, size_t choice_b) const {
+  return std::min(bound_.slack(a, choice_a), bound_.slack(b, choice_b));
+}
+
 /// Adds an edge, to the one that may be there already.
 void Reduction::join(int a, int b, Table table) {
   if (a > b) {
@@ -102,7 +111,8 @@ void Reduction::join(int a, int b, Table table) {
   if (!added)
     for (size_t i = 0; i < table.size(); ++i)
       for (size_t j = 0; j < table[i].size(); ++j)
-        place->second[i][j] = selection_.combine(place->second[i][j], table[i][j]);
+        place->second[i][j] =
+            selection_.combine(place->second[i][j], table[i][j], slack(a, i, b, j));
 }
 
 void Reduction::remove(int layer) {
@@ -119,7 +129,8 @@ void Reduction::fold(int layer, int neighbour) {
     std::vector<std::pair<const Labels*, const Labels*>> pairs;
     for (size_t here = 0; here < node(layer).size(); ++here)
       pairs.push_back({&node(layer)[here], &edge(layer, here, neighbour, there)});
-    into[there] = selection_.combine(into[there], selection_.combine(pairs));
+    into[there] =
+        selection_.combine(into[there], selection_.combine(pairs), bound_.slack(neighbour, there));
   }
   remove(layer);
 }
@@ -137,7 +148,7 @@ void Reduction::bridge(int layer, int a, int b) {
       std::vector<std::pair<const Labels*, const Labels*>> pairs;
       for (size_t here = 0; here < choices.size(); ++here)
         pairs.push_back({&edge(layer, here, a, at_a), &to_b[here][at_b]});
-      table[at_a].push_back(selection_.combine(pairs));
+      table[at_a].push_back(selection_.combine(pairs, slack(a, at_a, b, at_b)));
     }
   remove(layer);
   join(a, b, std::move(table));
@@ -158,7 +169,8 @@ Labels Reduction::try_each(int layer) {
     for (int neighbour : neighbours(layer)) {
       std::vector<Labels>& into = rest.node(neighbour);
       for (size_t there = 0; there < into.size(); ++there)
-        into[there] = selection_.combine(into[there], edge(layer, here, neighbour, there));
+        into[there] = selection_.combine(into[there], edge(layer, here, neighbour, there),
+                                         slack(layer, here, neighbour, there));
     }
     rest.done_ = selection_.combine(done_, node(layer)[here]);
     rest.remove(layer);
@@ -276,8 +288,10 @@ std::vector<SearchResult> k_best(const SearchProblem& problem, int k) {
   std::vector<SearchResult> results;
   if (spare < 0)
     return results;
-  const Selection selection(k, spare);
-  for (const Label& label : Reduction(problem, selection).solve()) {
+  const Bound bound =
+      problem.memory_limit ? partition::bound_of(problem, k) : partition::no_bound(problem);
+  const Selection selection(k, spare, bound.price);
+  for (const Label& label : Reduction(problem, selection, bound).solve()) {
     if (results.size() == static_cast<size_t>(k))
       break;
     SearchResult result{{label.choices.begin(), label.choices.end()}, 0, 0};
@@ -300,13 +314,14 @@ SearchResult best(const SearchProblem& problem) {
 
 std::vector<SearchResult> explain(const SearchProblem& problem, int layer) {
   std::vector<SearchResult> results;
-  const auto& choices = problem.layers.at(static_cast<size_t>(layer)).choices;
-  for (size_t forced = 0; forced < choices.size(); ++forced) {
-    SearchProblem one = problem;
-    for (size_t i = 0; i < choices.size(); ++i)
-      if (i != forced)
-        one.layers[static_cast<size_t>(layer)].choices[i].seconds = infinity;
+  SearchProblem one = problem;
+  std::vector<Choice>& choices = one.layers.at(static_cast<size_t>(layer)).choices;
+  for (Choice& choice : choices)
+    choice.seconds = infinity;
+  for (size_t i = 0; i < choices.size(); ++i) {
+    choices[i].seconds = problem.layers[static_cast<size_t>(layer)].choices[i].seconds;
     results.push_back(best(one));
+    choices[i].seconds = infinity;
   }
   return results;
 }

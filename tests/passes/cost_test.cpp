@@ -1,6 +1,7 @@
 // Predicted times against sums made by hand.
 
 #include "passes/partition/cost.h"
+#include "passes/partition/simulate.h"
 
 #include "tests/passes/pass_support.h"
 #include "tools/driver/models.h"
@@ -128,6 +129,23 @@ TEST(ExchangeCost, LinksMayBeOneWayOrShared) {
   EXPECT_DOUBLE_EQ(exchange_seconds(exchange(quarters, replicated(shape, 4)), m), copy + 30);
   m.devices.resize(3);
   EXPECT_THROW(exchange_seconds(exchange(quarters, replicated(shape, 4)), m), InternalError);
+}
+
+// Where all devices send as much as they receive, events add nothing to the sum.
+TEST(ExchangeCost, IsWhatASimulationOfItAloneTakes) {
+  MachineProfile m = machine();
+  for (const bool full_duplex : {true, false})
+    for (const bool shared : {true, false})
+      for (const Sharding& to :
+           {replicated(shape, 4), cut_along(shape, 0, {0, 250, 500, 750, 1000})}) {
+        m.link.full_duplex = full_duplex;
+        m.link.shared = shared;
+        const Traffic traffic = traffic_of(exchange(partial_sums(4), to));
+        StepSchedule step{{}, {traffic.bytes}, m.link};
+        for (int i = 0; i < 4; ++i)
+          step.devices.push_back({{"t", setup_seconds(traffic, i, m), 0}});
+        EXPECT_NEAR(simulate(step).seconds, exchange_seconds(traffic, m), 1e-9);
+      }
 }
 
 // "One weird trick" (arXiv 1404.5997) reports 98.05 h for 90 epochs on one K20: 391 ms a step of

@@ -192,20 +192,22 @@ void expect_larger_sets_help(SearchProblem problem, const SearchResult& best, in
   EXPECT_GE(netc::best(problem).seconds, best.seconds);
 }
 
-TEST(Search, FindsWhatTryingEverythingFinds) {
-  constexpr int problems = 6000;
+class SmallSearch : public testing::TestWithParam<Form> {};
+
+TEST_P(SmallSearch, FindsWhatTryingEverythingFinds) {
+  constexpr int problems = 1200;
   int64_t assignments = 0;
   int infeasible = 0, impossible = 0, limited = 0, beaten = 0;
   for (int i = 0; i < problems; ++i) {
     Draw draw(static_cast<uint64_t>(i));
-    SearchProblem problem = draw.small(static_cast<Form>(i % 3));
-    SCOPED_TRACE(fmt::format("problem {}\n{}", i, text(problem)));
-    const int k = draw.chance(10) ? 5000 : draw.between(1, 12);
+    SearchProblem problem = draw.small(GetParam());
+    SCOPED_TRACE(i);
+    const int k = draw.chance(5) ? 2000 : draw.between(1, 12);
     BruteForce all = brute_force(problem, k);
     assignments += all.legal;
     SearchResult found = best(problem);
     ASSERT_EQ(found.feasible(), !all.best.empty());
-    ASSERT_EQ(k_best(problem, k), all.best);
+    ASSERT_EQ(k_best(problem, k), all.best) << text(problem);
     if (found.feasible()) {
       ASSERT_EQ(found, all.best.front());
       ASSERT_EQ(found.seconds, evaluate(problem, found.choices));
@@ -222,8 +224,7 @@ TEST(Search, FindsWhatTryingEverythingFinds) {
     const int layer = draw.between(0, static_cast<int>(problem.layers.size()) - 1);
     expect_explained(problem, found, layer);
     expect_larger_sets_help(problem, found, layer);
-    if (HasFailure())
-      return;
+    ASSERT_FALSE(HasFailure()) << text(problem);
   }
   fmt::print("{} problems, {} legal assignments; {} too large, {} illegal, {} dearer for their "
              "limit, {} where greedy loses\n",
@@ -231,6 +232,9 @@ TEST(Search, FindsWhatTryingEverythingFinds) {
   for (int count : {infeasible, impossible, limited, beaten})
     EXPECT_GT(count, problems / 100);
 }
+
+INSTANTIATE_TEST_SUITE_P(Random, SmallSearch,
+                         testing::Values(Form::chain, Form::series_parallel, Form::any));
 
 TEST(Search, TiesGoToTheLowestChoices) {
   SearchProblem problem;
@@ -299,7 +303,10 @@ SearchResult search_large(const char* what, const SearchProblem& problem, int k)
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
   fmt::print("{}, the {} best{}: {:.3f} s\n", what, k,
              problem.memory_limit ? " within three quarters of the memory" : "", took.count());
-  EXPECT_EQ(found.size(), static_cast<size_t>(k));
+  if (found.size() != static_cast<size_t>(k)) {
+    ADD_FAILURE() << what << ": " << found.size();
+    return {};
+  }
   for (size_t i = 1; i < found.size(); ++i) {
     EXPECT_LE(found[i - 1].seconds, found[i].seconds);
     EXPECT_NE(found[i - 1].choices, found[i].choices);
@@ -317,7 +324,7 @@ TEST(Search, LongChainsAndLargeNetworks) {
   chain.memory_limit = best_chain.bytes * 3 / 4;
   network.memory_limit = best_network.bytes * 3 / 4;
   EXPECT_GT(search_large("a chain of 24 layers", chain, 50).seconds, best_chain.seconds);
-  EXPECT_GT(search_large("60 layers in series and parallel", network, 1).seconds,
+  EXPECT_GT(search_large("60 layers in series and parallel", network, 10).seconds,
             best_network.seconds);
 }
 
