@@ -5,6 +5,7 @@ namespace netc::frontend {
 namespace {
 
 constexpr double largest_side = 1 << 16;
+constexpr double most_devices = 64;
 
 AttrDef integer(const char* name, std::optional<int64_t> fallback, double min, double max,
                 const char* doc) {
@@ -76,8 +77,42 @@ const std::vector<AttrDef>& rule_keys() {
 
 const std::vector<AttrDef>& partition_keys() {
   static const std::vector<AttrDef> keys = {
-      integer("devices", 1, 1, 64, "logical devices the network is cut over"),
+      integer("devices", 1, 1, most_devices, "logical devices the network is cut over"),
       word("strategy", nullptr, {}, "how it is cut")};
+  return keys;
+}
+
+const std::vector<AttrDef>& strategy_keys() {
+  static const std::vector<AttrDef> keys = {
+      integer("devices", {}, 1, most_devices, "logical devices that the network is cut over"),
+      word("strategy", "follow", {},
+           "named strategy for the layers that are not listed; `follow`: they follow what they "
+           "read"),
+      word("update", "replicated", {"replicated", "sharded"},
+           "whether devices that all hold a parameter update all of it, or a part each")};
+  return keys;
+}
+
+const AttrDef& cut_key() {
+  static const AttrDef def =
+      word("cut", nullptr, cut_words(), "how the devices share the layer's work");
+  return def;
+}
+
+const std::vector<CutKey>& more_cut_keys() {
+  static const std::vector<CutKey> keys = {
+      {word("then", "whole", {"whole", "data", "filter", "spatial"},
+            "how the sum is cut that a layer cut by `channel` gives"),
+       {Cut::channel}},
+      {{.name = "bounds",
+        .kind = AttrKind::integers,
+        .fallback = Attribute{std::vector<int64_t>{}},
+        .doc = "where the samples, channels, features or rows are cut, from 0 to how many there "
+               "are; left out: evenly",
+        .min = 0},
+       {Cut::data, Cut::filter, Cut::channel, Cut::spatial}},
+      {integer("device", {}, 0, most_devices - 1, "which device does all of the layer"),
+       {Cut::device}}};
   return keys;
 }
 
@@ -132,6 +167,40 @@ const AttrDef& stored_key() {
       .max = largest_side,
       .length = 2};
   return def;
+}
+
+const AttrDef& efficiency_key() {
+  static const AttrDef def = real("operators", {}, 1e-6, 1, "share of the peak it reaches");
+  return def;
+}
+
+const std::vector<AttrDef>& device_keys() {
+  static const std::vector<AttrDef> keys = {
+      word("name", nullptr, {}, "of the device, for people"),
+      integer("count", 1, 1, 64, "how many of them"),
+      real("gflops", {}, 1e-3, 1e9, "peak in f32, in 1e9 operations a second"),
+      real("compute_efficiency", {}, 1e-6, 1, "share of that peak which kernels reach"),
+      real("gb_per_second", {}, 1e-3, 1e9, "peak of the memory, in 1e9 bytes a second"),
+      real("memory_efficiency", {}, 1e-6, 1, "share of that peak which kernels reach"),
+      real("launch_us", 0.0, 0, 1e6, "what starting a kernel adds, in microseconds"),
+      real("memory_gib", 0.0, 0, 1 << 20, "size of the memory, in 2^30 bytes; 0: not known")};
+  return keys;
+}
+
+const std::vector<AttrDef>& link_keys() {
+  static const std::vector<AttrDef> keys = {
+      real("gb_per_second", {}, 1e-6, 1e9,
+           "what transfers reach, of each device and direction, in 1e9 bytes a second"),
+      real("latency_us", 0.0, 0, 1e9, "of a message, in microseconds"),
+      {.name = "full_duplex",
+       .kind = AttrKind::boolean,
+       .fallback = Attribute{true},
+       .doc = "both directions at once"},
+      {.name = "shared",
+       .kind = AttrKind::boolean,
+       .fallback = Attribute{false},
+       .doc = "all devices share one bus"}};
+  return keys;
 }
 
 } // namespace netc::frontend

@@ -12,13 +12,17 @@
 //     store %conv1.weight = %conv1.weight.new
 //   }
 //
-// ` as "name"` follows where a node is not named like its first result, the name of a body where it
-// has one; a place in another file than the graph's is written `@"file":9:5`. Names with unusual
+// An output that is a part of a tensor tells of which and where it begins: `output y = %y of [64,
+// 10] at [32, 0]`. ` as "name"` follows where a node is not named like its first result, the name
+// of a body where it has one; attributes that are `implied` follow where they do not have their
+// defaults; a place in another file than the graph's is written `@"file":9:5`. Names with unusual
 // characters are quoted.
 
 #include "ir/graph.h"
 #include "ir/op.h"
 #include "ir/text_parts.h"
+
+#include <algorithm>
 
 namespace netc {
 
@@ -43,6 +47,12 @@ std::string attribute_text(const Attribute& attribute) {
   return to_string(attribute);
 }
 
+bool is_implied(const OpDef& op, const std::string& name, const Attribute& attribute) {
+  return std::any_of(op.attrs.begin(), op.attrs.end(), [&](const AttrDef& def) {
+    return def.implied && def.name == name && def.fallback == attribute;
+  });
+}
+
 class Printer {
 public:
   explicit Printer(const std::string* file) : file_(file) {}
@@ -60,7 +70,11 @@ public:
       out += "\n";
     }
     for (const Graph::Output& o : graph.outputs)
-      out += fmt::format("{}  output {} = {}\n", indent, name_text(o.name), value(o.value));
+      out +=
+          fmt::format("{}  output {} = {}{}\n", indent, name_text(o.name), value(o.value),
+                      o.whole.empty() ? ""
+                                      : fmt::format(" of {} at {}", to_string(Attribute{o.whole}),
+                                                    to_string(Attribute{o.at})));
     for (const Graph::Store& s : graph.stores)
       out += fmt::format("{}  store {} = {}\n", indent, value(s.parameter), value(s.value));
     out += indent + "}";
@@ -76,7 +90,7 @@ public:
       separator = ", ";
     }
     out += ")";
-    attributes(n.attrs);
+    attributes(n);
     separator = " : ";
     for (const auto& result : n.results) {
       out += fmt::format("{}{}{}", separator, result->type.str(), layout_text(result->layout));
@@ -90,13 +104,16 @@ public:
 private:
   static std::string value(const Value* v) { return fmt::format("%{}", name_text(v->name)); }
 
-  void attributes(const Attributes& attrs) {
-    const char* separator = " {";
-    for (const auto& [name, attribute] : attrs) {
+  void attributes(const Node& n) {
+    const char *separator = " {", *end = "";
+    for (const auto& [name, attribute] : n.attrs) {
+      if (is_implied(*n.op, name, attribute))
+        continue;
       out += fmt::format("{}{} = {}", separator, name_text(name), attribute_text(attribute));
       separator = ", ";
+      end = "}";
     }
-    out += attrs.empty() ? "" : "}";
+    out += end;
   }
 
   const std::string* file_; ///< The graph's own file; null: names no file.

@@ -25,6 +25,7 @@ const char* const example = R"(graph alexnet from "alexnet.yaml" {
   }
   %"odd name" = relu(%f) {} : f32[64,96,27,27]
   output loss = %"odd name"
+  output part = %f of [128, 96, 27, 27] at [64, 0, 0, 0]
   store %conv1.weight = %conv1.weight
 }
 )";
@@ -134,6 +135,8 @@ TEST(GraphText, BlamesAPlace) {
   says("%y, %z = relu(%x) : f32[2]", "expected `,`");
   says("%y = relu(%x) : f32[2] @1:2", "a place without a file");
   says("output y = %z", "no value `%z` before this");
+  says("output y = %x of [4] at 2", "g.txt:3:27: error: expected `[`, got `2`");
+  says("output y = %x of [4] at [2, 0]", "g.txt:3:20: error: expected as many offsets as extents");
   says("%y = relu(%x) : f32[2] \xff", "unexpected byte 0xff");
 }
 
@@ -164,7 +167,7 @@ public:
       std::vector<TensorType> types;
       for (size_t n = pick(4); n > 0; --n)
         types.push_back(type());
-      Node* node = graph.add(op, name(), operands, attributes(), types, loc());
+      Node* node = graph.add(op, name(), operands, attributes(op), types, loc());
       if (pick(5) == 0)
         node->name = name();
       for (const auto& result : node->results) {
@@ -209,10 +212,13 @@ private:
     }
   }
 
-  Attributes attributes() {
+  Attributes attributes(const OpDef& op) {
     Attributes attrs;
     for (size_t n = pick(4); n > 0; --n)
       attrs.set(name(), attribute());
+    for (const AttrDef& def : op.attrs)
+      if (def.implied)
+        attrs.set(def.name, pick(2) ? *def.fallback : attribute());
     return attrs;
   }
 
