@@ -26,7 +26,7 @@ DEVICE = re.compile(r"codegen/device/.*|ir/(kernel|emulator)_abi\.h|ir/support/p
 
 # Written by CMake into the build folder.
 GENERATED = {"ir/ops.h", "ir/op_table.inc", "codegen/device_files.inc", "tools/models.inc",
-             "tools/machines.inc"}
+             "tools/machines.inc", "tools/report.css.inc", "tools/report.js.inc"}
 
 INCLUDE = re.compile(r'\s*#\s*include\s*(["<])([^">]+)[">]')
 

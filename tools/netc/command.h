@@ -4,6 +4,7 @@
 #include "runtime/data/dataset.h"
 #include "tools/driver/compile.h"
 #include "tools/driver/temporary_directory.h"
+#include "tools/driver/text_table.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -56,9 +57,6 @@ CLI::Validator positive();
 
 /// Prints one JSON object on stdout.
 void print_json(const nlohmann::ordered_json& json);
-
-/// Rows of text in columns: the first column left, the others right.
-std::string text_table(const std::vector<std::vector<std::string>>& rows);
 
 /// `60,965,224`.
 std::string grouped(int64_t number);
