@@ -1,5 +1,6 @@
 #include "codegen/program_builder.h"
 
+#include "ir/exchange.h"
 #include "ir/ops.h"
 
 #include <algorithm>
@@ -44,18 +45,21 @@ public:
       used_.insert(value);
   }
 
-  Program build(const std::string& name) {
+  Program build(const std::string& name, int device) {
     program_.name = name;
+    program_.device = device;
     program_.arena_bytes = memory_.arena_bytes;
     program_.lower_bound_bytes = memory_.lower_bound_bytes;
     for (const auto& node : graph_.nodes) {
       if (node->op == &ops::parameter)
-        add_buffer(*node->result(), Place::state);
+        add_leaf(*node, Place::state);
       else if (node->op == &ops::feed)
-        add_buffer(*node->result(), Place::feed);
+        add_leaf(*node, Place::feed);
     }
     for (const auto& node : graph_.nodes)
-      if (node->op != &ops::parameter && node->op != &ops::feed)
+      if (node->op == &ops::exchange)
+        add_exchange(*node);
+      else if (node->op != &ops::parameter && node->op != &ops::feed)
         add_step(*node);
     return std::move(program_);
   }
@@ -73,6 +77,20 @@ private:
     return index_[&value];
   }
 
+  /// Tells of which tensor a buffer is a part; nothing where `whole` is empty.
+  void set_part(int index, const Shape& whole, const std::vector<int64_t>& at) {
+    Buffer& buffer = program_.buffers[static_cast<size_t>(index)];
+    buffer.whole = whole;
+    for (size_t d = 0; d < whole.size(); ++d)
+      buffer.part.push_back({at[d], at[d] + buffer.type.shape[d]});
+  }
+
+  void add_leaf(const Node& node, Place place) {
+    int index = add_buffer(*node.result(), place);
+    if (node.attrs.has("whole"))
+      set_part(index, node.attrs.integers("whole"), node.attrs.integers("at"));
+  }
+
   /// The parameter whose memory `value` replaces, or null.
   const Value* stored_in(const Value& value) const {
     for (const Graph::Store& store : graph_.stores)
@@ -87,13 +105,17 @@ private:
                                   [&](const Value* operand) { return operand == parameter; });
       NETC_CHECK(in_place, "`{}` is stored but not computed in place", value.name);
       int index = add_buffer(value, Place::state);
-      program_.buffers[static_cast<size_t>(index)].alias = index_.at(parameter);
+      Buffer& buffer = program_.buffers[static_cast<size_t>(index)];
+      buffer.alias = index_.at(parameter);
+      buffer.whole = program_.buffers[static_cast<size_t>(buffer.alias)].whole;
+      buffer.part = program_.buffers[static_cast<size_t>(buffer.alias)].part;
       return index;
     }
     for (const Graph::Output& output : graph_.outputs)
       if (output.value == &value) {
         int index = add_buffer(value, Place::output);
         program_.buffers[static_cast<size_t>(index)].name = output.name;
+        set_part(index, output.whole, output.at);
         return index;
       }
     int index = add_buffer(value, Place::arena);
@@ -113,6 +135,27 @@ private:
     }
   }
 
+  void attach(Step& step, int buffer, kernel::Access access) {
+    step.buffers.push_back(buffer);
+    step.access.push_back(access);
+    program_.buffers[static_cast<size_t>(buffer)].last_step =
+        static_cast<int>(program_.steps.size());
+  }
+
+  void add_exchange(const Node& node) {
+    Exchange exchange = exchange_of(node);
+    Step step;
+    step.label = label_of(node);
+    step.loc = node.loc;
+    step.exchange = static_cast<int>(program_.exchanges.size());
+    if (!is_empty(exchange.from.at(program_.device)))
+      attach(step, index_.at(node.operands[0]), kernel::Access::in);
+    if (!node.results.empty())
+      attach(step, add_result(*node.result()), kernel::Access::out);
+    program_.exchanges.push_back(std::move(exchange));
+    program_.steps.push_back(std::move(step));
+  }
+
   void add_step(const Node& node) {
     LoweredNode lowered = lower(
         node, [&](const Value& v) { return used_.count(&v) > 0; }, options_);
@@ -120,16 +163,10 @@ private:
     step.label = label_of(node);
     step.loc = node.loc;
     step.kernel = kernels_.add(lowered, step.label, node.loc);
-    auto attach = [&](int buffer, kernel::Access access) {
-      step.buffers.push_back(buffer);
-      step.access.push_back(access);
-      Buffer& b = program_.buffers[static_cast<size_t>(buffer)];
-      b.last_step = static_cast<int>(program_.steps.size());
-    };
     for (const Value* operand : lowered.operands)
-      attach(index_.at(operand), kernel::Access::in);
+      attach(step, index_.at(operand), kernel::Access::in);
     for (const Value* result : lowered.results)
-      attach(add_result(*result), kernel::Access::out);
+      attach(step, add_result(*result), kernel::Access::out);
     int64_t offset = lowered.workspaces.empty() ? 0 : memory_.workspaces.at(&node).offset;
     for (int64_t bytes : lowered.workspaces) {
       Buffer buffer;
@@ -140,7 +177,7 @@ private:
       buffer.first_step = buffer.last_step = static_cast<int>(program_.steps.size());
       offset += (bytes + arena_alignment - 1) / arena_alignment * arena_alignment;
       program_.buffers.push_back(std::move(buffer));
-      attach(static_cast<int>(program_.buffers.size()) - 1, kernel::Access::workspace);
+      attach(step, static_cast<int>(program_.buffers.size()) - 1, kernel::Access::workspace);
     }
     program_.steps.push_back(std::move(step));
   }
@@ -209,8 +246,8 @@ std::vector<CompileJob> jobs_of(const KernelSet& kernels) {
 }
 
 Program build_program(const Graph& graph, const MemoryPlan& memory, const std::string& name,
-                      const LoweringOptions& options, KernelSet& kernels) {
-  return ProgramBuilder(graph, memory, options, kernels).build(name);
+                      const LoweringOptions& options, KernelSet& kernels, int device) {
+  return ProgramBuilder(graph, memory, options, kernels).build(name, device);
 }
 
 std::vector<StateInit> state_of(const Graph& graph) {
@@ -219,10 +256,27 @@ std::vector<StateInit> state_of(const Graph& graph) {
     if (node->op != &ops::parameter)
       continue;
     const Attributes& a = node->attrs;
-    list.push_back({node->result()->name, node->result()->type, a.text("init"), a.real("scale"),
+    TensorType type = node->result()->type;
+    if (a.has("whole"))
+      type.shape = a.integers("whole");
+    list.push_back({node->result()->name, std::move(type), a.text("init"), a.real("scale"),
                     a.integer("fan_in"), a.integer("fan_out"), a.flag("trainable"), a.real("rate"),
                     a.real("decay")});
   }
+  return list;
+}
+
+std::vector<StateInit> state_of(const std::vector<const Graph*>& devices) {
+  std::vector<StateInit> list;
+  for (const Graph* graph : devices)
+    for (StateInit& state : state_of(*graph)) {
+      auto same = std::find_if(list.begin(), list.end(),
+                               [&](const StateInit& other) { return other.name == state.name; });
+      if (same == list.end())
+        list.push_back(std::move(state));
+      else
+        NETC_CHECK(*same == state, "devices disagree about the state `{}`", state.name);
+    }
   return list;
 }
 

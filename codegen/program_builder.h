@@ -33,11 +33,14 @@ private:
 /// What compiles the kernels, in their order.
 std::vector<CompileJob> jobs_of(const KernelSet& kernels);
 
-/// Builds the program of `graph` (after plan-memory); its kernels join `kernels`.
+/// Builds the program of `graph` (after plan-memory) on a logical device; its kernels join
+/// `kernels`.
 Program build_program(const Graph& graph, const MemoryPlan& memory, const std::string& name,
-                      const LoweringOptions& options, KernelSet& kernels);
+                      const LoweringOptions& options, KernelSet& kernels, int device = 0);
 
-/// The state tensors of a graph.
+/// The state tensors of a graph, whole where the graph has a part of them.
 std::vector<StateInit> state_of(const Graph& graph);
+/// Those of the graphs of several devices, each once.
+std::vector<StateInit> state_of(const std::vector<const Graph*>& devices);
 
 } // namespace netc

@@ -5,6 +5,8 @@
 
 namespace netc {
 
+struct Node;
+
 /// The kinds of exchanges, named as everywhere.
 enum class ExchangeKind {
   all_reduce,     ///< Partial results, combined on every device.
@@ -31,6 +33,10 @@ struct Exchange {
   ExchangeKind kind() const;
   bool operator==(const Exchange&) const = default;
 };
+
+/// What a node of the operator `exchange` takes part in. Its name is the node's, so that nodes of
+/// one exchange must be named alike on all devices.
+Exchange exchange_of(const Node& node);
 
 /// Elements that device `to` copies from device `from`.
 struct Move {

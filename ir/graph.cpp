@@ -137,13 +137,23 @@ Graph Graph::clone() const {
   }
   copy.taken_ = taken_;
   for (const Output& output : outputs)
-    copy.outputs.push_back({output.name, map.at(output.value)});
+    copy.outputs.push_back({output.name, map.at(output.value), output.whole, output.at});
   for (const Store& store : stores)
     copy.stores.push_back({map.at(store.parameter), map.at(store.value)});
   return copy;
 }
 
 namespace {
+
+/// Whether a tensor of `shape` that begins `at` lies within `whole`, or is all of it: both empty.
+bool is_part(const Shape& shape, const Shape& whole, const std::vector<int64_t>& at) {
+  if (whole.empty() && at.empty())
+    return true;
+  bool fits = whole.size() == shape.size() && at.size() == shape.size();
+  for (size_t d = 0; fits && d < shape.size(); ++d)
+    fits = at[d] >= 0 && at[d] <= whole[d] - shape[d];
+  return fits;
+}
 
 void verify_node(const Node& node, const std::unordered_set<const Value*>& defined) {
   for (const Value* operand : node.operands)
@@ -184,8 +194,11 @@ void verify(const Graph& graph) {
       defined.insert(value.get());
     }
   }
-  for (const Graph::Output& output : graph.outputs)
+  for (const Graph::Output& output : graph.outputs) {
     NETC_CHECK(defined.count(output.value), "output `{}` is not defined", output.name);
+    NETC_CHECK(is_part(output.value->type.shape, output.whole, output.at),
+               "output `{}` is outside its tensor", output.name);
+  }
   for (const Graph::Store& store : graph.stores) {
     NETC_CHECK(defined.count(store.parameter) && store.parameter->node->is("parameter"),
                "a store goes to something that is not a parameter");

@@ -59,6 +59,10 @@ public:
   struct Output {
     std::string name;
     Value* value;
+    /// Where the value is a part of a tensor: the shape of all of that, and where the part begins.
+    /// Both empty where it is all of it.
+    Shape whole{};
+    std::vector<int64_t> at{};
   };
   std::vector<Output> outputs;
 

@@ -37,6 +37,8 @@ private:
         std::string name = reader_.name("the name of an output");
         reader_.expect("=");
         graph.outputs.push_back({name, operand(values)});
+        if (reader_.accept("of"))
+          part(graph.outputs.back());
       } else if (reader_.accept("store")) {
         Value* parameter = operand(values);
         reader_.expect("=");
@@ -45,6 +47,17 @@ private:
         node(graph, values);
       }
     }
+  }
+
+  /// Reads `[64, 10] at [32, 0]`.
+  void part(Graph::Output& output) {
+    Token at = reader_.expect("[");
+    output.whole = read_integers(reader_);
+    reader_.expect("at");
+    reader_.expect("[");
+    output.at = read_integers(reader_);
+    if (output.whole.empty() || output.at.size() != output.whole.size())
+      reader_.fail(at, "expected as many offsets as extents, and some");
   }
 
   struct ResultText {

@@ -12,9 +12,10 @@
 //     store %conv1.weight = %conv1.weight.new
 //   }
 //
-// ` as "name"` follows where a node is not named like its first result, the name of a body where it
-// has one; a place in another file than the graph's is written `@"file":9:5`. Names with unusual
-// characters are quoted.
+// An output that is a part of a tensor tells of which and where it begins: `output y = %y of [64,
+// 10] at [32, 0]`. ` as "name"` follows where a node is not named like its first result, the name
+// of a body where it has one; a place in another file than the graph's is written `@"file":9:5`.
+// Names with unusual characters are quoted.
 
 #include "ir/graph.h"
 #include "ir/op.h"
@@ -60,7 +61,11 @@ public:
       out += "\n";
     }
     for (const Graph::Output& o : graph.outputs)
-      out += fmt::format("{}  output {} = {}\n", indent, name_text(o.name), value(o.value));
+      out +=
+          fmt::format("{}  output {} = {}{}\n", indent, name_text(o.name), value(o.value),
+                      o.whole.empty() ? ""
+                                      : fmt::format(" of {} at {}", to_string(Attribute{o.whole}),
+                                                    to_string(Attribute{o.at})));
     for (const Graph::Store& s : graph.stores)
       out += fmt::format("{}  store {} = {}\n", indent, value(s.parameter), value(s.value));
     out += indent + "}";

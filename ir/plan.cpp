@@ -4,9 +4,12 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+
 namespace netc {
 
 using Json = nlohmann::ordered_json;
+namespace fs = std::filesystem;
 
 NLOHMANN_JSON_SERIALIZE_ENUM(Resize, {{Resize::cover, "cover"}, {Resize::warp, "warp"}})
 NLOHMANN_JSON_SERIALIZE_ENUM(Crop, {{Crop::center, "center"}, {Crop::random, "random"}})
@@ -58,8 +61,9 @@ template <class Io> void fields(Io& io, LayerRow& s) {
 template <class Io> void fields(Io& io, Plan& s) {
   io("format", s.format), io("network", s.network), io("network_hash", s.network_hash);
   io("target", s.target), io("compiler", s.compiler), io("machine", s.machine);
-  io("exact", s.exact), io("precision", s.precision), io("threads", s.threads);
-  io("batch", s.batch), io("recipe", s.recipe), io("layers", s.layers), io("kernels", s.kernels);
+  io("exact", s.exact), io("precision", s.precision), io("devices", s.devices);
+  io("threads", s.threads), io("batch", s.batch), io("recipe", s.recipe), io("layers", s.layers),
+      io("kernels", s.kernels);
 }
 
 struct Writer;
@@ -111,7 +115,7 @@ template <class T> Json to_json_value(const T& record) {
   return Writer::value(copy);
 }
 
-std::string read_part(const std::filesystem::path& path) {
+std::string read_part(const fs::path& path) {
   std::optional<std::string> text = read_text(path);
   if (!text)
     user_error(fmt::format("`{}` cannot be read", path.string()),
@@ -121,11 +125,32 @@ std::string read_part(const std::filesystem::path& path) {
 
 } // namespace
 
-const Program* Plan::find_program(std::string_view name) const {
+const Program* Plan::find_program(std::string_view name, int device) const {
   for (const Program& program : programs)
-    if (program.name == name)
+    if (program.name == name && program.device == device)
       return &program;
   return nullptr;
+}
+
+std::vector<const Program*> Plan::device_programs(std::string_view name) const {
+  std::vector<const Program*> list;
+  for (int device = 0; device < devices; ++device)
+    if (const Program* program = find_program(name, device))
+      list.push_back(program);
+  return list;
+}
+
+std::vector<std::string> Plan::program_names() const {
+  std::vector<std::string> names;
+  for (const Program& program : programs)
+    if (std::find(names.begin(), names.end(), program.name) == names.end())
+      names.push_back(program.name);
+  return names;
+}
+
+std::string program_file(const Plan& plan, std::string_view name, int device) {
+  return plan.devices == 1 ? fmt::format("{}.program.txt", name)
+                           : fmt::format("{}.{}.program.txt", name, device);
 }
 
 std::string recipe_json(const Recipe& recipe) {
@@ -139,21 +164,19 @@ Recipe parse_recipe_json(const std::string& text) {
   return recipe;
 }
 
-void write_plan(const Plan& plan, const std::filesystem::path& folder) {
+void write_plan(const Plan& plan, const fs::path& folder) {
   Json json = to_json_value(plan);
-  json["programs"] = Json::array();
-  for (const Program& program : plan.programs) {
-    json["programs"].push_back(program.name);
-    write_text(folder / (program.name + ".program.txt"), print(program));
-  }
+  json["programs"] = plan.program_names();
+  for (const Program& program : plan.programs)
+    write_text(folder / program_file(plan, program.name, program.device), print(program));
   write_text(folder / "state.txt", print(plan.state));
   // Last and in one step: a folder with a plan.json is a whole plan.
   write_text(folder / "plan.json.tmp", json.dump(2) + "\n");
-  std::filesystem::rename(folder / "plan.json.tmp", folder / "plan.json");
+  fs::rename(folder / "plan.json.tmp", folder / "plan.json");
 }
 
-Plan read_plan(const std::filesystem::path& folder) {
-  std::filesystem::path header = folder / "plan.json";
+Plan read_plan(const fs::path& folder) {
+  fs::path header = folder / "plan.json";
   std::string text = read_part(header);
   try {
     Json json = Json::parse(text);
@@ -163,10 +186,15 @@ Plan read_plan(const std::filesystem::path& folder) {
                              plan.format),
                  "compile the network again");
     Reader::value(json, plan);
-    for (const Json& name : json.at("programs")) {
-      std::string file = name.get<std::string>() + ".program.txt";
-      plan.programs.push_back(parse_program(read_part(folder / file), (folder / file).string()));
-    }
+    for (const Json& name : json.at("programs"))
+      for (int device = 0; device < plan.devices; ++device) {
+        fs::path file = folder / program_file(plan, name.get<std::string>(), device);
+        plan.programs.push_back(parse_program(read_part(file), file.string()));
+        if (plan.programs.back().device != device)
+          user_error(
+              fmt::format("`{}` is for device {}", file.string(), plan.programs.back().device),
+              "compile the network again");
+      }
     plan.state = parse_state(read_part(folder / "state.txt"), (folder / "state.txt").string());
     return plan;
   } catch (const Json::exception& error) {

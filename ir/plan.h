@@ -40,7 +40,7 @@ struct LayerRow {
 
 /// A plan as its folder holds it; see write_plan.
 struct Plan {
-  int format = 3;
+  int format = 4;
   std::string network;
   std::string network_hash; ///< Of the description's text.
   std::string target;       ///< As Target::str(), see ir/target.h.
@@ -48,19 +48,29 @@ struct Plan {
   std::string machine;      ///< Instruction set the binaries need, e.g. `avx512f`.
   bool exact = false;
   std::string precision; ///< Asked of contractions, see ir/target.h; a kernel has its own.
-  int threads = 1;
+  int devices = 1;       ///< Logical devices that run the programs together.
+  int threads = 1;       ///< Of each device.
   int64_t batch = 1;
   Recipe recipe;
   std::vector<LayerRow> layers;
   std::vector<PlanKernel> kernels;
-  std::vector<StateInit> state;
-  std::vector<Program> programs; ///< `train` (if trainable) and `eval`.
+  std::vector<StateInit> state;  ///< Whole tensors, whatever part of them devices hold.
+  std::vector<Program> programs; ///< `train` (if trainable) and `eval`, of every device.
 
-  const Program* find_program(std::string_view name) const;
+  /// Null when there is none.
+  const Program* find_program(std::string_view name, int device = 0) const;
+  /// The programs of that name by device.
+  std::vector<const Program*> device_programs(std::string_view name) const;
+  /// The names of programs, each once.
+  std::vector<std::string> program_names() const;
 };
 
-/// Writes `plan.json`, `state.txt` and `<program>.program.txt` into an existing folder. Kernel
-/// files are written by who compiles them.
+/// Where the program is below a plan's folder: `train.program.txt`, or `train.1.program.txt` for
+/// one of several devices.
+std::string program_file(const Plan& plan, std::string_view name, int device);
+
+/// Writes `plan.json`, `state.txt` and the programs into an existing folder. Kernel files are
+/// written by who compiles them.
 void write_plan(const Plan& plan, const std::filesystem::path& folder);
 
 /// Reads what write_plan wrote. A folder that is no plan, or of another format, is a UserError.

@@ -1,5 +1,7 @@
 #include "ir/program.h"
 
+#include "ir/kernel_rules.h"
+
 #include <algorithm>
 #include <unordered_set>
 
@@ -46,6 +48,8 @@ public:
       if (b.alias >= 0)
         alias(b, i);
     }
+    for (const Exchange& e : program_.exchanges)
+      exchange(e);
     overlaps();
     written_.resize(program_.buffers.size());
     overwritten_.resize(program_.buffers.size());
@@ -54,6 +58,8 @@ public:
                                                       program_.buffers[i].place == Place::feed);
     for (size_t i = 0; i < program_.steps.size(); ++i)
       step(program_.steps[i], static_cast<int>(i));
+    check(next_exchange_ == program_.exchanges.size(), "has {} exchanges, {} steps for them",
+          program_.exchanges.size(), next_exchange_);
   }
 
 private:
@@ -69,6 +75,7 @@ private:
           b.type.str(), b.bytes);
     check(b.layout == Layout::row_major || b.type.shape.size() == 4,
           "has `{}`, nhwc but of rank {}", b.name, b.type.shape.size());
+    part(b);
     if (b.place != Place::arena) {
       check(b.offset == 0, "has `{}` at an offset outside the arena", b.name);
       return;
@@ -80,6 +87,32 @@ private:
           program_.arena_bytes);
     check(b.first_step >= 0 && b.first_step <= b.last_step && b.last_step < steps,
           "has `{}` live in {}..{} of {} steps", b.name, b.first_step, b.last_step, steps);
+  }
+
+  void part(const Buffer& b) const {
+    if (b.part.empty() && b.whole.empty())
+      return;
+    check(b.place != Place::arena, "has `{}` as a part of a tensor, in the arena", b.name);
+    check(b.part.size() == b.whole.size() && contains(whole_box(b.whole), b.part),
+          "has `{}` at {}, outside its tensor of {}", b.name, to_text(b.part),
+          shape_string(b.whole));
+    check(!is_empty(b.part) && shape_of(b.part) == b.type.shape, "has `{}` ({}) at {}", b.name,
+          b.type.str(), to_text(b.part));
+  }
+
+  void exchange(const Exchange& e) const {
+    check(!e.name.empty(), "has an exchange without a name");
+    for (const Sharding* sharding : {&e.from, &e.to}) {
+      check(sharding->devices() == e.to.devices() && program_.device < sharding->devices(),
+            "has the exchange `{}` between {} and {} devices, on device {}", e.name,
+            e.from.devices(), e.to.devices(), program_.device);
+      for (const Box& box : sharding->boxes)
+        check(is_empty(box) ||
+                  (box.size() == e.type.shape.size() && contains(whole_box(e.type.shape), box)),
+              "has the exchange `{}` of {} with {}", e.name, e.type.str(), to_text(box));
+    }
+    check(e.to.combine == Combine::none, "has the exchange `{}`, which leaves partial results",
+          e.name);
   }
 
   void alias(const Buffer& b, size_t index) const {
@@ -123,7 +156,8 @@ private:
   }
 
   void step(const Step& s, int index) {
-    check(!s.kernel.empty(), "has step {} without a kernel", index);
+    check(s.kernel.empty() == (s.exchange >= 0),
+          "has step {} without a kernel or exchange, or both", index);
     check(s.access.size() == s.buffers.size(), "has step {} (`{}`) with {} buffers, {} accesses",
           index, s.kernel, s.buffers.size(), s.access.size());
     for (size_t i = 0; i < s.buffers.size(); ++i) {
@@ -131,9 +165,36 @@ private:
             "has step {} (`{}`) on a buffer {} that does not exist", index, s.kernel, s.buffers[i]);
       use(s, index, static_cast<size_t>(s.buffers[i]), s.access[i]);
     }
+    if (s.exchange >= 0)
+      share(s, index);
     for (size_t i = 0; i < s.buffers.size(); ++i)
       if (s.access[i] == Access::out || s.access[i] == Access::inout)
         write(static_cast<size_t>(s.buffers[i]));
+  }
+
+  /// What the step of an exchange has, and what it gets.
+  void share(const Step& s, int index) {
+    check(static_cast<size_t>(s.exchange) == next_exchange_ &&
+              next_exchange_ < program_.exchanges.size(),
+          "has step {} for exchange {}, expected {} of {}", index, s.exchange, next_exchange_,
+          program_.exchanges.size());
+    const Exchange& e = program_.exchanges[next_exchange_++];
+    size_t at = 0;
+    auto expect = [&](const Box& box, Access access) {
+      if (is_empty(box))
+        return;
+      check(at < s.buffers.size() && s.access[at] == access,
+            "has step {} of the exchange `{}` without an `{}`", index, e.name,
+            kernel::to_string(access));
+      const Buffer& b = program_.buffers[static_cast<size_t>(s.buffers[at++])];
+      check(b.type == TensorType{e.type.dtype, shape_of(box)},
+            "has step {} of the exchange `{}` with `{}` ({}) for {}", index, e.name, b.name,
+            b.type.str(), to_text(box));
+    };
+    expect(e.from.at(program_.device), Access::in);
+    expect(e.to.at(program_.device), Access::out);
+    check(at == s.buffers.size(), "has step {} of the exchange `{}` with {} buffers, expected {}",
+          index, e.name, s.buffers.size(), at);
   }
 
   void write(size_t buffer) {
@@ -164,6 +225,7 @@ private:
   const Program& program_;
   std::vector<bool> written_;
   std::vector<bool> overwritten_; ///< Through an alias.
+  size_t next_exchange_ = 0;      ///< The one the next step of an exchange must be for.
 };
 
 } // namespace

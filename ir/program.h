@@ -1,7 +1,7 @@
 #pragma once
 // Program IR: what the runtime executes - a list of kernel launches over buffers with fixed places.
 
-#include "ir/dtype.h"
+#include "ir/exchange.h"
 #include "ir/kernel.h"
 #include "ir/support/diagnostics.h"
 
@@ -37,21 +37,34 @@ struct Buffer {
   int alias = -1;
   int first_step = 0; ///< Live range in steps, inclusive; used for the arena.
   int last_step = -1;
+  /// Of state, feeds and outputs that are a part of a tensor: the shape of all of it, and the box
+  /// of it that this buffer is. Both empty where the buffer is all of it.
+  Shape whole{};
+  Box part{};
+
+  /// The shape of all of the tensor.
+  const Shape& whole_shape() const { return part.empty() ? type.shape : whole; }
+  /// What of the tensor the buffer is.
+  Box box() const { return part.empty() ? whole_box(type.shape) : part; }
 };
 
-/// One launch of a kernel.
+/// One launch of a kernel, or this device's share of an exchange. An exchange reads the buffer that
+/// the device has before (if any) and writes the one it has after (if any).
 struct Step {
-  std::string kernel;
+  std::string kernel;                   ///< Empty of an exchange.
   std::vector<int> buffers{};           ///< Its parameters: indices into Program::buffers.
   std::vector<kernel::Access> access{}; ///< What it does to each of them.
   std::string label{};                  ///< The layers it computes, for profiles.
   Loc loc{};                            ///< The first of these layers in the description.
+  int exchange = -1;                    ///< Index into Program::exchanges; -1 of a kernel.
 };
 
 /// What one device does in one run.
 struct Program {
   std::string name;
+  int device = 0; ///< Which logical device of the plan.
   std::vector<Buffer> buffers{};
+  std::vector<Exchange> exchanges{}; ///< In the order of their steps; the same on all devices.
   std::vector<Step> steps{};
   int64_t arena_bytes = 0;
   int64_t lower_bound_bytes = 0; ///< No arena for these live ranges can be smaller.
@@ -85,7 +98,13 @@ std::vector<StateInit> parse_state(const std::string& text,
 
 /// Raises InternalError when an invariant is broken: arena buffers aligned, inside the arena and
 /// apart while they are live; every step's buffers exist, are live and are written before they are
-/// read; aliases as Buffer::alias says.
+/// read; aliases as Buffer::alias says; parts and exchanges fit the types of buffers; each exchange
+/// has one step, in order.
 void verify(const Program& program);
+
+/// Raises RuntimeError unless the programs of one name, one for each device in order, fit together:
+/// they have the same exchanges in the same order; parts of a tensor are of the same tensor, those
+/// of state and outputs all of it; no partial result reaches an output or state.
+void check_exchanges(const std::vector<const Program*>& programs);
 
 } // namespace netc

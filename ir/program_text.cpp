@@ -9,13 +9,25 @@
 //     step conv1_relu1(in %images, in %conv1.weight, out %conv1) "conv1 relu1" @7:5
 //   }
 //
+// One of several devices, with a part of a feed and an exchange:
+//
+//   program train device 1 {
+//     arena 4096 at least 4096
+//     %images : u8[32,3,8,8] nhwc feed 6144 part [32:64, 0:3, 0:8, 0:8] of [64, 3, 8, 8] live 0..-1
+//     exchange conv1.gradient : f32[96] from "sum [0:96] | [0:96]" to "[0:96] | [0:96]"
+//     step exchange 0(in %conv1.gradient.part, out %conv1.gradient) "conv1: exchange"
+//   }
+//
 //   state {
 //     %conv1.weight : f32[96,3,11,11] gaussian 0.01 fan 363 11616 trainable rate 1.0 decay 1.0
 //   }
 
+#include "ir/attribute.h"
 #include "ir/kernel_rules.h"
 #include "ir/program.h"
 #include "ir/text_parts.h"
+
+#include <fmt/ranges.h>
 
 #include <limits>
 #include <unordered_map>
@@ -37,13 +49,21 @@ std::string buffer_text(const Program& program, const Buffer& b) {
     out += fmt::format(" at {}", b.offset);
   if (b.alias >= 0)
     out += " alias " + reference_text(program, b.alias);
+  if (!b.part.empty())
+    out += fmt::format(" part {} of {}", to_text(b.part), to_string(Attribute{b.whole}));
   return out + fmt::format(" live {}..{}\n", b.first_step, b.last_step);
+}
+
+std::string exchange_text(const Exchange& e) {
+  return fmt::format("  exchange {} : {} from {} to {}\n", name_text(e.name), e.type.str(),
+                     quoted(print(e.from)), quoted(print(e.to)));
 }
 
 std::string step_text(const Program& program, const Step& s, const std::string* file) {
   NETC_CHECK(s.access.size() == s.buffers.size(), "step `{}` has {} buffers, {} accesses", s.kernel,
              s.buffers.size(), s.access.size());
-  std::string out = fmt::format("  step {}(", name_text(s.kernel));
+  std::string out = s.exchange >= 0 ? fmt::format("  step exchange {}(", s.exchange)
+                                    : fmt::format("  step {}(", name_text(s.kernel));
   for (size_t i = 0; i < s.buffers.size(); ++i)
     out += fmt::format("{}{} {}", i ? ", " : "", kernel::to_string(s.access[i]),
                        reference_text(program, s.buffers[i]));
@@ -59,6 +79,8 @@ public:
     Program program;
     reader_.expect("program");
     program.name = reader_.name("the name of the program");
+    if (reader_.accept("device"))
+      program.device = index("a device");
     if (reader_.accept("from"))
       locs_.set_file(reader_.text("the name of a file"));
     reader_.expect("{");
@@ -70,6 +92,8 @@ public:
     while (!reader_.accept("}"))
       if (reader_.accept("step"))
         program.steps.push_back(step());
+      else if (reader_.accept("exchange"))
+        program.exchanges.push_back(exchange());
       else
         program.buffers.push_back(buffer());
     reader_.expect_end();
@@ -100,6 +124,8 @@ private:
       b.offset = size("an offset");
     if (reader_.accept("alias"))
       b.alias = reference();
+    if (reader_.accept("part"))
+      part(b);
     reader_.expect("live");
     Token live = reader_.word("a live range");
     size_t dots = live.text.find("..");
@@ -110,6 +136,48 @@ private:
     if (!indices_.emplace(b.name, static_cast<int>(indices_.size())).second)
       reader_.fail(at, "a second buffer of this name");
     return b;
+  }
+
+  /// Reads `[0:32, 0:3] of [64, 3]`.
+  void part(Buffer& b) {
+    Token at = reader_.expect("[");
+    do {
+      int64_t begin = size("an index");
+      reader_.expect(":");
+      b.part.push_back({begin, size("an index")});
+    } while (reader_.accept(","));
+    reader_.expect("]");
+    reader_.expect("of");
+    reader_.expect("[");
+    b.whole = read_integers(reader_);
+    if (is_empty(b.part) || b.part.size() != b.whole.size() ||
+        !contains(whole_box(b.whole), b.part) || shape_of(b.part) != b.type.shape)
+      reader_.fail(at, fmt::format("{} is no part of [{}] that is a {}", to_text(b.part),
+                                   fmt::join(b.whole, ", "), b.type.str()));
+  }
+
+  Exchange exchange() {
+    Exchange e;
+    e.name = reader_.name("the name of an exchange");
+    reader_.expect(":");
+    e.type = read_type(reader_);
+    reader_.expect("from");
+    e.from = sharding();
+    reader_.expect("to");
+    e.to = sharding();
+    return e;
+  }
+
+  Sharding sharding() {
+    Token at = reader_.peek();
+    std::optional<Sharding> sharding = parse_sharding(reader_.text("a sharding"));
+    if (!sharding)
+      reader_.fail(at, fmt::format("expected a sharding, got {}", quoted(at.text)));
+    return *std::move(sharding);
+  }
+
+  int index(const char* what) {
+    return static_cast<int>(reader_.integer_in(what, 0, std::numeric_limits<int>::max()));
   }
 
   int step_number(const Token& at, const std::string& text) {
@@ -141,6 +209,10 @@ private:
   Step step() {
     Step s;
     s.kernel = reader_.name("the name of a kernel");
+    if (s.kernel == "exchange" && !reader_.peek().is("(")) {
+      s.kernel.clear();
+      s.exchange = index("the number of an exchange");
+    }
     reader_.expect("(");
     while (!reader_.accept(")")) {
       if (!s.buffers.empty())
@@ -196,11 +268,14 @@ std::string print(const Program& program) {
   for (const Step& s : program.steps)
     if (!file && s.loc.file)
       file = &s.loc.file->name;
-  std::string out = fmt::format("program {} {}{{\n", name_text(program.name),
+  std::string out = fmt::format("program {} {}{}{{\n", name_text(program.name),
+                                program.device > 0 ? fmt::format("device {} ", program.device) : "",
                                 file ? fmt::format("from {} ", quoted(*file)) : "");
   out += fmt::format("  arena {} at least {}\n", program.arena_bytes, program.lower_bound_bytes);
   for (const Buffer& b : program.buffers)
     out += buffer_text(program, b);
+  for (const Exchange& e : program.exchanges)
+    out += exchange_text(e);
   for (const Step& s : program.steps)
     out += step_text(program, s, file);
   return out + "}\n";

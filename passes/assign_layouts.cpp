@@ -16,8 +16,8 @@ int assign_layouts(Graph& graph, PassContext&) {
     bool is_weight = node->op == &ops::parameter || node->op == &ops::conv2d_weight_gradient ||
                      node->op == &ops::sgd_update;
     // A map of weights (a sum of gradients, say) is a weight, and so are its blocks.
-    const bool same_kind =
-        node->op->is_map() || node->op == &ops::space_to_depth || node->op == &ops::depth_to_space;
+    const bool same_kind = node->op->is_map() || node->op == &ops::exchange ||
+                           node->op == &ops::space_to_depth || node->op == &ops::depth_to_space;
     if (same_kind && !node->operands.empty())
       is_weight = is_weight || weights.count(node->operands[0]);
     for (const auto& result : node->results) {

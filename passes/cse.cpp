@@ -11,10 +11,10 @@ bool same(const Node& a, const Node& b) {
   return a.op == b.op && a.operands == b.operands && a.attrs == b.attrs;
 }
 
-/// Parameters and feeds are told apart by their name.
+/// Parameters and feeds are told apart by their name, and exchanges are the same on all devices.
 bool has_identity(const Node& node) {
-  return node.op == &ops::parameter || node.op == &ops::feed || node.op == &ops::argument ||
-         node.op == &ops::fused;
+  return node.op == &ops::exchange || node.op == &ops::parameter || node.op == &ops::feed ||
+         node.op == &ops::argument || node.op == &ops::fused;
 }
 
 } // namespace

@@ -1,4 +1,5 @@
 // Removes nodes that no output and no store depends on. Parameters stay: checkpoints hold them.
+// Exchanges stay: other devices take part in them.
 
 #include "ir/ops.h"
 #include "passes/passes.h"
@@ -16,7 +17,7 @@ int eliminate_dead_code(Graph& graph, PassContext& context) {
   std::unordered_set<const Node*> dead;
   for (auto it = graph.nodes.rbegin(); it != graph.nodes.rend(); ++it) {
     const Node& node = **it;
-    bool alive = node.op == &ops::parameter;
+    bool alive = node.op == &ops::parameter || node.op == &ops::exchange;
     for (const auto& result : node.results)
       alive = alive || needed.count(result.get());
     if (!alive && context.may_rewrite()) {

@@ -6,6 +6,8 @@
 #include "passes/fusion.h"
 #include "passes/passes.h"
 
+#include <algorithm>
+
 namespace netc {
 
 namespace {
@@ -24,8 +26,14 @@ int fuse_updates(Graph& graph, PassContext& context) {
   std::vector<Node*> updates;
   std::vector<std::vector<Node*>> pairs;
   const auto uses = graph.use_counts();
+  // An update that an exchange reads stays alone: others may hang on what comes of the exchange.
+  auto users = graph.users();
+  auto exchanged = [&](const Node& update) {
+    return std::any_of(update.results.begin(), update.results.end(),
+                       [&](const auto& result) { return !users[result.get()].empty(); });
+  };
   for (const auto& node : graph.nodes) {
-    if (!node->op->is_update())
+    if (!node->op->is_update() || exchanged(*node))
       continue;
     Node* contraction = context.target.has_cuda_text() ? gradient_of(*node, uses) : nullptr;
     if (contraction)

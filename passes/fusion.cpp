@@ -73,22 +73,37 @@ Node* fuse(Graph& graph, const std::vector<Node*>& members, const std::string& k
   return fused;
 }
 
-void sort_topologically(Graph& graph) {
-  // Whom a node must wait for: its operands and, if it replaces a parameter, the other readers.
-  std::unordered_map<const Node*, std::vector<const Node*>> waits;
+std::vector<std::pair<Node*, Node*>> implied_order(const Graph& graph) {
+  std::vector<std::pair<Node*, Node*>> pairs;
   auto users = graph.users();
+  for (const Graph::Store& store : graph.stores)
+    for (Node* reader : users[store.parameter])
+      if (reader != store.value->node)
+        pairs.push_back({reader, store.value->node});
+  Node* last = nullptr;
+  for (const auto& node : graph.nodes)
+    if (node->op == &ops::exchange) {
+      if (last)
+        pairs.push_back({last, node.get()});
+      last = node.get();
+    }
+  return pairs;
+}
+
+void sort_topologically(Graph& graph) {
+  // Whom a node must wait for.
+  std::unordered_map<const Node*, std::vector<const Node*>> waits;
   for (const auto& node : graph.nodes)
     for (const Value* operand : node->operands)
       waits[node.get()].push_back(operand->node);
-  for (const Graph::Store& store : graph.stores)
-    for (const Node* reader : users[store.parameter])
-      if (reader != store.value->node)
-        waits[store.value->node].push_back(reader);
+  for (auto [first, then] : implied_order(graph))
+    waits[then].push_back(first);
   std::unordered_set<const Node*> placed;
   std::vector<std::unique_ptr<Node>> order, pending = std::move(graph.nodes);
   graph.nodes.clear();
-  std::stable_partition(pending.begin(), pending.end(),
-                        [](const auto& node) { return node->operands.empty(); });
+  std::stable_partition(pending.begin(), pending.end(), [](const auto& node) {
+    return node->operands.empty() && node->op != &ops::exchange;
+  });
   while (!pending.empty()) {
     size_t before = pending.size();
     for (auto& node : pending) {

@@ -13,8 +13,13 @@ namespace netc {
 /// (first the results of the last member). The node takes the place of the last member.
 Node* fuse(Graph& graph, const std::vector<Node*>& members, const std::string& kind);
 
-/// Puts nodes in an order that respects data flow, changing as little as possible. Nodes without
-/// operands go first; a node that replaces a parameter in place goes after its readers.
+/// What must keep its order though no value tells so, as pairs (first, then): a node that replaces
+/// a parameter in place comes after its other readers, and exchanges come in one order on all
+/// devices.
+std::vector<std::pair<Node*, Node*>> implied_order(const Graph& graph);
+
+/// Puts nodes in an order that respects data flow and implied_order, changing as little as
+/// possible. Nodes without operands go first.
 void sort_topologically(Graph& graph);
 
 /// For each contraction, the maps that can join its epilogue, in order: each reads the result of

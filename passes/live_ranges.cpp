@@ -1,5 +1,6 @@
 #include "passes/live_ranges.h"
 
+#include "ir/exchange.h"
 #include "ir/ops.h"
 
 #include <algorithm>
@@ -25,6 +26,15 @@ bool is_left_out(const Node& node, bool read) {
 
 namespace {
 
+/// Whether the device has the same elements after the exchange as before. Elements that several
+/// have partial results of, each for a box of its own, are read by others too late for that.
+bool keeps_its_box(const Node& node) {
+  const Exchange exchange = exchange_of(node);
+  const int device = static_cast<int>(node.attrs.integer("device"));
+  return exchange.from.at(device) == exchange.to.at(device) &&
+         (!exchange.from.partial() || exchange.to.alike());
+}
+
 /// A fused node of maps alone reads each element just before it writes the same element.
 bool maps_only(const Graph& body) {
   return std::all_of(body.nodes.begin(), body.nodes.end(), [](const auto& node) {
@@ -43,6 +53,8 @@ int in_place_operand(const Node& node, int i) {
     for (size_t k = 0; k < node.operands.size(); ++k)
       if (lies_alike(k))
         return static_cast<int>(k);
+  if (node.op == &ops::exchange && !keeps_its_box(node))
+    return -1;
   for (auto [operand, result] : node.op->in_place)
     if (result == i && lies_alike(static_cast<size_t>(operand)))
       return operand;

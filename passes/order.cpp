@@ -47,14 +47,11 @@ private:
       blocks_[first].push_back(index.at(then));
       ++blocked_by_[index.at(then)];
     };
-    auto users = graph_.users();
     for (const auto& node : graph_.nodes)
       for (const Value* operand : node->operands)
         block(operand->node, node.get());
-    for (const Graph::Store& store : graph_.stores)
-      for (const Node* reader : users[store.parameter])
-        if (reader != store.value->node)
-          block(reader, store.value->node);
+    for (auto [first, then] : implied_order(graph_))
+      block(first, then);
   }
 
   /// Bytes alive after the node minus bytes alive before.

@@ -1,7 +1,7 @@
 // An exchange between devices, as one of them sees it: the part it holds before and after.
 
+#include "ir/exchange.h"
 #include "ir/ops/common.h"
-#include "ir/sharding.h"
 
 namespace netc::ops {
 
@@ -69,6 +69,19 @@ const OpDef exchange{
               sharding_attr("to", "the boxes that devices hold after"),
               {.name = "device", .kind = AttrKind::integer, .doc = "this one", .min = 0}},
     .results = {{"", "what this device holds after; none if that is nothing"}},
-    .infer = infer_exchange};
+    .infer = infer_exchange,
+    .in_place = {{0, 0}}};
 
 } // namespace netc::ops
+
+namespace netc {
+
+Exchange exchange_of(const Node& node) {
+  std::optional<Sharding> from = parse_sharding(node.attrs.text("from")),
+                          to = parse_sharding(node.attrs.text("to"));
+  std::optional<DType> dtype = parse_dtype(node.attrs.text("dtype"));
+  NETC_CHECK(from && to && dtype, "`{}` is no valid exchange", node.name);
+  return {node.name, {*dtype, node.attrs.integers("shape")}, std::move(*from), std::move(*to)};
+}
+
+} // namespace netc

@@ -21,6 +21,39 @@ std::vector<AttrDef> with_type(std::vector<AttrDef> more) {
   return attrs;
 }
 
+AttrDef part_attr(const char* name, const char* doc) {
+  return {.name = name,
+          .kind = AttrKind::integers,
+          .fallback = Attribute{std::vector<int64_t>{}},
+          .doc = doc,
+          .min = 0};
+}
+
+/// Of tensors that hold something before the step: their type, and what they are a part of.
+std::vector<AttrDef> with_part(std::vector<AttrDef> more) {
+  std::vector<AttrDef> attrs = with_type(std::move(more));
+  attrs.push_back(part_attr("whole", "of a part of a tensor: the extents of all of it"));
+  attrs.push_back(part_attr("at", "of a part of a tensor: where it begins"));
+  return attrs;
+}
+
+void infer_part(InferContext& c) {
+  infer_from_attrs(c);
+  const Shape shape = c.attrs.integers("shape"), whole = c.attrs.integers("whole"),
+              at = c.attrs.integers("at");
+  if (whole.empty() && at.empty()) {
+    c.attrs.erase("whole"); // nothing to tell: most tensors are whole
+    c.attrs.erase("at");
+    return;
+  }
+  bool fits = whole.size() == shape.size() && at.size() == shape.size();
+  for (size_t d = 0; fits && d < shape.size(); ++d)
+    fits = at[d] <= whole[d] - shape[d];
+  if (!fits)
+    c.error(fmt::format("{} at {} is outside {}", shape_string(shape), to_string(Attribute{at}),
+                        shape_string(whole)));
+}
+
 AttrDef real_attr(const char* name, double fallback, const char* doc) {
   return {.name = name, .kind = AttrKind::real, .fallback = Attribute{fallback}, .doc = doc};
 }
@@ -39,9 +72,9 @@ const OpDef feed{.name = "feed",
                  .doc = "A tensor the host writes before each step: images, labels, sample ids, "
                         "seed, step number, learning rate.",
                  .operands = {},
-                 .attrs = type_attrs(),
+                 .attrs = with_part({}),
                  .results = {{"", "the tensor"}},
-                 .infer = infer_from_attrs};
+                 .infer = infer_part};
 
 const OpDef parameter{
     .name = "parameter",
@@ -52,7 +85,7 @@ const OpDef parameter{
            "(filled by the runtime from the data or the recipe).",
     .operands = {},
     .attrs =
-        with_type({{.name = "init",
+        with_part({{.name = "init",
                     .kind = AttrKind::text,
                     .fallback = Attribute{std::string("constant")},
                     .doc = "initialisation",
@@ -67,7 +100,7 @@ const OpDef parameter{
                    real_attr("rate", 1.0, "learning-rate multiplier"),
                    real_attr("decay", 1.0, "weight-decay multiplier")}),
     .results = {{"", "the value at the start of the step"}},
-    .infer = infer_from_attrs};
+    .infer = infer_part};
 
 const OpDef argument{.name = "argument",
                      .doc = "Inside the body of a `fused` node: the operand number `index`.",

@@ -25,6 +25,7 @@ const char* const example = R"(graph alexnet from "alexnet.yaml" {
   }
   %"odd name" = relu(%f) {} : f32[64,96,27,27]
   output loss = %"odd name"
+  output part = %f of [128, 96, 27, 27] at [64, 0, 0, 0]
   store %conv1.weight = %conv1.weight
 }
 )";
@@ -134,6 +135,8 @@ TEST(GraphText, BlamesAPlace) {
   says("%y, %z = relu(%x) : f32[2]", "expected `,`");
   says("%y = relu(%x) : f32[2] @1:2", "a place without a file");
   says("output y = %z", "no value `%z` before this");
+  says("output y = %x of [4] at 2", "g.txt:3:27: error: expected `[`, got `2`");
+  says("output y = %x of [4] at [2, 0]", "g.txt:3:20: error: expected as many offsets as extents");
   says("%y = relu(%x) : f32[2] \xff", "unexpected byte 0xff");
 }
 
