@@ -237,8 +237,8 @@ void Printer::reduce(const kernel::StmtNode& s) {
                           arrays_.add(warp_threads * byte_size(DType::f32)), warp_threads);
   line(fmt::format(
       "const float {} = netc::{}<netc::{}, {}>({}{}, {}, [&](int {}) {{ return {}; }});", s.name,
-      function, s.op == "max" ? "Max" : "Add", exact_, scratch, expr(s.lo), expr(s.hi), s.var,
-      expr(s.a)));
+      function, s.op == "max" ? "Max" : "Add", exact_ ? s.blocks : 0, scratch, expr(s.lo),
+      expr(s.hi), s.var, expr(s.a)));
 }
 
 void Printer::alloc(const kernel::StmtNode& s) {

@@ -134,4 +134,38 @@ const AttrDef& stored_key() {
   return def;
 }
 
+const AttrDef& efficiency_key() {
+  static const AttrDef def = real("operators", {}, 1e-6, 1, "share of the peak it reaches");
+  return def;
+}
+
+const std::vector<AttrDef>& device_keys() {
+  static const std::vector<AttrDef> keys = {
+      word("name", nullptr, {}, "of the device, for people"),
+      integer("count", 1, 1, 64, "how many of them"),
+      real("gflops", {}, 1e-3, 1e9, "peak in f32, in 1e9 operations a second"),
+      real("compute_efficiency", {}, 1e-6, 1, "share of that peak which kernels reach"),
+      real("gb_per_second", {}, 1e-3, 1e9, "peak of the memory, in 1e9 bytes a second"),
+      real("memory_efficiency", {}, 1e-6, 1, "share of that peak which kernels reach"),
+      real("launch_us", 0.0, 0, 1e6, "what starting a kernel adds, in microseconds"),
+      real("memory_gib", 0.0, 0, 1 << 20, "size of the memory, in 2^30 bytes; 0: not known")};
+  return keys;
+}
+
+const std::vector<AttrDef>& link_keys() {
+  static const std::vector<AttrDef> keys = {
+      real("gb_per_second", {}, 1e-6, 1e9,
+           "what transfers reach, of each device and direction, in 1e9 bytes a second"),
+      real("latency_us", 0.0, 0, 1e9, "of a message, in microseconds"),
+      {.name = "full_duplex",
+       .kind = AttrKind::boolean,
+       .fallback = Attribute{true},
+       .doc = "both directions at once"},
+      {.name = "shared",
+       .kind = AttrKind::boolean,
+       .fallback = Attribute{false},
+       .doc = "all devices share one bus"}};
+  return keys;
+}
+
 } // namespace netc::frontend

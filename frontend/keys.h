@@ -37,4 +37,11 @@ const AttrDef& mean_key();
 /// `stored`, the size of a stored image.
 const AttrDef& stored_key();
 
+/// Of a machine's file: an entry of `devices:`, without `operators`.
+const std::vector<AttrDef>& device_keys();
+/// An entry of a device's `operators:`
+const AttrDef& efficiency_key();
+/// `link:` of a machine's file.
+const std::vector<AttrDef>& link_keys();
+
 } // namespace netc::frontend

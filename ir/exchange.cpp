@@ -27,9 +27,11 @@ std::string_view to_string(ExchangeKind kind) {
   case ExchangeKind::broadcast:
     return "broadcast";
   case ExchangeKind::send:
+    return "send";
+  case ExchangeKind::slice:
     break;
   }
-  return "send";
+  return "slice";
 }
 
 ExchangeKind Exchange::kind() const {
@@ -38,6 +40,9 @@ ExchangeKind Exchange::kind() const {
     return targets.size() == 1 ? ExchangeKind::reduce
            : to.disjoint()     ? ExchangeKind::reduce_scatter
                                : ExchangeKind::all_reduce;
+  if (std::all_of(targets.begin(), targets.end(),
+                  [&](int i) { return contains(from.at(i), to.at(i)); }))
+    return ExchangeKind::slice;
   const bool one_source = sources.size() == 1 || from.alike();
   if (targets.size() == 1)
     return one_source ? ExchangeKind::send : ExchangeKind::gather;

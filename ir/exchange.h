@@ -19,6 +19,7 @@ enum class ExchangeKind {
   scatter,        ///< From one device, a shard for each.
   broadcast,      ///< From one device to all.
   send,           ///< From one device to another.
+  slice,          ///< Of what each device has itself; nothing is sent.
 };
 /// `all-reduce`, `reduce-scatter` ...
 std::string_view to_string(ExchangeKind kind);

@@ -313,9 +313,10 @@ void Body::alloc(std::string name, DType type, int64_t count) {
 }
 
 Expr Body::reduce(std::string name, std::string op, std::string index, Expr lo, Expr hi, Expr value,
-                  bool lanes) {
+                  bool lanes, int blocks) {
   NETC_CHECK(value.node, "`{}` is a reduction of nothing", name);
   NETC_CHECK(op == "+" || op == "max", "no reduction with `{}`", op);
+  NETC_CHECK(is_exact_blocks(blocks), "`{}` is a reduction of {} blocks", name, blocks);
   auto stmt = make(lanes ? StmtKind::reduce_lanes : StmtKind::reduce, name, value->type);
   Expr variable = var(std::move(name), value->type);
   stmt->var = std::move(index);
@@ -323,6 +324,7 @@ Expr Body::reduce(std::string name, std::string op, std::string index, Expr lo, 
   stmt->lo = std::move(lo);
   stmt->hi = std::move(hi);
   stmt->a = std::move(value);
+  stmt->blocks = blocks;
   add(std::move(stmt));
   return variable;
 }

@@ -11,6 +11,10 @@
 
 namespace netc::kernel {
 
+/// Equal blocks that exact plans cut a reduction in, whose results they combine as a tree. Where it
+/// is cut over devices, each holds 4, 2 or 1 of them: a subtree.
+constexpr int exact_blocks = 8;
+
 enum class ExprKind { integer, real, var, load, unary, binary, call, select, cast };
 enum class StmtKind {
   block,
@@ -99,8 +103,8 @@ using Stmt = std::shared_ptr<const StmtNode>;
 /// - let: defines scalar `name` = a. - store: name[indices] = a.
 /// - alloc: an array `name` of `count` elements private to the parallel (or spread) iteration.
 /// - reduce: defines scalar `name` = fold of a over var `var` in [lo, hi) with `op` (`+` or `max`):
-///   in order within each of 8 equal blocks, the blocks combined as a balanced tree when the plan
-///   is exact, in order otherwise.
+///   in order within each of `blocks` equal blocks (1, 2, 4 or 8), the blocks combined as a
+///   balanced tree when the plan is exact, in order otherwise.
 /// - reduce_lanes: the same outside `lanes`, over values that lanes may compute together.
 /// - barrier: every parallel iteration before is complete, and seen, before any after starts.
 struct StmtNode {
@@ -112,6 +116,7 @@ struct StmtNode {
   Expr lo, hi, a;
   std::vector<Expr> indices;
   int64_t count = 0;
+  int blocks = exact_blocks;
   std::vector<Stmt> body;
   std::vector<Stmt> orelse;
 };
@@ -139,7 +144,7 @@ public:
   void store(std::string buffer, std::vector<Expr> indices, Expr value);
   void alloc(std::string name, DType type, int64_t count);
   Expr reduce(std::string name, std::string op, std::string index, Expr lo, Expr hi, Expr value,
-              bool lanes = false);
+              bool lanes = false, int blocks = exact_blocks);
   void barrier();
   void add(Stmt stmt) { stmts_.push_back(std::move(stmt)); }
   /// Adds a loop; `fill(index, body)` writes its body.

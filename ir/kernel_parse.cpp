@@ -177,6 +177,8 @@ private:
     vars_.push_back({s.var, DType::i32});
     s.a = expression();
     vars_.pop_back();
+    if (reader_.accept("blocks"))
+      s.blocks = static_cast<int>(reader_.integer_in("a number of blocks", 1, exact_blocks));
     s.type = s.a->type;
     vars_.push_back({s.name, s.type});
   }

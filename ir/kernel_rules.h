@@ -25,6 +25,11 @@ struct FunctionType {
 /// `xor` and `shr` (zeros come in from the left) of two i32 words.
 std::optional<FunctionType> function_type(std::string_view name);
 
+/// Whether a device may hold that many of the exact blocks of a reduction.
+constexpr bool is_exact_blocks(int64_t blocks) {
+  return blocks == 1 || blocks == 2 || blocks == 4 || blocks == exact_blocks;
+}
+
 /// Words of the text form.
 std::string_view to_string(Access access);
 std::string_view to_string(StmtKind kind);

@@ -10,6 +10,7 @@
 //             (let v (load x n c (* h 2) (* w 2)))
 //             (store y [n c h w] (max v 0.0)))))))
 //
+// `blocks 4` follows the value of a reduction that has another number of them than 8.
 // Types of expressions are not written: they follow from the definitions.
 
 #include "ir/kernel.h"
@@ -86,6 +87,8 @@ private:
     case StmtKind::reduce_lanes:
       out += fmt::format(" {} {}", s.op, symbol(s.var));
       operands({s.lo, s.hi, s.a});
+      if (s.blocks != exact_blocks)
+        out += fmt::format(" blocks {}", s.blocks);
       break;
     }
     statements(s.body, depth + 1);

@@ -176,6 +176,7 @@ private:
     check(s.kind == StmtKind::reduce || !place.lanes, "`{}` is reduced over lanes inside lanes",
           s.name);
     check(s.op == "+" || s.op == "max", "`{}` is reduced with `{}`", s.name, s.op);
+    check(is_exact_blocks(s.blocks), "`{}` is reduced in {} blocks", s.name, s.blocks);
     integer(s.lo, "a bound");
     integer(s.hi, "a bound");
     define_variable(s.var, DType::i32);

@@ -1,8 +1,8 @@
 #pragma once
 // The record that describes an operator: everything netc knows of it, in one place.
 
+#include "ir/factor.h"
 #include "ir/graph.h"
-#include "ir/sharding.h"
 
 #include <functional>
 #include <variant>
@@ -73,33 +73,6 @@ struct VjpContext {
   const Node& node;
   std::span<Value* const> cotangents; ///< One a result; null where nothing depends on it.
   std::span<const bool> wanted;       ///< One an operand: whether its cotangent is needed.
-};
-
-/// How a loop of an operator may be cut over devices.
-enum class FactorKind { parallel, reduction, window, group };
-
-/// One loop of an operator: its extent and the dimension it walks in each operand and result (-1
-/// where it does not appear). Sharding rules derive from these.
-struct Factor {
-  std::string name;
-  int64_t extent;
-  FactorKind kind;
-  std::vector<int> operand_dims;
-  std::vector<int> result_dims;
-  Combine combine = Combine::sum; ///< Of a reduction: how devices' results make up the whole.
-};
-
-/// A device's share of a node: some iterations of one of its loops. What it reads and computes
-/// follows from the dimensions that the loop walks; an operator says what does not: halos, groups,
-/// attributes.
-struct ShareContext {
-  const Node& node;
-  const Factor& factor;
-  Range range;       ///< The iterations, some of all.
-  Attributes& attrs; ///< Of the device's node.
-  std::vector<Box>& operands;
-  std::vector<Box>& results; ///< What it computes, which may be more than its share.
-  std::string error{};       ///< Why there is no such share, and which there are.
 };
 
 /// A tensor of the double-precision oracle: logical (row-major) order, all types as double.

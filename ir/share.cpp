@@ -1,5 +1,7 @@
 #include "ir/share.h"
 
+#include "ir/kernel.h"
+
 #include <fmt/ranges.h>
 
 #include <algorithm>
@@ -7,9 +9,6 @@
 namespace netc {
 
 namespace {
-
-/// Exact plans add up this many blocks of what is reduced.
-constexpr int64_t exact_blocks = 8;
 
 std::vector<Factor> factors_of(const Node& node) {
   return node.op->factors ? node.op->factors(node) : std::vector<Factor>{};
@@ -83,9 +82,9 @@ private:
   }
 
   void set_blocks(const Factor& factor, Range range) {
-    const int64_t blocks = exact_blocks * range.extent() / factor.extent;
-    const bool on_borders = blocks * factor.extent == exact_blocks * range.extent() &&
-                            range.begin % range.extent() == 0 && exact_blocks % blocks == 0;
+    const int64_t blocks = kernel::exact_blocks * range.extent() / factor.extent;
+    const bool on_borders = blocks * factor.extent == kernel::exact_blocks * range.extent() &&
+                            range.begin % range.extent() == 0 && kernel::exact_blocks % blocks == 0;
     if (share_.attrs.has("blocks") && is_blocked(node_, factor) && on_borders)
       share_.attrs.set("blocks", blocks);
   }

@@ -30,15 +30,20 @@ ValueSet differentiable_values(const Graph& graph) {
 
 class Differentiator {
 public:
-  explicit Differentiator(Graph& graph) : graph_(graph), active_(differentiable_values(graph)) {}
+  Differentiator(Graph& graph, GradientOrigins& origins)
+      : graph_(graph), active_(differentiable_values(graph)), origins_(origins) {}
 
   /// Appends the gradient nodes of `loss`; afterwards `gradient` answers for parameters.
   void run(Value* loss) {
     GraphBuilder builder(graph_, loss->node->loc);
     cotangent_[loss] = builder.value(ops::constant, loss->name + ".one", {},
                                      {{"value", 1.0}, {"shape", std::vector<int64_t>{1}}});
-    for (size_t i = graph_.nodes.size() - 1; i-- > 0;)
+    for (size_t i = graph_.nodes.size() - 1; i-- > 0;) {
+      const size_t before = graph_.nodes.size();
       visit(*graph_.nodes[i]);
+      for (size_t made = before; made < graph_.nodes.size(); ++made)
+        origins_[graph_.nodes[made].get()] = graph_.nodes[i].get();
+    }
   }
 
   Value* gradient(const Value* value) const {
@@ -78,6 +83,7 @@ private:
 
   Graph& graph_;
   ValueSet active_;
+  GradientOrigins& origins_;
   std::unordered_map<const Value*, Value*> cotangent_;
 };
 
@@ -115,7 +121,7 @@ int autodiff(Graph& graph, PassContext& context) {
   for (const auto& node : graph.nodes)
     if (node->op == &ops::parameter && node->attrs.flag("trainable"))
       parameters.push_back(node.get());
-  Differentiator differentiator(graph);
+  Differentiator differentiator(graph, context.origins);
   differentiator.run(loss);
   GraphBuilder builder(graph);
   Value* rate = builder.value(ops::feed, "rate", {}, {{"shape", std::vector<int64_t>{1}}});

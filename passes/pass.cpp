@@ -20,6 +20,8 @@ const std::vector<Pass>& pipeline() {
       {"autodiff", autodiff, "appends gradients and the update of each trainable parameter", true},
       {"assign-precision", assign_precision, "chooses how each contraction multiplies", true},
       {"assign-layouts", assign_layouts, "chooses how images lie in memory", true},
+      {"partition", partition, "cuts the step over devices and keeps the share of one of them",
+       true},
       {"fuse-windows", fuse_windows, "chains of maps and windows become one kernel"},
       {"fuse-epilogue", fuse_epilogue, "maps behind a contraction join its kernel"},
       {"fuse-updates", fuse_updates,

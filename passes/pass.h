@@ -14,6 +14,11 @@ namespace netc {
 
 enum class Mode { train, infer };
 
+struct PartitionSpecification;
+
+/// The forward node that each node of a backward pass belongs to.
+using GradientOrigins = std::unordered_map<const Node*, const Node*>;
+
 /// What passes know besides the graph. One context serves one graph.
 struct PassContext {
   Mode mode = Mode::train;
@@ -23,7 +28,12 @@ struct PassContext {
   OptimizerSpec optimizer;
   /// Scratch bytes the kernel of a node needs; injected by the driver from codegen. Null: none.
   std::function<int64_t(const Node&)> workspace_bytes;
-  MemoryPlan memory; ///< Filled by plan-memory.
+  GradientOrigins origins; ///< Filled by autodiff.
+  MemoryPlan memory;       ///< Filled by plan-memory.
+  /// How the step is cut over devices, and which of them the graph becomes that of; null: one
+  /// device does all.
+  const PartitionSpecification* partition = nullptr;
+  int device = 0;
 
   /// Rewrites of passes that may be left out that may still happen (`--stop-after-rewrite`).
   int64_t rewrites_left = INT64_MAX;

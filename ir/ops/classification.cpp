@@ -1,7 +1,7 @@
 // Softmax cross-entropy loss and top-k accuracy: labels against logits. A label of -1 marks a
 // sample that does not count (padding of a last batch, an image that could not be read).
 
-#include "ir/ops/softmax.h"
+#include "ir/ops/classification.h"
 
 #include <algorithm>
 #include <cmath>
@@ -13,7 +13,6 @@ namespace {
 
 using kernel::Access;
 using kernel::call;
-using kernel::cast;
 using kernel::Kernel;
 using kernel::load;
 using kernel::select;
@@ -47,41 +46,25 @@ void infer_topk(InferContext& c) {
   c.results = {{DType::f32, {1}}};
 }
 
-Kernel classification_kernel(const Node& node) {
-  const Value &logits = *node.operands[0], &labels = *node.operands[1];
-  return {.name = node.name,
-          .params = {{"logits", logits.type, Layout::row_major, Access::in},
-                     {"labels", labels.type, Layout::row_major, Access::in}},
-          .body = {}};
-}
-
-Expr label_of(Expr n) {
-  return load("labels", DType::i32, {std::move(n)});
-}
-
 /// Emits `name` = the number of labels that count, as f32.
 Expr count_valid(Body& b, const std::string& name, int64_t samples, Expr label) {
-  return b.reduce(name, "+", name + "_i", 0, samples,
-                  select(std::move(label) >= Expr(0), Expr(1.0), Expr(0.0)), true);
+  return b.reduce(name, "+", name + "_i", 0, samples, counted(std::move(label)), true);
 }
 
 /// Emits a last phase that stores, in `result`, the sum of `per_sample`, divided by the number of
 /// valid labels when `mean`.
 void finish(Body& body, int64_t samples, const std::string& result, bool mean) {
   body.barrier();
-  body.loop(StmtKind::parallel, "one", 0, 1, [&](Expr, Body& b) {
+  store_one(body, result, [&](Body& b) {
     Expr sum =
         b.reduce("sum", "+", "i", 0, samples, load("per_sample", DType::f32, {var("i")}), true);
-    Expr value = sum;
-    if (mean)
-      value = sum / max(count_valid(b, "valid", samples, label_of(var("valid_i"))), Expr(1.0));
-    b.loop(StmtKind::lanes, "l", 0, 1, [&](Expr l, Body& lane) { lane.store(result, {l}, value); });
+    return mean ? mean_of(sum, count_valid(b, "valid", samples, label_of(var("valid_i")))) : sum;
   });
 }
 
 Kernel loss_kernel(const Node& node) {
   int64_t samples = node.operands[0]->type.shape[0], classes = node.operands[0]->type.shape[1];
-  Kernel k = classification_kernel(node);
+  Kernel k = kernel_of_operands(node);
   k.params.push_back({"loss", node.result(0)->type, Layout::row_major, Access::out});
   k.params.push_back({"probabilities", node.result(1)->type, Layout::row_major, Access::out});
   k.params.push_back({"per_sample", {DType::f32, {samples}}, Layout::row_major, Access::workspace});
@@ -101,8 +84,7 @@ Kernel loss_kernel(const Node& node) {
     Expr label = b.let("label", label_of(n));
     b.loop(StmtKind::lanes, "l0", 0, 1, [&](Expr l, Body& lane) {
       lane.store("per_sample", {n + l},
-                 select(label < Expr(0), Expr(0.0),
-                        call("log", {sum}) + largest - logit(max(label, Expr(0)))));
+                 sample_loss(label, largest, sum, logit(max(label, Expr(0)))));
     });
   });
   finish(body, samples, "loss", true);
@@ -112,23 +94,17 @@ Kernel loss_kernel(const Node& node) {
 
 Kernel topk_kernel(const Node& node) {
   int64_t samples = node.operands[0]->type.shape[0], classes = node.operands[0]->type.shape[1];
-  Kernel k = classification_kernel(node);
+  Kernel k = kernel_of_operands(node);
   k.params.push_back({"correct", node.result()->type, Layout::row_major, Access::out});
   k.params.push_back({"per_sample", {DType::f32, {samples}}, Layout::row_major, Access::workspace});
   Body body;
   body.loop(StmtKind::parallel, "n", 0, samples, [&](Expr n, Body& b) {
     Expr label = b.let("label", label_of(n));
     Expr own = b.let("own", load("logits", DType::f32, {n, max(label, Expr(0))}));
-    // Classes ranked before the label: a larger logit, or an equal one of a lower class. A NaN
-    // logit of the label's own class ranks behind all.
-    Expr other = load("logits", DType::f32, {n, var("i")});
-    Expr before =
-        kernel::binary("||", kernel::binary("||", other > own, kernel::binary("!=", own, own)),
-                       (other == own) && (var("i") < label));
+    Expr before = ranks_before(load("logits", DType::f32, {n, var("i")}), var("i"), own, label);
     Expr rank = b.reduce("rank", "+", "i", 0, classes, select(before, Expr(1.0), Expr(0.0)), true);
-    Expr correct = (label >= Expr(0)) && (rank < Expr(static_cast<double>(integer(node, "k"))));
     b.loop(StmtKind::lanes, "l", 0, 1, [&](Expr l, Body& lane) {
-      lane.store("per_sample", {n + l}, select(correct, Expr(1.0), Expr(0.0)));
+      lane.store("per_sample", {n + l}, among_first(label, rank, integer(node, "k")));
     });
   });
   finish(body, samples, "correct", false);
@@ -137,31 +113,10 @@ Kernel topk_kernel(const Node& node) {
 }
 
 void loss_grad_pixel(PixelContext& c) {
-  int64_t samples = c.node.operands[0]->type.shape[0];
-  int64_t classes = c.node.operands[0]->type.shape[1];
   std::string valid = c.local("valid");
-  Expr count = count_valid(c.body, valid, samples, c.element(1, {var(valid + "_i")}));
-  Expr weight = c.body.let(c.local("weight"),
-                           select(c.element(1, {c.n}) >= Expr(0),
-                                  c.element(2, {Expr(0)}) / max(count, Expr(1.0)), Expr(0.0)));
-  c.body.loop(StmtKind::lanes, c.local("c"), 0, classes, [&](Expr ch, Body& l) {
-    Expr target = select(ch == c.element(1, {c.n}), Expr(1.0), Expr(0.0));
-    c.store(l, 0, ch, (c.here(0, ch) - target) * weight);
-  });
-}
-
-double valid_labels(const RefTensor& labels) {
-  double count = 0;
-  for (double label : labels.data)
-    count += label >= 0;
-  return std::max(count, 1.0);
-}
-
-/// Indices of the logits of sample n.
-std::vector<size_t> row(const RefTensor& logits, int64_t n) {
-  std::vector<size_t> indices(static_cast<size_t>(logits.type.shape[1]));
-  std::iota(indices.begin(), indices.end(), static_cast<size_t>(n * logits.type.shape[1]));
-  return indices;
+  Expr label = c.element(1, {var(valid + "_i")});
+  Expr count = count_valid(c.body, valid, c.node.operands[0]->type.shape[0], label);
+  gradient_pixel(c, count, c.element(2, {Expr(0)}), 0);
 }
 
 void loss_reference(RefContext& c) {
@@ -175,19 +130,11 @@ void loss_reference(RefContext& c) {
     if (label >= 0)
       sum -= std::log(p[classes[static_cast<size_t>(label)]]);
   }
-  c.results[0].data[0] = sum / valid_labels(labels);
+  c.results[0].data[0] = sum / std::max(counted_labels(labels), 1.0);
 }
 
 void loss_grad_reference(RefContext& c) {
-  const RefTensor &p = *c.operands[0], &labels = *c.operands[1];
-  double weight = c.operands[2]->data[0] / valid_labels(labels);
-  for (int64_t n = 0; n < p.type.shape[0]; ++n) {
-    double label = labels.data[static_cast<size_t>(n)];
-    std::vector<size_t> classes = row(p, n);
-    for (size_t k = 0; k < classes.size() && label >= 0; ++k)
-      c.results[0].data[classes[k]] =
-          (p.data[classes[k]] - (static_cast<double>(k) == label)) * weight;
-  }
+  gradient_reference(c, counted_labels(*c.operands[1]), c.operands[2]->data[0], 0);
 }
 
 void topk_reference(RefContext& c) {
@@ -196,12 +143,9 @@ void topk_reference(RefContext& c) {
     double label = labels.data[static_cast<size_t>(n)];
     if (label < 0)
       continue;
-    std::vector<size_t> order = row(logits, n);
-    size_t own = order[static_cast<size_t>(label)];
-    std::stable_sort(order.begin(), order.end(),
-                     [&](size_t a, size_t b) { return logits.data[a] > logits.data[b]; });
-    auto rank = std::find(order.begin(), order.end(), own) - order.begin();
-    c.results[0].data[0] += rank < integer(c.node, "k");
+    double own = logits.data[row(logits, n)[static_cast<size_t>(label)]];
+    c.results[0].data[0] +=
+        rank_among(logits, n, own, label) < static_cast<double>(integer(c.node, "k"));
   }
 }
 
@@ -233,11 +177,89 @@ std::vector<Factor> no_factors(const Node&) {
   return {};
 }
 
-template <int per_logit> int64_t flops_per_logit(const Node& node) {
-  return per_logit * node.operands[0]->type.elements();
+} // namespace
+
+Kernel kernel_of_operands(const Node& node) {
+  Kernel k{.name = node.name, .params = {}, .body = {}};
+  for (size_t i = 0; i < node.operands.size(); ++i)
+    k.params.push_back(
+        {node.op->operands[i].name, node.operands[i]->type, Layout::row_major, Access::in});
+  return k;
 }
 
-} // namespace
+Expr label_of(Expr n) {
+  return load("labels", DType::i32, {std::move(n)});
+}
+
+Expr counted(Expr label) {
+  return select(std::move(label) >= Expr(0), Expr(1.0), Expr(0.0));
+}
+
+Expr sample_loss(Expr label, Expr largest, Expr sum, Expr own) {
+  return select(std::move(label) < Expr(0), Expr(0.0),
+                call("log", {std::move(sum)}) + std::move(largest) - std::move(own));
+}
+
+Expr mean_of(Expr total, Expr count) {
+  return std::move(total) / max(std::move(count), Expr(1.0));
+}
+
+Expr ranks_before(const Expr& other, Expr index, const Expr& own, Expr label) {
+  return kernel::binary("||", kernel::binary("||", other > own, kernel::binary("!=", own, own)),
+                        (other == own) && (std::move(index) < std::move(label)));
+}
+
+Expr among_first(Expr label, Expr rank, int64_t k) {
+  Expr among = (std::move(label) >= Expr(0)) && (std::move(rank) < Expr(static_cast<double>(k)));
+  return select(among, Expr(1.0), Expr(0.0));
+}
+
+void gradient_pixel(PixelContext& c, Expr count, Expr dloss, int64_t first_class) {
+  Expr label = c.element(1, {c.n});
+  Expr weight =
+      c.body.let(c.local("weight"),
+                 select(label >= Expr(0), mean_of(std::move(dloss), std::move(count)), Expr(0.0)));
+  c.body.loop(StmtKind::lanes, c.local("c"), 0, c.node.result()->type.shape[1],
+              [&](Expr ch, Body& l) {
+                Expr target = select(ch + Expr(first_class) == label, Expr(1.0), Expr(0.0));
+                c.store(l, 0, ch, (c.here(0, ch) - target) * weight);
+              });
+}
+
+std::vector<size_t> row(const RefTensor& logits, int64_t n) {
+  std::vector<size_t> indices(static_cast<size_t>(logits.type.shape[1]));
+  std::iota(indices.begin(), indices.end(), static_cast<size_t>(n * logits.type.shape[1]));
+  return indices;
+}
+
+double counted_labels(const RefTensor& labels) {
+  auto count = std::count_if(labels.data.begin(), labels.data.end(),
+                             [](double label) { return label >= 0; });
+  return static_cast<double>(count);
+}
+
+double rank_among(const RefTensor& logits, int64_t n, double own, double label) {
+  double rank = 0, column = 0;
+  for (size_t i : row(logits, n)) {
+    double other = logits.data[i];
+    rank += other > own || std::isnan(own) || (other == own && column < label);
+    ++column;
+  }
+  return rank;
+}
+
+void gradient_reference(RefContext& c, double count, double dloss, int64_t first_class) {
+  const RefTensor &p = *c.operands[0], &labels = *c.operands[1];
+  for (int64_t n = 0; n < p.type.shape[0]; ++n) {
+    double label = labels.data[static_cast<size_t>(n)];
+    double channel = static_cast<double>(first_class);
+    for (size_t i : row(p, n)) {
+      if (label >= 0)
+        c.results[0].data[i] = (p.data[i] - (channel == label)) * dloss / std::max(count, 1.0);
+      ++channel;
+    }
+  }
+}
 
 const OpDef softmax_cross_entropy{
     .name = "softmax_cross_entropy",
@@ -252,7 +274,7 @@ const OpDef softmax_cross_entropy{
                               {c.node.result(1), c.node.operands[1], c.cotangents[0]}),
               nullptr};
     },
-    .flops = flops_per_logit<6>,
+    .flops = flops_per_operand_element<6>,
     .factors = no_factors,
     .lower = KernelLowering{loss_kernel},
     .reference = loss_reference,
@@ -265,7 +287,7 @@ const OpDef softmax_cross_entropy_grad{
     .attrs = {},
     .results = {{"", "cotangent of the logits"}},
     .infer = infer_loss_grad,
-    .flops = flops_per_logit<3>,
+    .flops = flops_per_operand_element<3>,
     .factors = no_factors,
     .lower = PixelLowering{.pixel = loss_grad_pixel, .fusable = false},
     .reference = loss_grad_reference};
@@ -278,7 +300,7 @@ const OpDef topk_accuracy{
     .attrs = {{.name = "k", .kind = AttrKind::integer, .doc = "ranks that count", .min = 1}},
     .results = {{"", "[1]"}},
     .infer = infer_topk,
-    .flops = flops_per_logit<2>,
+    .flops = flops_per_operand_element<2>,
     .factors = [](const Node& node) -> std::vector<Factor> {
       return {{"batch", node.operands[0]->type.shape[0], FactorKind::reduction, {0, 0}, {-1}}};
     },

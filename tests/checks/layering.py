@@ -25,7 +25,8 @@ RUNTIME_SEES = re.compile(
 DEVICE = re.compile(r"codegen/device/.*|ir/(kernel|emulator)_abi\.h|ir/support/philox\.h")
 
 # Written by CMake into the build folder.
-GENERATED = {"ir/ops.h", "ir/op_table.inc", "codegen/device_files.inc", "tools/models.inc"}
+GENERATED = {"ir/ops.h", "ir/op_table.inc", "codegen/device_files.inc", "tools/models.inc",
+             "tools/machines.inc"}
 
 INCLUDE = re.compile(r'\s*#\s*include\s*(["<])([^">]+)[">]')
 

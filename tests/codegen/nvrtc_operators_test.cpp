@@ -72,6 +72,23 @@ std::vector<OpCase> feature_cases() {
   };
 }
 
+std::vector<OpCase> class_part_cases() {
+  const OperandCase logits = feed({4, 10}), vector = feed({4}), one = feed({1});
+  const OperandCase labels = integers_feed({4}, integers(-1, 9));
+  return {
+      {&ops::class_max, {logits}},
+      {&ops::class_exp_sum, {logits, vector}},
+      {&ops::label_logit, {logits, labels}},
+      {&ops::softmax_of, {logits, vector, vector}},
+      {&ops::label_count, {labels}},
+      {&ops::label_loss, {vector, vector, vector, labels}},
+      {&ops::mean_loss, {one, one}},
+      {&ops::class_gradient, {logits, labels, one, one}},
+      {&ops::label_rank, {logits, vector, labels}},
+      {&ops::rank_below, {vector, labels}, {{"k", int64_t{5}}}},
+  };
+}
+
 void add_kernels(const Graph& graph, const Target& target, const MathMode& mode,
                  KernelSet& kernels) {
   PreparedGraph prepared =
@@ -83,7 +100,7 @@ void add_kernels(const Graph& graph, const Target& target, const MathMode& mode,
 void expect_operators_compile(const NvrtcToolchain& nvrtc, const std::string& arch) {
   const Target target = parse_target("cuda:" + arch);
   KernelSet fast(target, false), exact(target, true);
-  for (const auto& table : {image_cases(), feature_cases()}) {
+  for (const auto& table : {image_cases(), feature_cases(), class_part_cases()}) {
     const CaseGraph built = build_cases(table);
     for (const MathMode& mode : math_modes(target))
       add_kernels(built.graph, target, mode, mode.exact ? exact : fast);
@@ -102,7 +119,7 @@ const bool registered = [] {
 
 TEST(OperatorCases, CoverEveryOperatorWithAKernel) {
   std::set<const OpDef*> covered;
-  for (const auto& table : {image_cases(), feature_cases()})
+  for (const auto& table : {image_cases(), feature_cases(), class_part_cases()})
     for (const auto& node : build_cases(table).graph.nodes)
       covered.insert(node->op);
   for (const OpDef* op : all_ops())

@@ -63,11 +63,11 @@ extern "C" __global__ void kernel_0(netc::Global<const float> in, netc::Global<f
   const netc::Shared<float> own = netc::shared_array<float>(128 + netc::warp() * 128, 32);
   float sum = 0;
   for (int time = 0; time < 2; ++time)
-    sum += netc::reduce_lanes<netc::Add, false>(sums, 0, 64, [&](int i) { return in[i]; });
+    sum += netc::reduce_lanes<netc::Add, 0>(sums, 0, 64, [&](int i) { return in[i]; });
   for (int time = 0; time < 2; ++time) {
     own[netc::warp_lane()] = in[netc::warp_lane()];
     netc::warp_barrier();
-    sum += netc::reduce_warp<netc::Add, true>(0, 32, [&](int i) { return own[i]; });
+    sum += netc::reduce_warp<netc::Add, 8>(0, 32, [&](int i) { return own[i]; });
   }
   out[netc::lane()] = sum;
 }

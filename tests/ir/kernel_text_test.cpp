@@ -34,7 +34,7 @@ const char* const everything = R"((kernel everything
             (block
               (store y [n c] (select (== (load where n c) (cast u8 1)) 1e-05 (pow s -0.7)))))))
       (serial r 0 2
-        (reduce_lanes m max j 0 8 (load t j))
+        (reduce_lanes m max j 0 8 (load t j) blocks 4)
         (store w [r] (+ m (load one))))))
   (barrier)
   (parallel p 0 1
@@ -64,6 +64,7 @@ TEST(KernelText, RoundTrips) {
   EXPECT_EQ(kernel.params[0].layout, Layout::nhwc);
   EXPECT_EQ(kernel.params[2].access, Access::inout);
   EXPECT_EQ(kernel.params[5].type.shape.size(), 0u);
+  EXPECT_EQ(trip(replaced(valid(), "(load x n c i 0))", "(load x n c i 0) blocks 8)")), valid());
 }
 
 TEST(KernelText, BuildsWhatBodyBuilds) {
@@ -75,7 +76,8 @@ TEST(KernelText, BuildsWhatBodyBuilds) {
       l.when(c < 3, [&](Body& inner) { inner.store("t", {c}, max(v, 0)); });
     });
     Expr m = b.reduce("m", "max", "i", 0, 8, load("t", DType::f32, {var("i")}), true);
-    b.store("y", {n}, m);
+    Expr s = b.reduce("s", "+", "i", 0, 8, m, false, 2);
+    b.store("y", {n}, s);
   });
   body.barrier();
   TensorType in{DType::f32, {4, 8}}, out{DType::f32, {4}};
@@ -94,7 +96,8 @@ TEST(KernelText, BuildsWhatBodyBuilds) {
       (if (< c 3)
         (store t [c] (max v 0.0))))
     (reduce_lanes m max i 0 8 (load t i))
-    (store y [n] m))
+    (reduce s + i 0 8 m blocks 2)
+    (store y [n] s))
   (barrier))
 )");
   EXPECT_EQ(trip(print(kernel)), print(kernel));

@@ -83,6 +83,7 @@ TEST(KernelVerify, TypesAgree) {
   expect_rejected("(parallel n 0 4 (store w [n] 1.0))", "`w` holds i32, the value stored is f32");
   expect_rejected("(reduce s + i 0 2 (cast u8 1))", "`s` is a reduction");
   expect_rejected("(reduce s min i 0 2 1.0)", "`s` is reduced with `min`");
+  expect_rejected("(reduce s + i 0 2 1.0 blocks 3)", "`s` is reduced in 3 blocks");
   auto rejected = [](std::vector<Stmt> body) {
     TensorType type{DType::f32, {4}};
     Kernel kernel{"k", {{"x", type, Layout::row_major, Access::in}}, std::move(body)};

@@ -75,10 +75,10 @@ struct Max {
   static float combine(float a, float b) { return max(a, b); }
 };
 
-/// Folds element(lo) .. element(hi - 1). Exact: in order within each of 8 equal blocks, the blocks
-/// combined as a balanced tree. Otherwise in order.
-template <class Op, bool exact, class Element> float reduce(int lo, int hi, Element element) {
-  constexpr int blocks = exact ? 8 : 1;
+/// Folds element(lo) .. element(hi - 1). With `exact_blocks` (1, 2, 4 or 8): in order within each
+/// of as many equal blocks, the blocks combined as a balanced tree. With 0, fast mode: in order.
+template <class Op, int exact_blocks, class Element> float reduce(int lo, int hi, Element element) {
+  constexpr int blocks = exact_blocks > 0 ? exact_blocks : 1;
   float sums[blocks];
   for (int b = 0; b < blocks; ++b) {
     const int begin = lo + static_cast<int>(static_cast<long>(hi - lo) * b / blocks);
@@ -95,9 +95,10 @@ template <class Op, bool exact, class Element> float reduce(int lo, int hi, Elem
 }
 
 /// The same where lanes may work together: fast mode keeps 16 partial results, a vector.
-template <class Op, bool exact, class Element> float reduce_lanes(int lo, int hi, Element element) {
-  if constexpr (exact) {
-    return reduce<Op, true>(lo, hi, element);
+template <class Op, int exact_blocks, class Element>
+float reduce_lanes(int lo, int hi, Element element) {
+  if constexpr (exact_blocks > 0) {
+    return reduce<Op, exact_blocks>(lo, hi, element);
   } else {
     constexpr int lanes = 16;
     float sums[lanes];

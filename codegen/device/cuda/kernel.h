@@ -56,10 +56,11 @@ struct Max {
   static float combine(float a, float b) { return max(a, b); }
 };
 
-/// Folds element(lo) .. element(hi - 1) in one thread. Exact: in order within each of 8 equal
-/// blocks, the blocks combined as a balanced tree. Otherwise in order.
-template <class Op, bool exact, class Element> float reduce(int lo, int hi, Element element) {
-  constexpr int parts = exact ? 8 : 1;
+/// Folds element(lo) .. element(hi - 1) in one thread. With `exact_blocks` (1, 2, 4 or 8): in order
+/// within each of as many equal blocks, the blocks combined as a balanced tree. With 0, fast mode:
+/// in order.
+template <class Op, int exact_blocks, class Element> float reduce(int lo, int hi, Element element) {
+  constexpr int parts = exact_blocks > 0 ? exact_blocks : 1;
   float sums[parts];
   for (int b = 0; b < parts; ++b) {
     const int begin = lo + static_cast<int>(static_cast<long>(hi - lo) * b / parts);
@@ -85,10 +86,11 @@ template <class Op> float combine_warp(float value) {
 /// The same by the threads of a warp together, which all get the result. Fast mode: each folds
 /// every 32nd element, then all of them as a tree. Ends with a barrier of the warp: the elements
 /// may be overwritten at once.
-template <class Op, bool exact, class Element> float reduce_warp(int lo, int hi, Element element) {
+template <class Op, int exact_blocks, class Element>
+float reduce_warp(int lo, int hi, Element element) {
   float sum = Op::identity;
-  if constexpr (exact) {
-    sum = reduce<Op, true>(lo, hi, element);
+  if constexpr (exact_blocks > 0) {
+    sum = reduce<Op, exact_blocks>(lo, hi, element);
   } else {
     for (int i = lo + warp_lane(); i < hi; i += 32)
       sum = Op::combine(sum, element(i));
@@ -101,11 +103,11 @@ template <class Op, bool exact, class Element> float reduce_warp(int lo, int hi,
 /// The same by all threads of the block together, which all get the result. Fast mode: each thread
 /// folds every lanes()-th element, the threads of a warp as a tree, then the warps in order. `sums`
 /// has 32 elements. Ends with a barrier: the elements may be overwritten at once.
-template <class Op, bool exact, class Element>
+template <class Op, int exact_blocks, class Element>
 float reduce_lanes(Shared<float> sums, int lo, int hi, Element element) {
   float sum = Op::identity;
-  if constexpr (exact) {
-    sum = reduce<Op, true>(lo, hi, element);
+  if constexpr (exact_blocks > 0) {
+    sum = reduce<Op, exact_blocks>(lo, hi, element);
   } else {
     for (int i = lo + lane(); i < hi; i += lanes())
       sum = Op::combine(sum, element(i));

@@ -1,0 +1,49 @@
+#pragma once
+// How a network is cut over devices, layer by layer: what strategy files say and the search writes.
+
+#include "ir/support/diagnostics.h"
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace netc {
+
+/// How the devices share a layer's work.
+enum class Cut {
+  follow,  ///< As what the layer reads is cut.
+  whole,   ///< Every device does all of it.
+  data,    ///< Each does some samples.
+  filter,  ///< Each does some output channels, or groups of them; features and classes, too.
+  channel, ///< Each sums over some input channels; weighted layers only.
+  spatial, ///< Each does some rows of the images.
+  device,  ///< One device does all of it.
+};
+/// `whole`, `data`, `filter` ...
+std::string_view to_string(Cut cut);
+std::optional<Cut> parse_cut(std::string_view text);
+
+struct LayerCut {
+  Cut cut = Cut::follow;
+  /// Of a weighted layer cut by `channel`: how its bias and what follows are cut.
+  Cut then = Cut::follow;
+  /// Where the samples, channels or rows are cut: devices + 1 numbers; empty: evenly.
+  std::vector<int64_t> bounds{};
+  int device = 0; ///< Of `device`.
+  Loc loc{};      ///< In the strategy file, if it is from one.
+
+  bool operator==(const LayerCut& other) const {
+    return cut == other.cut && then == other.then && bounds == other.bounds &&
+           device == other.device;
+  }
+};
+
+struct Strategy {
+  std::string name = "single";
+  int devices = 1;
+  std::map<std::string, LayerCut> layers{}; ///< By name; layers not in it follow what they read.
+  bool sharded_update = false; ///< Devices that all hold a parameter update a part of it each.
+};
+
+} // namespace netc

@@ -1,0 +1,46 @@
+#pragma once
+// What nodes and exchanges are predicted to take on a machine.
+
+#include "ir/device_profile.h"
+#include "ir/exchange.h"
+#include "ir/op.h"
+
+namespace netc {
+
+/// Times of nodes as measured, in seconds, by node_key.
+struct MeasuredTimes {
+  std::map<std::string, double> seconds;
+};
+
+/// What the time of a node depends on: operator, types and layouts of its operands, attributes; no
+/// names. `linear(f32[64,9216], f32[4096,9216]) {precision = "fp32"}`.
+std::string node_key(const Node& node);
+
+/// Seconds of a node, which must not be fused: measured, or by the roofline: its arithmetic or its
+/// bytes, whichever takes longer, and the launch. Nodes without code take none.
+double node_seconds(const Node& node, const DeviceProfile& device,
+                    const MeasuredTimes* measured = nullptr);
+
+/// What an exchange moves.
+struct Traffic {
+  std::vector<std::vector<int64_t>> bytes; ///< [from][to], as bytes_sent() has them.
+  std::vector<int> messages;               ///< By device: how often it pulls from another.
+  std::vector<int64_t> local_bytes;        ///< By device: read and written in its own memory.
+
+  int devices() const { return static_cast<int>(bytes.size()); }
+  int64_t bytes_in(int device) const;
+  int64_t bytes_out(int device) const;
+  int64_t all_bytes() const;
+};
+Traffic traffic_of(const Exchange& exchange);
+
+/// Seconds that a device spends on an exchange before anything comes over the link: what it copies
+/// and combines in its own memory, and the latency of the messages it pulls.
+double setup_seconds(const Traffic& traffic, int device, const MachineProfile& machine);
+
+/// Seconds of an exchange that all devices begin at once, until the last has what it needs. The
+/// machine has at least as many devices as the exchange.
+double exchange_seconds(const Traffic& traffic, const MachineProfile& machine);
+double exchange_seconds(const Exchange& exchange, const MachineProfile& machine);
+
+} // namespace netc

@@ -1,0 +1,322 @@
+// One graph for each device: every node becomes the devices' shares of it, and where a share reads
+// what its device does not hold, an exchange brings it.
+
+#include "ir/ops.h"
+#include "passes/partition/partition.h"
+
+#include <algorithm>
+#include <deque>
+
+namespace netc {
+
+namespace {
+
+/// A value of the whole graph, as devices have it.
+struct Held {
+  Sharding sharding;
+  std::vector<Value*> values; ///< By device; null where it has none.
+};
+
+class GraphCutter {
+public:
+  GraphCutter(const Graph& whole, const NodeCuts& cuts, const Strategy& strategy)
+      : whole_(whole), cuts_(cuts), strategy_(strategy), mesh_(Mesh::line(strategy.devices)) {
+    for (int d = 0; d < strategy.devices; ++d)
+      graphs_.emplace_back(whole.name);
+    sources_.resize(graphs_.size());
+  }
+
+  std::vector<Graph> run() {
+    shard_nodes();
+    place_parameters();
+    for (const auto& node : whole_.nodes)
+      if (!is_source(*node)) {
+        emit(*node);
+        for (const auto& result : node->results)
+          prepare_update(*result);
+      }
+    emit_outputs();
+    emit_stores();
+    return std::move(graphs_);
+  }
+
+private:
+  static bool is_source(const Node& node) {
+    return node.op == &ops::feed || node.op == &ops::parameter || node.op == &ops::constant;
+  }
+
+  size_t devices() const { return graphs_.size(); }
+
+  /// The shares of all nodes but updates, and what devices need of the sources for them.
+  void shard_nodes() {
+    for (const auto& node : whole_.nodes) {
+      if (is_source(*node) || node->op->is_update())
+        continue;
+      auto cut = cuts_.find(node.get());
+      NodeSharding sharding =
+          shard_node(*node, cut == cuts_.end() ? NodeCut{} : cut->second, mesh_);
+      NETC_CHECK(sharding.error.empty(), "an illegal cut: {}", sharding.error);
+      need(*node, sharding);
+      shardings_[node.get()] = std::move(sharding);
+    }
+  }
+
+  void need(const Node& node, const NodeSharding& sharding) {
+    for (size_t i = 0; i < node.operands.size(); ++i) {
+      const Value* operand = node.operands[i];
+      if (!is_source(*operand->node))
+        continue;
+      Sharding& needed = needed_.try_emplace(operand, nowhere()).first->second;
+      for (size_t d = 0; d < devices(); ++d)
+        needed.boxes[d] = hull(needed.boxes[d], sharding.shares[d].operands[i]);
+    }
+  }
+
+  Sharding nowhere() const { return {std::vector<Box>(devices()), Combine::none}; }
+
+  /// Updates work on what their device holds of a parameter, or on parts of it.
+  void place_parameters() {
+    for (const auto& node : whole_.nodes) {
+      if (!node->op->is_update())
+        continue;
+      const Shape& shape = node->result()->type.shape;
+      Sharding held = needed_.try_emplace(node->operands[0], nowhere()).first->second;
+      if (held.holders().empty())
+        held = needed_[node->operands[0]] = replicated(shape, strategy_.devices);
+      Sharding updated = held;
+      if (strategy_.sharded_update && held.alike() && held.holders().size() > 1)
+        updated = cut_along(shape, 0, even_bounds(shape[0], strategy_.devices));
+      NodeSharding sharding{{}, {updated, updated}, ""};
+      for (size_t d = 0; d < devices(); ++d) {
+        const Box& box = updated.boxes[d];
+        Box rate = is_empty(box) ? Box{} : whole_box(node->operands[3]->type.shape);
+        sharding.shares.push_back({node->attrs, {box, box, box, rate}, {box, box}, is_empty(box)});
+      }
+      gradients_[node->operands[1]] = updated;
+      shardings_[node.get()] = std::move(sharding);
+      need(*node, shardings_[node.get()]);
+    }
+  }
+
+  /// A value's part on a device as a type.
+  static TensorType part_type(const Value& value, const Box& box) {
+    return {value.type.dtype, shape_of(box)};
+  }
+
+  /// Says of a source or output which part of the whole it is.
+  static std::vector<int64_t> begin_of(const Box& box) {
+    std::vector<int64_t> begin;
+    for (const Range& range : box)
+      begin.push_back(range.begin);
+    return begin;
+  }
+
+  const Held& source(const Value& value) {
+    auto [it, fresh] = held_.try_emplace(&value);
+    if (!fresh)
+      return it->second;
+    Held& held = it->second;
+    held.sharding = needed_.at(&value);
+    for (size_t d = 0; d < devices(); ++d) {
+      const Box& box = held.sharding.boxes[d];
+      Attributes attrs = value.node->attrs;
+      if (!is_empty(box)) {
+        attrs.set("shape", shape_of(box));
+        if (value.node->op != &ops::constant && box != whole_box(value.type.shape)) {
+          attrs.set("whole", value.type.shape);
+          attrs.set("at", begin_of(box));
+        }
+      }
+      held.values.push_back(is_empty(box) ? nullptr : add_source(d, value, std::move(attrs), box));
+    }
+    return held;
+  }
+
+  Value* add_source(size_t device, const Value& value, Attributes attrs, const Box& box) {
+    Graph& graph = graphs_[device];
+    const Node* first =
+        sources_[device] < graph.nodes.size() ? graph.nodes[sources_[device]].get() : nullptr;
+    ++sources_[device];
+    Node* node = graph.add(*value.node->op, value.node->name, {}, std::move(attrs),
+                           {part_type(value, box)}, value.node->loc, first);
+    node->result()->layout = value.layout;
+    return node->result();
+  }
+
+  const Held& held(const Value& value) {
+    return is_source(*value.node) ? source(value) : held_.at(&value);
+  }
+
+  /// The value with (at least) the boxes of `to` on each device, exchanged if need be.
+  const Held& bring(const Value& value, const Sharding& to) {
+    const Held& have = held(value);
+    if (has_all(have.sharding, to))
+      return have;
+    std::string key = print(to);
+    for (auto& [sharding, copy] : brought_[&value])
+      if (sharding == key)
+        return copy;
+    brought_[&value].emplace_back(std::move(key), exchange(value, have, to, {}));
+    return brought_[&value].back().second;
+  }
+
+  /// Whether each device has just what it is to have, if anything.
+  static bool has_all(const Sharding& have, const Sharding& to) {
+    for (int d = 0; d < to.devices(); ++d)
+      if (!is_empty(to.at(d)) && to.at(d) != have.at(d))
+        return false;
+    return !have.partial();
+  }
+
+  /// An exchange on every device. `into`: what the results replace, by device; empty: nothing.
+  Held exchange(const Value& value, const Held& have, const Sharding& to,
+                const std::vector<Value*>& into) {
+    Held result{to, std::vector<Value*>(devices(), nullptr)};
+    for (size_t d = 0; d < devices(); ++d) {
+      std::vector<Value*> operands;
+      if (have.values[d])
+        operands.push_back(have.values[d]);
+      if (!into.empty() && into[d])
+        operands.push_back(into[d]);
+      std::vector<TensorType> types;
+      if (!is_empty(to.boxes[d]))
+        types.push_back(part_type(value, to.boxes[d]));
+      Attributes attrs = {{"shape", value.type.shape},
+                          {"dtype", std::string(to_string(value.type.dtype))},
+                          {"from", print(have.sharding)},
+                          {"to", print(to)},
+                          {"device", static_cast<int64_t>(d)}};
+      Node* node = graphs_[d].add(ops::exchange, value.name + ".exchange", std::move(operands),
+                                  std::move(attrs), std::move(types), value.node->loc);
+      if (!node->results.empty()) {
+        node->result()->layout = value.layout;
+        result.values[d] = node->result();
+      }
+    }
+    return result;
+  }
+
+  /// The shares of a node on all devices.
+  void emit(const Node& node) {
+    const NodeSharding& sharding = shardings_.at(&node);
+    std::vector<const Held*> operands;
+    for (size_t i = 0; i < node.operands.size(); ++i) {
+      Sharding to = nowhere();
+      for (size_t d = 0; d < devices(); ++d)
+        to.boxes[d] = sharding.shares[d].operands[i];
+      operands.push_back(&bring(*node.operands[i], to));
+    }
+    for (size_t i = 0; i < node.results.size(); ++i)
+      held_[node.result(static_cast<int>(i))] = {sharding.results[i],
+                                                 std::vector<Value*>(devices(), nullptr)};
+    for (size_t d = 0; d < devices(); ++d)
+      if (!sharding.shares[d].idle)
+        emit_share(node, sharding, operands, d);
+  }
+
+  void emit_share(const Node& node, const NodeSharding& sharding,
+                  const std::vector<const Held*>& operands, size_t d) {
+    const NodeShare& share = sharding.shares[d];
+    std::vector<Value*> values;
+    for (const Held* operand : operands)
+      values.push_back(operand->values[d]);
+    GraphBuilder builder(graphs_[d], node.loc);
+    Node* local = builder.apply(*node.op, node.name, std::move(values), share.attrs);
+    for (size_t i = 0; i < node.results.size(); ++i) {
+      const Value* whole = node.result(static_cast<int>(i));
+      Value* value = local->result(static_cast<int>(i));
+      value->layout = whole->layout;
+      held_[whole].values[d] =
+          owned_part(builder, *whole, value, share.computed[i], sharding.results[i].boxes[d]);
+    }
+  }
+
+  /// The device's part of what it computed, which may have more channels than are right.
+  Value* owned_part(GraphBuilder& builder, const Value& whole, Value* value, const Box& computed,
+                    const Box& owned) {
+    NETC_CHECK(value->type == part_type(whole, computed), "`{}` is {}, expected {}", value->name,
+               value->type.str(), part_type(whole, computed).str());
+    if (computed == owned)
+      return value;
+    Box part = relative(owned, computed);
+    Value* slice = builder.value(ops::slice_channels, value->name + ".own", {value},
+                                 {{"begin", part[1].begin}, {"end", part[1].end}});
+    slice->layout = whole.layout;
+    NETC_CHECK(slice->type == part_type(whole, owned), "`{}` computes more than channels",
+               whole.name);
+    return slice;
+  }
+
+  /// Partial gradients are on their way as soon as they are computed.
+  void prepare_update(const Value& value) {
+    if (auto it = gradients_.find(&value); it != gradients_.end())
+      bring(value, it->second);
+  }
+
+  void emit_outputs() {
+    for (const Graph::Output& output : whole_.outputs) {
+      const Held& have = held(*output.value);
+      const Held& whole =
+          have.sharding.partial()
+              ? bring(*output.value, on_device(output.value->type.shape, strategy_.devices, 0))
+              : have;
+      for (size_t d = 0; d < devices(); ++d)
+        if (whole.values[d] && is_first_holder(whole.sharding, d))
+          graphs_[d].outputs.push_back({output.name, whole.values[d], output.value->type.shape,
+                                        begin_of(whole.sharding.boxes[d])});
+    }
+  }
+
+  /// Whether no device before holds the same part.
+  static bool is_first_holder(const Sharding& sharding, size_t device) {
+    for (size_t d = 0; d < device; ++d)
+      if (sharding.boxes[d] == sharding.boxes[device])
+        return false;
+    return true;
+  }
+
+  /// Last, so that all updates may be one kernel.
+  void emit_stores() {
+    for (const Graph::Store& store : whole_.stores) {
+      const Held parameter = held(*store.parameter);
+      Held value = held(*store.value);
+      if (value.sharding != parameter.sharding)
+        value = exchange(*store.value, value, parameter.sharding, parameter.values);
+      for (size_t d = 0; d < devices(); ++d)
+        if (parameter.values[d])
+          graphs_[d].stores.push_back({parameter.values[d], value.values[d]});
+    }
+  }
+
+  const Graph& whole_;
+  const NodeCuts& cuts_;
+  const Strategy& strategy_;
+  const Mesh mesh_;
+  std::vector<Graph> graphs_;
+  std::vector<size_t> sources_; ///< How many nodes at the front of each graph are sources.
+  std::unordered_map<const Node*, NodeSharding> shardings_;
+  std::unordered_map<const Value*, Sharding> needed_;    ///< Of sources.
+  std::unordered_map<const Value*, Sharding> gradients_; ///< As updates read them.
+  std::unordered_map<const Value*, Held> held_;
+  /// What exchanges made of a value, by the sharding that was wanted.
+  std::unordered_map<const Value*, std::deque<std::pair<std::string, Held>>> brought_;
+};
+
+} // namespace
+
+std::vector<Graph> cut_graph(const Graph& graph, const NodeCuts& cuts, const Strategy& strategy) {
+  return GraphCutter(graph, cuts, strategy).run();
+}
+
+std::vector<Exchange> exchanges_of(const Graph& graph) {
+  std::vector<Exchange> list;
+  for (const auto& node : graph.nodes)
+    if (node->op == &ops::exchange)
+      list.push_back({node->name,
+                      {*parse_dtype(node->attrs.text("dtype")), node->attrs.integers("shape")},
+                      *parse_sharding(node->attrs.text("from")),
+                      *parse_sharding(node->attrs.text("to"))});
+  return list;
+}
+
+} // namespace netc

@@ -1,0 +1,32 @@
+// Cuts the step over devices and keeps the graph of one of them. It stands between layouts, which
+// all devices share, and fusion, which must not reach over an exchange.
+
+#include "passes/partition/partition.h"
+#include "ir/ops.h"
+#include "passes/passes.h"
+
+namespace netc {
+
+namespace {
+
+/// The nodes in whose stead split_head puts others. Their addresses may come again.
+void forget_heads(const Graph& graph, GradientOrigins& origins) {
+  for (const auto& node : graph.nodes)
+    if (node->op == &ops::softmax_cross_entropy_grad)
+      origins.erase(node.get());
+}
+
+} // namespace
+
+int partition(Graph& graph, PassContext& context) {
+  if (!context.partition || context.partition->strategy.devices == 1)
+    return 0;
+  forget_heads(graph, context.origins);
+  split_head(graph);
+  NodeCuts cuts = assign_cuts(graph, *context.partition, context.origins);
+  std::vector<Graph> graphs = cut_graph(graph, cuts, context.partition->strategy);
+  graph = std::move(graphs[static_cast<size_t>(context.device)]);
+  return static_cast<int>(exchanges_of(graph).size());
+}
+
+} // namespace netc

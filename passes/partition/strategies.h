@@ -1,0 +1,36 @@
+#pragma once
+// The strategies that have names.
+
+#include "ir/graph.h"
+#include "ir/strategy.h"
+
+namespace netc {
+
+/// A layer as strategies see it.
+struct StrategyLayer {
+  enum class Kind { input, convolution, linear, loss, other };
+  std::string name;
+  Kind kind = Kind::other;
+  int64_t groups = 1; ///< Of a convolution.
+};
+
+struct NamedStrategy {
+  std::string name;
+  std::string doc;
+  /// Whether the step computes what it does on one device, rounding aside.
+  bool same_mathematics = true;
+};
+/// In the order in which tables show them.
+const std::vector<NamedStrategy>& named_strategies();
+
+/// The cuts of the strategy `name` for a network over `devices`. An unknown name, or a network that
+/// the strategy does not suit, is a UserError.
+Strategy named_strategy(const std::string& name, const std::vector<StrategyLayer>& layers,
+                        int devices);
+
+/// The layers of a forward graph; see LayerPlace for how nodes belong to layers.
+struct LayerPlace;
+std::vector<StrategyLayer> strategy_layers(const Graph& forward,
+                                           const std::vector<LayerPlace>& places);
+
+} // namespace netc

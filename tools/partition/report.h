@@ -1,0 +1,127 @@
+#pragma once
+// What `netc partition` finds out, and how it is shown: a table on the terminal, JSON, and one
+// HTML file that opens offline.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace netc {
+
+/// A measured time: the median and the range of the runs, in milliseconds.
+struct MeasuredTime {
+  double median_ms = 0;
+  double low_ms = 0;
+  double high_ms = 0;
+};
+
+/// Something a device did, or will do, in one step.
+struct TimelineSpan {
+  int device = 0;
+  bool exchange = false; ///< Else it computes.
+  std::string label;     ///< The layer and what of it: `conv1: conv2d + bias + relu`.
+  double begin_ms = 0;   ///< Since the step began.
+  double end_ms = 0;
+  int64_t bytes = 0; ///< Of an exchange: what the device sends and receives.
+};
+
+/// A layer under one strategy.
+struct LayerReport {
+  std::string name;
+  std::string cut;        ///< `data`, `filter`, ... with bounds when they are uneven.
+  double compute_ms = 0;  ///< Predicted, of the slowest device, forward and backward.
+  double exchange_ms = 0; ///< Predicted, of the exchanges that its values need.
+  int64_t bytes_sent = 0; ///< By all devices.
+};
+
+/// One collective of a step.
+struct ExchangeReport {
+  std::string name; ///< Of the value.
+  std::string kind; ///< `all-reduce` ...
+  std::string from; ///< Shardings, for people.
+  std::string to;
+  int64_t bytes = 0; ///< Sent by all devices.
+};
+
+struct StrategyReport {
+  std::string name;
+  std::string doc; ///< One line.
+  bool same_mathematics = true;
+  std::string error;       ///< Why the network cannot be cut so; then nothing below is filled.
+  double predicted_ms = 0; ///< Additive model.
+  double simulated_ms = 0; ///< Event simulation.
+  std::optional<MeasuredTime> measured;
+  std::vector<int64_t> bytes_sent_per_device;
+  std::vector<std::vector<int64_t>> link_bytes; ///< [from][to], a step.
+  std::vector<double> busy_ms;                  ///< By device, simulated.
+  std::vector<double> exposed_ms;               ///< By device: waiting for exchanges, simulated.
+  std::vector<int64_t> peak_bytes_per_device;   ///< As planned.
+  std::vector<int64_t> used_bytes_per_device;   ///< As allocated; empty when not measured.
+  std::optional<double> max_weight_difference;  ///< Against one device, after some steps.
+  int difference_steps = 0;
+  std::vector<LayerReport> layers;
+  std::vector<ExchangeReport> exchanges;
+  std::vector<TimelineSpan> predicted_timeline;
+  std::vector<TimelineSpan> measured_timeline; ///< Empty when not measured.
+  std::string drawing;                         ///< SVG; empty without Graphviz.
+};
+
+/// What it would cost to cut one layer otherwise, all others at their best.
+struct LayerChoices {
+  struct Choice {
+    std::string cut;
+    double total_ms = 0; ///< Of the best step with this choice; infinite where it is not legal.
+    double compute_ms = 0;
+    double exchange_ms = 0; ///< Of the layer itself: its gradients.
+    int64_t bytes = 0;      ///< Memory on the fullest device.
+    std::string why;        ///< Why it is not legal; else empty.
+  };
+  std::string layer;
+  std::string chosen;
+  std::vector<Choice> choices;
+};
+
+/// A sweep: simulated step times of each strategy at each point.
+struct Sweep {
+  std::string what; ///< `bandwidth` (bytes a second) or `batch` (images).
+  std::vector<double> points;
+  struct Line {
+    std::string strategy;
+    std::vector<double> ms; ///< NaN where it does not apply.
+  };
+  std::vector<Line> lines;
+  struct Crossover {
+    double at = 0;
+    std::string from, to; ///< Which strategy is fastest below and above.
+  };
+  std::vector<Crossover> crossovers;
+};
+
+struct PartitionReport {
+  std::string network;
+  int64_t batch = 0;
+  std::string math;                 ///< `fast` or `exact`.
+  std::vector<std::string> devices; ///< `cpu:0` ...
+  std::string machine;              ///< Profile that predictions use, for people.
+  std::string link;                 ///< `6 GB/s, 20 us`.
+  std::string banner;               ///< That logical devices share a physical one; else empty.
+  std::string host;                 ///< Processor, cores.
+  std::string version;              ///< Of netc and the compiler.
+  uint64_t seed = 0;
+  std::vector<StrategyReport> strategies; ///< `single` first.
+  std::string best;                       ///< Name of the fastest: measured, else simulated.
+  std::vector<LayerChoices> choices;      ///< The search's matrix.
+  double search_seconds = 0;
+  std::vector<Sweep> sweeps;
+  std::vector<std::string> notes; ///< Such as predictions that are far off.
+};
+
+/// The table for the terminal.
+std::string partition_table(const PartitionReport& report);
+/// One JSON object; its keys are stable.
+std::string partition_json(const PartitionReport& report);
+/// One HTML file without anything from elsewhere: tables, drawings, timelines, sweeps.
+std::string partition_html(const PartitionReport& report);
+
+} // namespace netc
