@@ -113,8 +113,8 @@ Exchange random_exchange(Random& random) {
   Shape shape;
   for (int64_t rank = 1 + below(random, 3); rank > 0; --rank)
     shape.push_back(1 + below(random, 9));
-  if (below(random, 4) == 0)
-    shape[0] *= 2000; // chunks
+  if (below(random, 8) == 0)
+    shape[0] *= 600; // enough for chunks
   const int devices = static_cast<int>(1 + below(random, 8));
   Exchange e = exchange(shape, covering(random, shape, devices),
                         below(random, 2) ? covering(random, shape, devices)
@@ -198,7 +198,7 @@ TEST(Exchanges, BringEveryWantedElementOnce) {
     if (HasFatalFailure())
       return;
   }
-  EXPECT_GT(chunked, 100);
+  EXPECT_GT(chunked, 50);
 }
 
 TEST(Exchanges, TakeWhatTheyHaveAndThenOfTheNearest) {

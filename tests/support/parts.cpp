@@ -60,8 +60,10 @@ void Assembly::add(const Box& box, const RefTensor& part, Combine combine) {
   });
 }
 
-int64_t Assembly::missing() const {
-  return std::count(seen_.begin(), seen_.end(), 0);
+int64_t Assembly::missing(const Box& box) const {
+  int64_t count = 0;
+  for_each_element(whole_box(whole_.type.shape), box, [&](size_t i) { count += !seen_[i]; });
+  return count;
 }
 
 } // namespace netc::test

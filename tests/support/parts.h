@@ -21,7 +21,9 @@ public:
   /// that came before.
   void add(const Box& box, const RefTensor& part, Combine combine);
 
-  int64_t missing() const; ///< Elements that came with no part.
+  /// Elements of a box, or of all, that came with no part.
+  int64_t missing(const Box& box) const;
+  int64_t missing() const { return missing(whole_box(whole_.type.shape)); }
   int64_t differing() const { return differing_; }
   const RefTensor& whole() const { return whole_; }
 
