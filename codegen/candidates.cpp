@@ -36,12 +36,13 @@ const std::vector<Candidate>& candidates() {
          return conv2d_weight_gradient_workspace(conv(s), t);
        },
        always},
-      // Vectors along the batch need one; a single image is a sum over the weights' rows.
+      // Vectors along the batch need one; a single image is a sum over the weights' rows. Exact
+      // sums have one order for every batch: devices may hold less of it than all.
       {"linear_forward", "linear_forward_dot", "linear.h",
        [](const ContractionShape& s, int t) -> int64_t {
          return linear_forward_dot_workspace(lin(s), t);
        },
-       [](const ContractionShape& s) { return lin(s).batch < 8; }},
+       [](const ContractionShape& s) { return lin(s).batch < 8 && lin(s).exact_blocks == 0; }},
       {"linear_forward", "linear_forward", "linear.h",
        [](const ContractionShape& s, int t) -> int64_t {
          return linear_forward_workspace(lin(s), t);

@@ -70,11 +70,4 @@ TensorType flat_type(const Value& value) {
   return {value.type.dtype, {p.n * p.h * p.w, p.c}};
 }
 
-kernel::Expr logical_index(const Shape& shape, kernel::Expr n, kernel::Expr h, kernel::Expr w,
-                           kernel::Expr c) {
-  using kernel::Expr;
-  kernel::PixelShape p = kernel::pixel_shape(shape);
-  return ((n * Expr(p.c) + c) * Expr(p.h) + h) * Expr(p.w) + w;
-}
-
 } // namespace netc

@@ -26,10 +26,6 @@ std::vector<kernel::Param> group_params(const Group& group);
 /// The parameters by element rather than by dimension: images as [pixels, channels].
 TensorType flat_type(const Value& value);
 
-/// Logical (row-major) index of channel `c` of a pixel in a tensor of that shape.
-kernel::Expr logical_index(const Shape& shape, kernel::Expr n, kernel::Expr h, kernel::Expr w,
-                           kernel::Expr c);
-
 /// Maps and windows: one kernel over the pixels of the last member. `threads`: lanes are threads,
 /// see kernel::PixelContext.
 kernel::Kernel lower_pixels(const Group& group, const std::string& name, bool threads);

@@ -18,9 +18,6 @@ using kernel::load;
 using kernel::StmtKind;
 using kernel::var;
 
-/// Blocks of a reduced dimension in exact mode on one device.
-constexpr int exact_blocks = 8;
-
 int to_int(int64_t value) {
   return static_cast<int>(value);
 }
@@ -46,7 +43,7 @@ Conv2d conv2d_shape(const Node& node, bool exact) {
   c.dilation_height = to_int(dilation[0]), c.dilation_width = to_int(dilation[1]);
   c.pad_top = to_int(pad[0]), c.pad_left = to_int(pad[1]);
   c.pad_bottom = to_int(pad[2]), c.pad_right = to_int(pad[3]);
-  c.exact_blocks = exact ? exact_blocks : 0;
+  c.exact_blocks = exact ? to_int(node.attrs.integer("blocks")) : 0;
   return c;
 }
 
@@ -62,7 +59,7 @@ Linear linear_shape(const Node& node, bool exact) {
     l.in_features = to_int(forward ? first[1] : result[1]);
     l.out_features = to_int(forward ? result[1] : first[1]);
   }
-  l.exact_blocks = exact ? exact_blocks : 0;
+  l.exact_blocks = exact ? to_int(node.attrs.integer("blocks")) : 0;
   return l;
 }
 
@@ -81,11 +78,10 @@ public:
   }
   Expr scalar(size_t i, int64_t e) override { return element(*node.operands[i], Expr(e)); }
   Expr element_index() override {
-    const Shape& shape = node.result()->type.shape;
-    kernel::PixelShape p = kernel::pixel_shape(shape);
+    kernel::PixelShape p = kernel::pixel_shape(node.result()->type.shape);
     Expr pixel = var("pixel");
-    return logical_index(shape, pixel / Expr(p.h * p.w), pixel / Expr(p.w) % Expr(p.h),
-                         pixel % Expr(p.w), var("channel") + var("i"));
+    return kernel::whole_index(node, pixel / Expr(p.h * p.w), pixel / Expr(p.w) % Expr(p.h),
+                               pixel % Expr(p.w), var("channel") + var("i"));
   }
 
 private:

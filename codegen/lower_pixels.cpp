@@ -128,9 +128,7 @@ public:
   Expr scalar(size_t i, int64_t element) override {
     return kernel_.read_element(*node.operands[i], {Expr(element)});
   }
-  Expr element_index() override {
-    return logical_index(node.result()->type.shape, at_.n, at_.h, at_.w, at_.c);
-  }
+  Expr element_index() override { return kernel::whole_index(node, at_.n, at_.h, at_.w, at_.c); }
 
 private:
   PixelKernel& kernel_;

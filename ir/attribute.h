@@ -61,6 +61,7 @@ struct AttrDef {
   double max = std::numeric_limits<double>::infinity();
   std::vector<std::string> choices{}; ///< Legal words; empty = any.
   int length = 0;                     ///< Entries of a list of integers; 0 = any number.
+  bool implied = false;               ///< The text form of graphs leaves the default out.
 };
 
 } // namespace netc

@@ -82,6 +82,9 @@ private:
     Attributes attrs;
     if (reader_.accept("{"))
       attrs = attributes();
+    for (const AttrDef& def : op.attrs)
+      if (def.implied && !attrs.has(def.name))
+        attrs.set(def.name, *def.fallback);
     for (size_t i = 0; i < results.size(); ++i) {
       reader_.expect(i ? "," : ":");
       results[i].type = read_type(reader_);

@@ -14,12 +14,15 @@
 //
 // An output that is a part of a tensor tells of which and where it begins: `output y = %y of [64,
 // 10] at [32, 0]`. ` as "name"` follows where a node is not named like its first result, the name
-// of a body where it has one; a place in another file than the graph's is written `@"file":9:5`.
-// Names with unusual characters are quoted.
+// of a body where it has one; attributes that are `implied` follow where they do not have their
+// defaults; a place in another file than the graph's is written `@"file":9:5`. Names with unusual
+// characters are quoted.
 
 #include "ir/graph.h"
 #include "ir/op.h"
 #include "ir/text_parts.h"
+
+#include <algorithm>
 
 namespace netc {
 
@@ -42,6 +45,12 @@ std::string attribute_text(const Attribute& attribute) {
   if (const auto* real = std::get_if<double>(&attribute))
     return real_text(*real);
   return to_string(attribute);
+}
+
+bool is_implied(const OpDef& op, const std::string& name, const Attribute& attribute) {
+  return std::any_of(op.attrs.begin(), op.attrs.end(), [&](const AttrDef& def) {
+    return def.implied && def.name == name && def.fallback == attribute;
+  });
 }
 
 class Printer {
@@ -81,7 +90,7 @@ public:
       separator = ", ";
     }
     out += ")";
-    attributes(n.attrs);
+    attributes(n);
     separator = " : ";
     for (const auto& result : n.results) {
       out += fmt::format("{}{}{}", separator, result->type.str(), layout_text(result->layout));
@@ -95,13 +104,16 @@ public:
 private:
   static std::string value(const Value* v) { return fmt::format("%{}", name_text(v->name)); }
 
-  void attributes(const Attributes& attrs) {
-    const char* separator = " {";
-    for (const auto& [name, attribute] : attrs) {
+  void attributes(const Node& n) {
+    const char *separator = " {", *end = "";
+    for (const auto& [name, attribute] : n.attrs) {
+      if (is_implied(*n.op, name, attribute))
+        continue;
       out += fmt::format("{}{} = {}", separator, name_text(name), attribute_text(attribute));
       separator = ", ";
+      end = "}";
     }
-    out += attrs.empty() ? "" : "}";
+    out += end;
   }
 
   const std::string* file_; ///< The graph's own file; null: names no file.

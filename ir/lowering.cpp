@@ -26,4 +26,30 @@ std::vector<Expr> logical_indices(size_t rank, Expr n, Expr h, Expr w, Expr c) {
   return {std::move(c)};
 }
 
+Part part_of(const Node& node) {
+  const Shape& shape = node.result()->type.shape;
+  if (!node.attrs.has("whole") || node.attrs.integers("whole").empty())
+    return {shape, std::vector<int64_t>(shape.size(), 0)};
+  return {node.attrs.integers("whole"), node.attrs.integers("at")};
+}
+
+Expr whole_index(const Node& node, Expr n, Expr h, Expr w, Expr c) {
+  const Part part = part_of(node);
+  const std::vector<Expr> indices =
+      logical_indices(part.whole.size(), std::move(n), std::move(h), std::move(w), std::move(c));
+  Expr index = 0;
+  for (size_t d = 0; d < indices.size(); ++d)
+    index = index * Expr(part.whole[d]) + (indices[d] + Expr(part.at[d]));
+  return index;
+}
+
+int64_t whole_index(const Node& node, int64_t i) {
+  const Part part = part_of(node);
+  const Shape& shape = node.result()->type.shape;
+  int64_t index = 0, stride = 1;
+  for (size_t d = shape.size(); d-- > 0; i /= shape[d], stride *= part.whole[d])
+    index += (part.at[d] + i % shape[d]) * stride;
+  return index;
+}
+
 } // namespace netc::kernel

@@ -24,6 +24,18 @@ PixelShape pixel_shape(const Shape& shape);
 /// Logical indices of channel `c` of pixel (n, h, w) in a tensor of that rank.
 std::vector<Expr> logical_indices(size_t rank, Expr n, Expr h, Expr w, Expr c);
 
+/// Where the first result of a node lies in a whole tensor that is cut over devices: the attributes
+/// `whole` (its shape) and `at` (where the result begins), each empty on a node that holds it all.
+struct Part {
+  Shape whole;
+  std::vector<int64_t> at;
+};
+Part part_of(const Node& node);
+/// Logical (row-major) index in the whole tensor of channel `c` of pixel (n, h, w) of the result.
+Expr whole_index(const Node& node, Expr n, Expr h, Expr w, Expr c);
+/// The same of element `i` of the result.
+int64_t whole_index(const Node& node, int64_t i);
+
 /// Lowers a map: gives the operands' elements at the current place.
 class MapContext {
 public:
@@ -33,7 +45,7 @@ public:
   virtual Expr operand(size_t i) = 0;
   /// Element 0 of operand `i`, which has one element or is a small table (seed, step).
   virtual Expr scalar(size_t i, int64_t element = 0) = 0;
-  /// Logical (row-major) index of this element in the first result, i32 modulo 2^32.
+  /// Index of this element of the first result in the whole tensor, see whole_index.
   virtual Expr element_index() = 0;
 
 protected:

@@ -60,20 +60,22 @@ kernel::Kernel channel_sum_by_parts(const Node& node, TensorType x, int64_t part
           .body = std::move(body)};
 }
 
-/// Partial sums that the rows of pixels are divided into; independent of the threads, so the
-/// result is, too.
-constexpr int64_t sum_blocks = 32;
-
+/// Sums the rows of each block of the batch in parts, then the parts. Their number depends on
+/// neither the threads nor how many devices hold the batch, so the result does not, too.
 kernel::Kernel channel_sum_kernel(const Node& node) {
+  constexpr int64_t most_parts = 4;
   const Value& x = *node.operands[0];
-  kernel::PixelShape p = kernel::pixel_shape(x.type.shape);
-  int64_t rows = p.n * p.h, blocks = std::min(rows, sum_blocks);
+  const kernel::PixelShape p = kernel::pixel_shape(x.type.shape);
+  const int64_t blocks = integer(node, "blocks"), longest = (p.n + blocks - 1) / blocks * p.h;
+  const int64_t parts = std::min(longest, most_parts);
   Body body;
-  body.loop(StmtKind::parallel, "block", 0, blocks, [&](Expr block, Body& b) {
+  auto add_rows = [&](Body& b, const Expr& block, const Expr& part) {
     b.alloc("acc", DType::f32, p.c);
     b.loop(StmtKind::lanes, "c", 0, p.c, [&](Expr c, Body& l) { l.store("acc", {c}, Expr(0.0)); });
-    b.loop(StmtKind::serial, "row", block * Expr(rows) / Expr(blocks),
-           (block + Expr(1)) * Expr(rows) / Expr(blocks), [&](Expr row, Body& r) {
+    Expr first = b.let("first_row", block * Expr(p.n) / Expr(blocks) * Expr(p.h));
+    Expr rows = b.let("rows", (block + Expr(1)) * Expr(p.n) / Expr(blocks) * Expr(p.h) - first);
+    b.loop(StmtKind::serial, "row", first + part * rows / Expr(parts),
+           first + (part + Expr(1)) * rows / Expr(parts), [&](Expr row, Body& r) {
              r.loop(StmtKind::serial, "w", 0, p.w, [&](Expr w, Body& pixel) {
                pixel.loop(StmtKind::lanes, "c1", 0, p.c, [&](Expr c, Body& l) {
                  Expr value =
@@ -85,18 +87,25 @@ kernel::Kernel channel_sum_kernel(const Node& node) {
              });
            });
     b.loop(StmtKind::lanes, "c2", 0, p.c, [&](Expr c, Body& l) {
-      l.store("partial", {block * Expr(p.c) + c}, kernel::load("acc", DType::f32, {c}));
+      l.store("partial", {(block * Expr(parts) + part) * Expr(p.c) + c},
+              kernel::load("acc", DType::f32, {c}));
     });
+  };
+  // The blocks innermost: those of a small batch are empty but for some, which threads share.
+  body.loop(StmtKind::parallel, "part", 0, parts, [&](Expr part, Body& each) {
+    each.loop(StmtKind::parallel, "block", 0, blocks,
+              [&](Expr block, Body& b) { add_rows(b, block, part); });
   });
   body.barrier();
   body.loop(StmtKind::parallel, "one", 0, 1, [&](Expr, Body& b) {
     b.loop(StmtKind::lanes, "c", 0, p.c, [&](Expr c, Body& l) {
-      Expr sum = l.reduce("sum_c", "+", "i", 0, blocks,
-                          kernel::load("partial", DType::f32, {kernel::var("i") * Expr(p.c) + c}));
+      Expr element = kernel::load("partial", DType::f32, {kernel::var("i") * Expr(p.c) + c});
+      Expr sum =
+          l.reduce("sum_c", "+", "i", 0, blocks * parts, element, false, static_cast<int>(blocks));
       l.store("sum", {c}, sum);
     });
   });
-  return channel_sum_by_parts(node, x.type, blocks, body.take());
+  return channel_sum_by_parts(node, x.type, blocks * parts, body.take());
 }
 
 /// On a GPU each thread adds the pixels of a part in its channel, and then a block the parts of a
@@ -157,10 +166,11 @@ const OpDef bias{.name = "bias",
 const OpDef channel_sum{.name = "channel_sum",
                         .doc = "Sum over batch and pixels: the cotangent of a bias.",
                         .operands = {{"x", "[n, c] or [n, c, h, w]"}},
-                        .attrs = {},
+                        .attrs = {blocks_attr()},
                         .results = {{"", "[c]"}},
                         .infer =
                             [](InferContext& c) {
+                              check_blocks(c);
                               if (c.expect_rank(0, {2, 4}))
                                 c.results = {{DType::f32, {c.operands[0].shape[1]}}};
                             },

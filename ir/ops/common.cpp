@@ -1,5 +1,7 @@
 #include "ir/ops/common.h"
 
+#include "ir/kernel_rules.h"
+
 #include <algorithm>
 
 namespace netc::ops {
@@ -135,6 +137,20 @@ AttrDef precision_attr() {
           .doc = "how its three contractions multiply; `default`: as `--precision` says; fp32 on "
                  "targets that have no other",
           .choices = {"default", "fp32", "3xtf32", "tf32", "bf16"}};
+}
+
+AttrDef blocks_attr() {
+  return {.name = "blocks",
+          .kind = AttrKind::integer,
+          .fallback = Attribute{int64_t{kernel::exact_blocks}},
+          .doc = "of the 8 equal blocks whose sums exact plans add up as a tree, those that this "
+                 "node holds: 1, 2, 4 or 8; fewer than 8 where the sum is cut over devices",
+          .implied = true};
+}
+
+void check_blocks(InferContext& c) {
+  if (int64_t blocks = c.attrs.integer("blocks"); !kernel::is_exact_blocks(blocks))
+    c.error(fmt::format("`blocks` is {}, must be 1, 2, 4 or 8", blocks));
 }
 
 AttrDef kernel_attr() {

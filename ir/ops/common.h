@@ -74,6 +74,10 @@ struct Window {
 Window window_of(const Attributes& attrs);
 /// How a contraction multiplies: `default`, which assign-precision replaces, or a Precision.
 AttrDef precision_attr();
+/// Blocks of a sum that exact plans cut, see kernel::exact_blocks.
+AttrDef blocks_attr();
+/// Reports an error unless `blocks` is 1, 2, 4 or 8.
+void check_blocks(InferContext& c);
 /// AttrDefs shared by the windows; kernel sizes are at most `max_kernel`.
 AttrDef kernel_attr();
 AttrDef stride_attr();

@@ -31,6 +31,13 @@ std::vector<AttrDef> window_attrs_and(std::vector<AttrDef> more) {
   return more;
 }
 
+/// Attributes of a pass: those of the window, what is its own, and the blocks of its sum.
+std::vector<AttrDef> pass_attrs(std::vector<AttrDef> own) {
+  std::vector<AttrDef> attrs = window_attrs_and(std::move(own));
+  attrs.push_back(blocks_attr());
+  return attrs;
+}
+
 Window window_with_kernel(const Attributes& attrs, int64_t kernel_h, int64_t kernel_w) {
   Window w = window_of(attrs);
   w.kernel_h = kernel_h, w.kernel_w = kernel_w;
@@ -43,6 +50,7 @@ int64_t span(int64_t kernel, int64_t dilation) {
 }
 
 void infer_conv2d(InferContext& c) {
+  check_blocks(c);
   if (!c.expect_rank(0, {4}) || !c.expect_rank(1, {4}))
     return;
   const Shape &x = c.operands[0].shape, &w = c.operands[1].shape;
@@ -73,6 +81,7 @@ void infer_conv2d(InferContext& c) {
 }
 
 void infer_data_gradient(InferContext& c) {
+  check_blocks(c);
   const Shape &dy = c.operands[0].shape, &w = c.operands[1].shape;
   c.results = {{DType::f32,
                 {dy[0], w[1] * c.attrs.integer("groups"), c.attrs.integer("height"),
@@ -80,6 +89,7 @@ void infer_data_gradient(InferContext& c) {
 }
 
 void infer_weight_gradient(InferContext& c) {
+  check_blocks(c);
   const Shape &x = c.operands[0].shape, &dy = c.operands[1].shape;
   const std::vector<int64_t>& kernel = c.attrs.integers("kernel");
   c.results = {{DType::f32, {dy[1], x[1] / c.attrs.integer("groups"), kernel[0], kernel[1]}}};
@@ -88,14 +98,16 @@ void infer_weight_gradient(InferContext& c) {
 std::vector<Value*> conv2d_vjp(VjpContext& c) {
   Value *x = c.node.operands[0], *w = c.node.operands[1], *dy = c.cotangents[0];
   std::vector<Value*> grads(2, nullptr);
+  Attributes shared = c.node.attrs;
+  shared.erase("blocks"); // The gradients sum over other dimensions.
   if (c.wanted[0]) {
-    Attributes attrs = c.node.attrs;
+    Attributes attrs = shared;
     attrs.set("height", x->type.shape[2]);
     attrs.set("width", x->type.shape[3]);
     grads[0] = c.builder.value(conv2d_data_gradient, c.node.name + ".data_grad", {dy, w}, attrs);
   }
   if (c.wanted[1]) {
-    Attributes attrs = c.node.attrs;
+    Attributes attrs = shared;
     attrs.set("kernel", std::vector<int64_t>{w->type.shape[2], w->type.shape[3]});
     grads[1] =
         c.builder.value(conv2d_weight_gradient, c.node.name + ".weight_grad", {x, dy}, attrs);
@@ -310,7 +322,7 @@ const OpDef conv2d{
     .doc = "y[n,k,i,j] = sum over c,r,s of x[n,c,i sh - top + r dh,j sw - left + s dw] w[k,c,r,s], "
            "c running over the input channels of k's group; pixels outside the image are 0.",
     .operands = {{"x", "images [n, c, h, w]"}, {"w", "weights [k, c / groups, r, s]"}},
-    .attrs = window_attrs(),
+    .attrs = pass_attrs({}),
     .results = {{"", "[n, k, oh, ow]"}},
     .infer = infer_conv2d,
     .vjp = conv2d_vjp,
@@ -326,7 +338,7 @@ const OpDef conv2d_data_gradient{
     .name = "conv2d_data_gradient",
     .doc = "Cotangent of conv2d's images from that of its result.",
     .operands = {{"dy", "cotangent of the result"}, {"w", "weights"}},
-    .attrs = window_attrs_and(
+    .attrs = pass_attrs(
         {{.name = "height", .kind = AttrKind::integer, .doc = "height of the images", .min = 1},
          {.name = "width", .kind = AttrKind::integer, .doc = "width of the images", .min = 1}}),
     .results = {{"", "as the images"}},
@@ -341,7 +353,7 @@ const OpDef conv2d_data_gradient{
 const OpDef conv2d_weight_gradient{.name = "conv2d_weight_gradient",
                                    .doc = "Cotangent of conv2d's weights from that of its result.",
                                    .operands = {{"x", "images"}, {"dy", "cotangent of the result"}},
-                                   .attrs = window_attrs_and({kernel_attr()}),
+                                   .attrs = pass_attrs({kernel_attr()}),
                                    .results = {{"", "as the weights"}},
                                    .infer = infer_weight_gradient,
                                    .macs = conv2d_macs,

@@ -6,6 +6,23 @@ namespace netc::ops {
 
 namespace {
 
+void infer_dropout(InferContext& c) {
+  infer_same(c);
+  const Shape &part = c.operands[0].shape, &whole = c.attrs.integers("whole");
+  const std::vector<int64_t>& at = c.attrs.integers("at");
+  if (whole.empty() && at.empty())
+    return;
+  bool inside = whole.size() == part.size() && at.size() == part.size();
+  double elements = 1;
+  for (size_t d = 0; inside && d < part.size(); ++d) {
+    inside = at[d] + part[d] <= whole[d];
+    elements *= static_cast<double>(whole[d]);
+  }
+  if (!inside || elements > std::numeric_limits<int32_t>::max()) // kernels index with i32
+    c.error(fmt::format("{} at [{}] is no part of a tensor [{}]", c.operands[0].str(),
+                        fmt::join(at, ", "), fmt::join(whole, ", ")));
+}
+
 double kept_factor(const Node& node) {
   return node.attrs.text("mode") == "inverted" ? 1 / (1 - node.attrs.real("rate")) : 1;
 }
@@ -32,10 +49,11 @@ void dropout_reference(RefContext& c) {
   };
   const RefTensor *seed = c.operands[1], *step = c.operands[2];
   for (size_t i = 0; i < c.results[0].data.size(); ++i) {
+    int64_t index = kernel::whole_index(c.node, static_cast<int64_t>(i));
     Philox4 draw =
         philox4x32_10(word(seed, 0), word(seed, 1) ^ static_cast<unsigned>(stream(c.node)),
-                      word(step, 0), static_cast<unsigned>(i / 4), 0, 0);
-    if (uniform_unit(draw.word[i % 4]) >= static_cast<float>(c.node.attrs.real("rate")))
+                      word(step, 0), static_cast<unsigned>(index / 4), 0, 0);
+    if (uniform_unit(draw.word[index % 4]) >= static_cast<float>(c.node.attrs.real("rate")))
       c.results[0].data[i] = c.operands[0]->data[i] * kept_factor(c.node);
   }
 }
@@ -75,6 +93,21 @@ std::vector<AttrDef> dropout_attrs() {
                    .doc = "ordinal of the layer: its own stream of random numbers",
                    .min = 0,
                    .max = 1 << 20});
+  attrs.push_back({.name = "whole",
+                   .kind = AttrKind::integers,
+                   .fallback = Attribute{std::vector<int64_t>{}},
+                   .doc = "shape of the tensor that x is a part of, whose random numbers it gets; "
+                          "empty: x itself",
+                   .min = 1,
+                   .max = std::numeric_limits<int32_t>::max(),
+                   .implied = true});
+  attrs.push_back({.name = "at",
+                   .kind = AttrKind::integers,
+                   .fallback = Attribute{std::vector<int64_t>{}},
+                   .doc = "where x begins in the whole, one index a dimension",
+                   .min = 0,
+                   .max = std::numeric_limits<int32_t>::max(),
+                   .implied = true});
   return attrs;
 }
 
@@ -93,11 +126,12 @@ Value* build_dropout(LayerContext& c) {
 const OpDef dropout{
     .name = "dropout",
     .doc = "Zeroes elements at random. The mask is a pure function of (seed, stream, step, element "
-           "index), so the backward pass draws it again instead of keeping it.",
+           "index in the whole tensor), so the backward pass draws it again instead of keeping it, "
+           "and devices with a part each draw what one would.",
     .operands = {{"x", "any tensor"}, {"seed", "i32[2]"}, {"step", "i32[1]"}},
     .attrs = dropout_attrs(),
     .results = {{"", "as x"}},
-    .infer = infer_same,
+    .infer = infer_dropout,
     .vjp = dropout_vjp,
     .flops = flops_per_element<2>,
     .factors = map_factors,

@@ -7,6 +7,7 @@ namespace netc::ops {
 namespace {
 
 void infer_linear(InferContext& c) {
+  check_blocks(c);
   if (!c.expect_rank(0, {2}) || !c.expect_rank(1, {2}))
     return;
   const Shape &x = c.operands[0].shape, &w = c.operands[1].shape;
@@ -19,22 +20,25 @@ void infer_linear(InferContext& c) {
 }
 
 void infer_data_gradient(InferContext& c) {
+  check_blocks(c);
   c.results = {{DType::f32, {c.operands[0].shape[0], c.operands[1].shape[1]}}};
 }
 
 void infer_weight_gradient(InferContext& c) {
+  check_blocks(c);
   c.results = {{DType::f32, {c.operands[1].shape[1], c.operands[0].shape[1]}}};
 }
 
 std::vector<Value*> linear_vjp(VjpContext& c) {
   Value *x = c.node.operands[0], *w = c.node.operands[1], *dy = c.cotangents[0];
   std::vector<Value*> grads(2, nullptr);
+  Attributes attrs = c.node.attrs;
+  attrs.erase("blocks"); // The gradients sum over other dimensions.
   if (c.wanted[0])
-    grads[0] =
-        c.builder.value(linear_data_gradient, c.node.name + ".data_grad", {dy, w}, c.node.attrs);
+    grads[0] = c.builder.value(linear_data_gradient, c.node.name + ".data_grad", {dy, w}, attrs);
   if (c.wanted[1])
-    grads[1] = c.builder.value(linear_weight_gradient, c.node.name + ".weight_grad", {x, dy},
-                               c.node.attrs);
+    grads[1] =
+        c.builder.value(linear_weight_gradient, c.node.name + ".weight_grad", {x, dy}, attrs);
   return grads;
 }
 
@@ -139,7 +143,7 @@ const OpDef linear{
     .doc = "y[n,o] = sum over i of x[n,i] w[o,i]. As a layer it flattens images in the order "
            "channel, height, width.",
     .operands = {{"x", "features [n, i]"}, {"w", "weights [o, i]"}},
-    .attrs = {precision_attr()},
+    .attrs = {precision_attr(), blocks_attr()},
     .results = {{"", "[n, o]"}},
     .infer = infer_linear,
     .vjp = linear_vjp,
@@ -164,7 +168,7 @@ const OpDef linear{
 const OpDef linear_data_gradient{.name = "linear_data_gradient",
                                  .doc = "dx[n,i] = sum over o of dy[n,o] w[o,i].",
                                  .operands = {{"dy", "cotangent of the result"}, {"w", "weights"}},
-                                 .attrs = {precision_attr()},
+                                 .attrs = {precision_attr(), blocks_attr()},
                                  .results = {{"", "as x"}},
                                  .infer = infer_data_gradient,
                                  .macs = linear_macs,
@@ -177,7 +181,7 @@ const OpDef linear_weight_gradient{
     .name = "linear_weight_gradient",
     .doc = "dw[o,i] = sum over n of dy[n,o] x[n,i].",
     .operands = {{"x", "features"}, {"dy", "cotangent of the result"}},
-    .attrs = {precision_attr()},
+    .attrs = {precision_attr(), blocks_attr()},
     .results = {{"", "as w"}},
     .infer = infer_weight_gradient,
     .macs = linear_macs,

@@ -26,7 +26,7 @@ public:
     sources_.resize(graphs_.size());
   }
 
-  std::vector<Graph> run() {
+  CutStep run() {
     shard_nodes();
     place_parameters();
     for (const auto& node : whole_.nodes)
@@ -37,7 +37,7 @@ public:
       }
     emit_outputs();
     emit_stores();
-    return std::move(graphs_);
+    return {std::move(graphs_), std::move(origins_)};
   }
 
 private:
@@ -92,7 +92,7 @@ private:
         Box rate = is_empty(box) ? Box{} : whole_box(node->operands[3]->type.shape);
         sharding.shares.push_back({node->attrs, {box, box, box, rate}, {box, box}, is_empty(box)});
       }
-      gradients_[node->operands[1]] = updated;
+      gradients_[node->operands[1]] = {updated, node.get()};
       shardings_[node.get()] = std::move(sharding);
       need(*node, shardings_[node.get()]);
     }
@@ -140,6 +140,7 @@ private:
     Node* node = graph.add(*value.node->op, value.node->name, {}, std::move(attrs),
                            {part_type(value, box)}, value.node->loc, first);
     node->result()->layout = value.layout;
+    origins_[node] = {value.node, nullptr};
     return node->result();
   }
 
@@ -148,7 +149,7 @@ private:
   }
 
   /// The value with (at least) the boxes of `to` on each device, exchanged if need be.
-  const Held& bring(const Value& value, const Sharding& to) {
+  const Held& bring(const Value& value, const Sharding& to, const Node* reader) {
     const Held& have = held(value);
     if (has_all(have.sharding, to))
       return have;
@@ -156,7 +157,7 @@ private:
     for (auto& [sharding, copy] : brought_[&value])
       if (sharding == key)
         return copy;
-    brought_[&value].emplace_back(std::move(key), exchange(value, have, to, {}));
+    brought_[&value].emplace_back(std::move(key), exchange(value, have, to, {}, reader));
     return brought_[&value].back().second;
   }
 
@@ -170,7 +171,7 @@ private:
 
   /// An exchange on every device. `into`: what the results replace, by device; empty: nothing.
   Held exchange(const Value& value, const Held& have, const Sharding& to,
-                const std::vector<Value*>& into) {
+                const std::vector<Value*>& into, const Node* reader) {
     Held result{to, std::vector<Value*>(devices(), nullptr)};
     for (size_t d = 0; d < devices(); ++d) {
       std::vector<Value*> operands;
@@ -188,6 +189,7 @@ private:
                           {"device", static_cast<int64_t>(d)}};
       Node* node = graphs_[d].add(ops::exchange, value.name + ".exchange", std::move(operands),
                                   std::move(attrs), std::move(types), value.node->loc);
+      origins_[node] = {value.node, reader};
       if (!node->results.empty()) {
         node->result()->layout = value.layout;
         result.values[d] = node->result();
@@ -204,7 +206,7 @@ private:
       Sharding to = nowhere();
       for (size_t d = 0; d < devices(); ++d)
         to.boxes[d] = sharding.shares[d].operands[i];
-      operands.push_back(&bring(*node.operands[i], to));
+      operands.push_back(&bring(*node.operands[i], to, &node));
     }
     for (size_t i = 0; i < node.results.size(); ++i)
       held_[node.result(static_cast<int>(i))] = {sharding.results[i],
@@ -222,6 +224,7 @@ private:
       values.push_back(operand->values[d]);
     GraphBuilder builder(graphs_[d], node.loc);
     Node* local = builder.apply(*node.op, node.name, std::move(values), share.attrs);
+    origins_[local] = {&node, nullptr};
     for (size_t i = 0; i < node.results.size(); ++i) {
       const Value* whole = node.result(static_cast<int>(i));
       Value* value = local->result(static_cast<int>(i));
@@ -242,6 +245,7 @@ private:
     Value* slice = builder.value(ops::slice_channels, value->name + ".own", {value},
                                  {{"begin", part[1].begin}, {"end", part[1].end}});
     slice->layout = whole.layout;
+    origins_[slice->node] = {whole.node, nullptr};
     NETC_CHECK(slice->type == part_type(whole, owned), "`{}` computes more than channels",
                whole.name);
     return slice;
@@ -250,7 +254,7 @@ private:
   /// Partial gradients are on their way as soon as they are computed.
   void prepare_update(const Value& value) {
     if (auto it = gradients_.find(&value); it != gradients_.end())
-      bring(value, it->second);
+      bring(value, it->second.sharding, it->second.update);
   }
 
   void emit_outputs() {
@@ -258,7 +262,8 @@ private:
       const Held& have = held(*output.value);
       const Held& whole =
           have.sharding.partial()
-              ? bring(*output.value, on_device(output.value->type.shape, strategy_.devices, 0))
+              ? bring(*output.value, on_device(output.value->type.shape, strategy_.devices, 0),
+                      nullptr)
               : have;
       for (size_t d = 0; d < devices(); ++d)
         if (whole.values[d] && is_first_holder(whole.sharding, d))
@@ -281,7 +286,7 @@ private:
       const Held parameter = held(*store.parameter);
       Held value = held(*store.value);
       if (value.sharding != parameter.sharding)
-        value = exchange(*store.value, value, parameter.sharding, parameter.values);
+        value = exchange(*store.value, value, parameter.sharding, parameter.values, nullptr);
       for (size_t d = 0; d < devices(); ++d)
         if (parameter.values[d])
           graphs_[d].stores.push_back({parameter.values[d], value.values[d]});
@@ -295,16 +300,21 @@ private:
   std::vector<Graph> graphs_;
   std::vector<size_t> sources_; ///< How many nodes at the front of each graph are sources.
   std::unordered_map<const Node*, NodeSharding> shardings_;
-  std::unordered_map<const Value*, Sharding> needed_;    ///< Of sources.
-  std::unordered_map<const Value*, Sharding> gradients_; ///< As updates read them.
+  std::unordered_map<const Value*, Sharding> needed_; ///< Of sources.
+  struct Gradient {
+    Sharding sharding; ///< As the update reads it.
+    const Node* update;
+  };
+  std::unordered_map<const Value*, Gradient> gradients_;
   std::unordered_map<const Value*, Held> held_;
+  std::unordered_map<const Node*, CutOrigin> origins_;
   /// What exchanges made of a value, by the sharding that was wanted.
   std::unordered_map<const Value*, std::deque<std::pair<std::string, Held>>> brought_;
 };
 
 } // namespace
 
-std::vector<Graph> cut_graph(const Graph& graph, const NodeCuts& cuts, const Strategy& strategy) {
+CutStep cut_graph(const Graph& graph, const NodeCuts& cuts, const Strategy& strategy) {
   return GraphCutter(graph, cuts, strategy).run();
 }
 

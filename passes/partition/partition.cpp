@@ -24,8 +24,8 @@ int partition(Graph& graph, PassContext& context) {
   forget_heads(graph, context.origins);
   split_head(graph);
   NodeCuts cuts = assign_cuts(graph, *context.partition, context.origins);
-  std::vector<Graph> graphs = cut_graph(graph, cuts, context.partition->strategy);
-  graph = std::move(graphs[static_cast<size_t>(context.device)]);
+  CutStep step = cut_graph(graph, cuts, context.partition->strategy);
+  graph = std::move(step.graphs[static_cast<size_t>(context.device)]);
   return static_cast<int>(exchanges_of(graph).size());
 }
 

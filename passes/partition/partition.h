@@ -31,8 +31,19 @@ struct PartitionSpecification {
 NodeCuts assign_cuts(const Graph& graph, const PartitionSpecification& specification,
                      const GradientOrigins& origins);
 
-/// The graphs of all devices, with exchanges. The cuts must be legal.
-std::vector<Graph> cut_graph(const Graph& graph, const NodeCuts& cuts, const Strategy& strategy);
+/// What a node of a device's graph stands for in the whole graph.
+struct CutOrigin {
+  const Node* node = nullptr;   ///< What it is a share of; of an exchange: what computes the value.
+  const Node* reader = nullptr; ///< Of an exchange: the node that wanted it first, null if stored.
+};
+
+/// A step cut over devices.
+struct CutStep {
+  std::vector<Graph> graphs; ///< By device, with the same exchanges in the same order.
+  std::unordered_map<const Node*, CutOrigin> origins;
+};
+/// The cuts must be legal.
+CutStep cut_graph(const Graph& graph, const NodeCuts& cuts, const Strategy& strategy);
 
 /// The exchanges of a device's graph, in order.
 std::vector<Exchange> exchanges_of(const Graph& graph);

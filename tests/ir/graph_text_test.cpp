@@ -167,7 +167,7 @@ public:
       std::vector<TensorType> types;
       for (size_t n = pick(4); n > 0; --n)
         types.push_back(type());
-      Node* node = graph.add(op, name(), operands, attributes(), types, loc());
+      Node* node = graph.add(op, name(), operands, attributes(op), types, loc());
       if (pick(5) == 0)
         node->name = name();
       for (const auto& result : node->results) {
@@ -212,10 +212,13 @@ private:
     }
   }
 
-  Attributes attributes() {
+  Attributes attributes(const OpDef& op) {
     Attributes attrs;
     for (size_t n = pick(4); n > 0; --n)
       attrs.set(name(), attribute());
+    for (const AttrDef& def : op.attrs)
+      if (def.implied)
+        attrs.set(def.name, pick(2) ? *def.fallback : attribute());
     return attrs;
   }
 

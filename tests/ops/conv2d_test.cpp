@@ -42,6 +42,8 @@ std::vector<OpCase> cases() {
       fast_only(conv({1, 6, 15, 15}, {9, 2, 3, 3},
                      {{"dilation", Ints{2, 2}}, {"stride", Ints{2, 3}}, {"groups", int64_t{3}}})),
       fast_only(conv({1, 3, 4, 4}, {5, 3, 2, 2}, {{"pad", Ints{3, 2, 2, 3}}})),
+      // A part of the blocks of exact sums.
+      conv({2, 6, 5, 4}, {5, 6, 3, 3}, {{"blocks", int64_t{2}}, {"pad", Ints{1, 1, 1, 1}}}),
       // AlexNet's first two layers in small.
       large(conv({2, 3, 43, 43}, {24, 3, 11, 11}, {{"stride", Ints{4, 4}}})),
       large(fast_only(conv({2, 48, 9, 9}, {64, 24, 5, 5},

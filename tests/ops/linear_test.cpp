@@ -15,6 +15,12 @@ OpCase linear(int64_t batch, int64_t in, int64_t out, bool exact = true) {
           .exact = exact};
 }
 
+/// Sums over a part of the blocks of exact plans.
+OpCase blocks(OpCase c, int64_t blocks) {
+  c.attrs.set("blocks", blocks);
+  return c;
+}
+
 std::vector<OpCase> cases() {
   return {
       linear(1, 1, 1),
@@ -23,6 +29,7 @@ std::vector<OpCase> cases() {
       linear(7, 129, 17),
       linear(16, 64, 33, false),
       linear(19, 31, 5, false),
+      blocks(linear(3, 26, 7), 4),
       linear(8, 10'000, 3),        // a long reduction forward,
       linear(1, 10'000, 3, false), // also of a single sample,
       linear(2, 5, 10'000, false), // for the data

@@ -55,7 +55,8 @@ std::vector<double> megabytes(const Network& network, const std::string& strateg
   Step step = step_of(network, strategy, devices, batch);
   split_head(step.graph);
   NodeCuts cuts = assign_cuts(step.graph, step.specification, step.context.origins);
-  std::vector<Graph> graphs = cut_graph(step.graph, cuts, step.specification.strategy);
+  std::vector<Graph> graphs =
+      std::move(cut_graph(step.graph, cuts, step.specification.strategy).graphs);
   std::vector<double> sent(static_cast<size_t>(devices), 0);
   for (const Exchange& exchange : exchanges_of(graphs[0])) {
     auto bytes = bytes_sent(exchange);
