@@ -81,11 +81,13 @@ private:
     narrow(owned_[i], node_.results[i]->type.shape, dim, factor, range);
   }
 
+  /// Blocks that the share holds whole; shares that cut blocks apart keep to blocks of their own.
   void set_blocks(const Factor& factor, Range range) {
-    const int64_t blocks = kernel::exact_blocks * range.extent() / factor.extent;
-    const bool on_borders = blocks * factor.extent == kernel::exact_blocks * range.extent() &&
-                            range.begin % range.extent() == 0 && kernel::exact_blocks % blocks == 0;
-    if (share_.attrs.has("blocks") && is_blocked(node_, factor) && on_borders)
+    if (!node_.attrs.has("blocks") || !is_blocked(node_, factor))
+      return;
+    const int64_t all = node_.attrs.integer("blocks"), blocks = all * range.extent() / factor.extent;
+    if (blocks * factor.extent == all * range.extent() && range.begin % range.extent() == 0 &&
+        all % blocks == 0)
       share_.attrs.set("blocks", blocks);
   }
 

@@ -92,7 +92,6 @@ OpTests::OpTests(std::string name, Table table) {
   add("", "Gradient", check_finite_differences);
   add("", "Record", check_record);
   add("", "Sharded", check_sharded);
-  add("", "ShardedBits", check_sharded_bits);
   add("Gpu", "OnGpu", check_on_gpu);
 }
 

@@ -12,7 +12,6 @@
 //   Record            text round trips of graph and kernels, loop factors, counts
 //   Sharded           every loop cut over devices, and pairs of loops over a grid: what devices
 //                     compute in double, put together, against the reference of the whole
-//   ShardedBits       contractions and windows in exact mode: the bits of the whole
 // and `Operator_<name>Gpu.OnGpu`, the CUDA text on the first GPU.
 
 #include "tests/support/draw.h"

@@ -35,11 +35,6 @@ const std::vector<Refusal>& refusals() {
   return list;
 }
 
-/// Draws its words from the place of an element in a share, not in the whole.
-bool is_left_out(const Node& node) {
-  return node.op == &ops::dropout;
-}
-
 bool may_refuse(const Node& node, const std::string& factor) {
   return std::any_of(refusals().begin(), refusals().end(), [&](const Refusal& r) {
     return r.ops.count(node.op->name) && r.factors.count(factor);
@@ -226,7 +221,7 @@ void check_sharded(const std::string&, const std::vector<OpCase>& cases) {
   Counts counts;
   std::set<std::string> all;
   for (const auto& node : built.graph.nodes) {
-    if (!node->op->reference || is_left_out(*node))
+    if (!node->op->reference)
       continue;
     all.insert(node->op->name);
     if (is_small(*node))

@@ -7,7 +7,5 @@ namespace netc::test {
 
 /// In double, every cut of every node of the table.
 void check_sharded(const std::string& name, const std::vector<OpCase>& cases);
-/// In exact mode, on the CPU: devices' kernels give the bits that the kernel of the whole gives.
-void check_sharded_bits(const std::string& name, const std::vector<OpCase>& cases);
 
 } // namespace netc::test
