@@ -5,6 +5,7 @@ namespace netc::frontend {
 namespace {
 
 constexpr double largest_side = 1 << 16;
+constexpr double most_devices = 64;
 
 AttrDef integer(const char* name, std::optional<int64_t> fallback, double min, double max,
                 const char* doc) {
@@ -76,8 +77,42 @@ const std::vector<AttrDef>& rule_keys() {
 
 const std::vector<AttrDef>& partition_keys() {
   static const std::vector<AttrDef> keys = {
-      integer("devices", 1, 1, 64, "logical devices the network is cut over"),
+      integer("devices", 1, 1, most_devices, "logical devices the network is cut over"),
       word("strategy", nullptr, {}, "how it is cut")};
+  return keys;
+}
+
+const std::vector<AttrDef>& strategy_keys() {
+  static const std::vector<AttrDef> keys = {
+      integer("devices", {}, 1, most_devices, "logical devices that the network is cut over"),
+      word("strategy", "follow", {},
+           "named strategy for the layers that are not listed; `follow`: they follow what they "
+           "read"),
+      word("update", "replicated", {"replicated", "sharded"},
+           "whether devices that all hold a parameter update all of it, or a part each")};
+  return keys;
+}
+
+const AttrDef& cut_key() {
+  static const AttrDef def =
+      word("cut", nullptr, cut_words(), "how the devices share the layer's work");
+  return def;
+}
+
+const std::vector<CutKey>& more_cut_keys() {
+  static const std::vector<CutKey> keys = {
+      {word("then", "whole", {"whole", "data", "filter", "spatial"},
+            "how the sum is cut that a layer cut by `channel` gives"),
+       {Cut::channel}},
+      {{.name = "bounds",
+        .kind = AttrKind::integers,
+        .fallback = Attribute{std::vector<int64_t>{}},
+        .doc = "where the samples, channels, features or rows are cut, from 0 to how many there "
+               "are; left out: evenly",
+        .min = 0},
+       {Cut::data, Cut::filter, Cut::channel, Cut::spatial}},
+      {integer("device", {}, 0, most_devices - 1, "which device does all of the layer"),
+       {Cut::device}}};
   return keys;
 }
 

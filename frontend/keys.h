@@ -3,6 +3,7 @@
 // readers, the error messages and the JSON schema all follow these tables.
 
 #include "ir/attribute.h"
+#include "ir/strategy.h"
 
 namespace netc::frontend {
 
@@ -16,6 +17,17 @@ const std::vector<AttrDef>& optimizer_keys();
 const std::vector<AttrDef>& rule_keys();
 /// `partition:`
 const std::vector<AttrDef>& partition_keys();
+
+/// A strategy file, without `layers:`
+const std::vector<AttrDef>& strategy_keys();
+/// `cut` of an entry of its `layers:`
+const AttrDef& cut_key();
+/// The other keys of such an entry, each with the cuts it goes with.
+struct CutKey {
+  AttrDef key;
+  std::vector<Cut> cuts;
+};
+const std::vector<CutKey>& more_cut_keys();
 
 /// A kind of schedule and the keys it has besides `type`.
 struct ScheduleKeys {

@@ -36,8 +36,7 @@ size_t utf8_length(const std::string& text, size_t i) {
 bool check_encoding(const std::shared_ptr<const SourceFile>& file, Diagnostics& diagnostics) {
   const std::string& text = file->text;
   if (text.find('\0') != text.npos) {
-    diagnostics.error({file}, "this is a binary file, not a network description")
-        .note("a network description is YAML text in UTF-8");
+    diagnostics.error({file}, "this is a binary file").note("descriptions are YAML text in UTF-8");
     return false;
   }
   for (size_t i = 0; i < text.size();) {
@@ -85,7 +84,7 @@ bool check_nesting(const std::shared_ptr<const SourceFile>& file, Diagnostics& d
         diagnostics
             .error(loc_at(file, i),
                    fmt::format("more than {} brackets are open here", max_open_brackets))
-            .note("a network description needs five levels");
+            .note("a description needs five levels");
         return false;
       }
     } else if ((c == ']' || c == '}') && open > 0) {

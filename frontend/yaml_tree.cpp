@@ -152,7 +152,7 @@ private:
       refuse_tag(mark, tag);
     if (stack_.size() >= max_depth)
       refuse(at(mark), fmt::format("values are nested more than {} deep", max_depth),
-             "a network description needs five levels");
+             "a description needs five levels");
     Open collection;
     collection.node = make(kind, mark);
     collection.anchor = anchor;
@@ -254,7 +254,8 @@ void report(const YAML::Exception& e, const TreeBuilder& builder, Diagnostics& d
 
 } // namespace
 
-YamlPtr parse_yaml(const std::shared_ptr<const SourceFile>& file, Diagnostics& diagnostics) {
+YamlPtr parse_yaml(const std::shared_ptr<const SourceFile>& file, Diagnostics& diagnostics,
+                   const char* keys) {
   if (!check_source(file, diagnostics))
     return nullptr;
   TreeBuilder builder(file, diagnostics);
@@ -270,8 +271,7 @@ YamlPtr parse_yaml(const std::shared_ptr<const SourceFile>& file, Diagnostics& d
     return nullptr;
   }
   if (!builder.root || builder.root->kind == YamlNode::Kind::null) {
-    diagnostics.error({file}, "the file is empty")
-        .note("a network description has the keys `name`, `input` and `layers`");
+    diagnostics.error({file}, "the file is empty").note(keys);
     return nullptr;
   }
   return builder.root;

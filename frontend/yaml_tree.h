@@ -34,10 +34,12 @@ struct YamlNode {
   const YamlEntry* find(std::string_view key) const;
 };
 
-/// Parses one document; null after an error. Refuses what could exhaust memory or stack: nesting
-/// beyond 32, more than 100 aliases, more than 100,000 values with aliases expanded. Tags, keys
-/// that are not plain text and second documents are refused, too; a duplicate key is reported and
-/// its second value ignored.
-YamlPtr parse_yaml(const std::shared_ptr<const SourceFile>& file, Diagnostics& diagnostics);
+/// Parses one document; null after an error. `keys` says of an empty file what it must hold.
+/// Refuses what could exhaust memory or stack: nesting beyond 32, more than 100 aliases, more than
+/// 100,000 values with aliases expanded. Tags, keys that are not plain text and second documents
+/// are refused, too; a duplicate key is reported and its second value ignored.
+YamlPtr parse_yaml(const std::shared_ptr<const SourceFile>& file, Diagnostics& diagnostics,
+                   const char* keys = "a network description has the keys `name`, `input` and "
+                                      "`layers`");
 
 } // namespace netc::frontend

@@ -23,15 +23,20 @@ enum class Cut {
 /// `whole`, `data`, `filter` ...
 std::string_view to_string(Cut cut);
 std::optional<Cut> parse_cut(std::string_view text);
+/// The words of all cuts.
+std::vector<std::string> cut_words();
 
 struct LayerCut {
   Cut cut = Cut::follow;
   /// Of a weighted layer cut by `channel`: how its bias and what follows are cut.
   Cut then = Cut::follow;
-  /// Where the samples, channels or rows are cut: devices + 1 numbers; empty: evenly.
+  /// Where the layer's samples, channels or rows are cut: devices + 1 ascending numbers, from 0 to
+  /// how many it has; a device between equal ones does nothing of it. Empty: evenly. Channels count
+  /// over all groups.
   std::vector<int64_t> bounds{};
-  int device = 0; ///< Of `device`.
-  Loc loc{};      ///< In the strategy file, if it is from one.
+  int device = 0;   ///< Of `device`.
+  Loc loc{};        ///< In the strategy file, if it is from one.
+  Loc bounds_loc{}; ///< Of `bounds` there, if they are given.
 
   bool operator==(const LayerCut& other) const {
     return cut == other.cut && then == other.then && bounds == other.bounds &&
@@ -44,6 +49,11 @@ struct Strategy {
   int devices = 1;
   std::map<std::string, LayerCut> layers{}; ///< By name; layers not in it follow what they read.
   bool sharded_update = false; ///< Devices that all hold a parameter update a part of it each.
+
+  bool operator==(const Strategy&) const = default;
 };
+
+/// The strategy as a strategy file, which parse_strategy of the frontend reads.
+std::string print(const Strategy& strategy);
 
 } // namespace netc

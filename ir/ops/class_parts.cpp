@@ -38,13 +38,6 @@ TensorType type_of(Form form, int64_t samples, int64_t classes) {
   return {DType::f32, {1}};
 }
 
-/// Blocks are joined two by two.
-void expect_blocks(InferContext& c) {
-  const int64_t blocks = c.attrs.integer("blocks");
-  if ((blocks & (blocks - 1)) != 0)
-    c.error(fmt::format("`blocks` is {}, must be 1, 2, 4 or 8", blocks));
-}
-
 Expr logit(Expr n, Expr column) {
   return load("logits", DType::f32, {std::move(n), std::move(column)});
 }
@@ -191,7 +184,7 @@ void infer_forms(InferContext& c, const std::vector<Form>& operands, Form result
       c.error(fmt::format("operand `{}` is {}, expected {}", c.op.operands[i].name,
                           c.operands[i].str(), expected.str()));
   if (c.attrs.has("blocks"))
-    expect_blocks(c);
+    check_blocks(c);
   c.results = {type_of(result, samples, classes)};
 }
 
@@ -212,15 +205,6 @@ std::vector<Factor> factors_of(const Node& node, const std::vector<Form>& operan
     factors.push_back(std::move(factor));
   }
   return factors;
-}
-
-AttrDef blocks_attr() {
-  return {.name = "blocks",
-          .fallback = Attribute{int64_t{kernel::exact_blocks}},
-          .doc = "of the 8 equal blocks whose sums exact plans add up as a tree, those that this "
-                 "node holds (1, 2, 4 or 8); fewer where the sum is cut over devices",
-          .min = 1,
-          .max = kernel::exact_blocks};
 }
 
 int blocks_of(const Node& node) {

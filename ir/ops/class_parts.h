@@ -24,7 +24,6 @@ template <Form result, Form... operands> struct Forms {
   }
 };
 
-AttrDef blocks_attr();
 int blocks_of(const Node& node);
 AttrDef first_class_attr();
 

@@ -85,6 +85,15 @@ std::vector<AttrDef> layer_keys() {
            .choices = {"classic", "inverted"}}};
 }
 
+/// A share draws the numbers of its part of the whole.
+void dropout_share(ShareContext& c) {
+  std::vector<int64_t> at;
+  for (const Range& range : c.results[0])
+    at.push_back(range.begin);
+  c.attrs.set("whole", c.node.result()->type.shape);
+  c.attrs.set("at", at);
+}
+
 std::vector<AttrDef> dropout_attrs() {
   std::vector<AttrDef> attrs = layer_keys();
   attrs.push_back({.name = "stream",
@@ -135,6 +144,7 @@ const OpDef dropout{
     .vjp = dropout_vjp,
     .flops = flops_per_element<2>,
     .factors = map_factors,
+    .share = dropout_share,
     .lower = MapLowering{dropout_map},
     .reference = dropout_reference,
     .layer = LayerDef{.keys = layer_keys(), .build = build_dropout},

@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <set>
 
 namespace netc {
 
@@ -35,7 +36,37 @@ std::optional<Factor> factor_for(const Node& node, Cut cut) {
   return std::nullopt;
 }
 
-/// The bounds of a layer in iterations of `factor`: as they are, in groups, or in proportion.
+/// What a loop runs over, for people.
+std::string things(const Factor& factor) {
+  static const std::map<std::string, std::string> words = {{"batch", "samples"},
+                                                           {"group", "channels"},
+                                                           {"out_channel", "channels"},
+                                                           {"channel", "channels"},
+                                                           {"out_feature", "features"},
+                                                           {"class", "classes"},
+                                                           {"in_channel", "input channels"},
+                                                           {"in_feature", "input features"},
+                                                           {"height", "rows"}};
+  return words.at(factor.name);
+}
+
+/// What the work of a layer must come in to be cut so, for people.
+std::string_view divisor_of(Cut cut) {
+  switch (cut) {
+  case Cut::data:
+    return "samples";
+  case Cut::filter:
+    return "channels, features or classes of the result";
+  case Cut::channel:
+    return "channels or features that weights sum over";
+  case Cut::spatial:
+    return "rows of images";
+  default:
+    return "";
+  }
+}
+
+/// The bounds of a layer in iterations of a loop of one that follows it: in proportion.
 std::vector<int64_t> bounds_for(const std::vector<int64_t>& bounds, const Factor& factor,
                                 int devices) {
   if (bounds.empty())
@@ -59,9 +90,16 @@ public:
               const GradientOrigins& origins)
       : graph_(graph), specification_(specification), strategy_(specification.strategy),
         mesh_(Mesh::line(strategy_.devices)), origins_(origins) {
-    for (const auto& node : graph.nodes)
-      if (node->op->is_contraction() && !origins_.count(node.get()))
-        weighted_[layer_of(*node)] = node.get();
+    for (const auto& node : graph.nodes) {
+      if (origins_.count(node.get()))
+        continue;
+      const std::string layer = layer_of(*node);
+      const Node*& main = main_[layer];
+      if (node->op->is_contraction() || node->op == &ops::class_max)
+        main = node.get();
+      else if (!main && node->name == layer)
+        main = node.get();
+    }
   }
 
   NodeCuts run() {
@@ -72,8 +110,8 @@ public:
       auto origin = origins_.find(node.get());
       Word word =
           origin == origins_.end() ? forward_word(*node) : gradient_word(*node, *origin->second);
-      words_[node.get()] = word;
       cuts_[node.get()] = cut_of(*node, word);
+      words_[node.get()] = std::move(word);
     }
     diagnostics_.throw_if_errors();
     return std::move(cuts_);
@@ -127,9 +165,8 @@ private:
 
   Word forward_word(const Node& node) const {
     LayerCut layer = asked(node);
-    auto weighted = weighted_.find(layer_of(node));
-    const bool main = node.op->is_contraction();
-    if (weighted != weighted_.end() && !main && layer.cut != Cut::device)
+    const Node* main = main_.at(layer_of(node));
+    if (main && main->op->is_contraction() && main != &node && layer.cut != Cut::device)
       return inherited(node); // what precedes a contraction, or its bias
     if (layer.cut == Cut::follow)
       return inherited(node);
@@ -145,77 +182,148 @@ private:
   }
 
   /// Sums over what every device may have for nothing are not cut, and nothing is that has no loop
-  /// of the kind.
-  NodeCut cut_of(const Node& node, const Word& word) {
+  /// of the kind. Bounds that are wrong are dropped from the word, which others may follow.
+  NodeCut cut_of(const Node& node, Word& word) {
+    const bool is_asked = is_main(node) && asked(node).cut == word.cut;
     if (word.cut == Cut::device) {
-      check_device(node, word.device);
+      if (is_asked)
+        check_device(node, word.device);
       return {{}, word.device};
     }
     std::optional<Factor> factor = factor_for(node, word.cut);
+    if (is_asked && !check_entry(node, factor, word))
+      word.bounds.clear();
     const bool of_feeds =
         std::all_of(node.operands.begin(), node.operands.end(), [](const Value* operand) {
           return operand->node->op == &ops::feed && operand->type.shape.size() == 1;
         });
     if (!factor || (of_feeds && factor->kind == FactorKind::reduction))
       return {};
-    return checked(node, *factor, word,
-                   {{{factor->name, bounds_for(word.bounds, *factor, strategy_.devices), 0}}, -1});
-  }
-
-  void check_device(const Node& node, int device) {
-    if (device < 0 || device >= strategy_.devices)
-      report(node,
-             fmt::format("there is no device {}, they are 0 to {}", device, strategy_.devices - 1));
-  }
-
-  /// Refuses what the strategy asks of this very layer; what follows others does as well as it can.
-  NodeCut checked(const Node& node, const Factor& factor, const Word& word, NodeCut cut) {
-    const bool is_asked = asked(node).cut == word.cut && is_main(node);
-    if (!word.bounds.empty() && static_cast<int>(word.bounds.size()) != strategy_.devices + 1) {
-      if (is_asked)
-        report(node, fmt::format("`bounds` has {} numbers, must have {}: where the shares of {} "
-                                 "devices begin, and the end",
-                                 word.bounds.size(), strategy_.devices + 1, strategy_.devices));
-      return {};
-    }
-    if (is_asked && word.bounds.empty() && factor.name != "group" &&
-        factor.extent < strategy_.devices)
-      report(node, fmt::format("cannot be cut by `{}` over {} devices: its {} has {}",
-                               to_string(word.cut), strategy_.devices, factor.name, factor.extent));
+    NodeCut cut{{{factor->name, bounds_for(word.bounds, *factor, strategy_.devices), 0}}, -1};
     NodeSharding sharding = shard_node(node, cut, mesh_);
     if (sharding.error.empty())
       return cut;
     if (is_asked)
-      report(node, fmt::format("cannot be cut by `{}`: {}", to_string(word.cut), sharding.error));
+      refuse(node, fmt::format("cannot be cut by `{}`", to_string(word.cut)), sharding.error);
     return {};
+  }
+
+  void check_device(const Node& node, int device) {
+    if (device < 0 || device >= strategy_.devices)
+      report(asked(node).loc, node,
+             fmt::format("there is no device {}, they are 0 to {}", device, strategy_.devices - 1));
+  }
+
+  /// Refuses what the strategy asks of this very layer; what follows others does as well as it can.
+  /// False where the layer's bounds must not be used.
+  bool check_entry(const Node& node, const std::optional<Factor>& factor, const Word& word) {
+    if (word.cut == Cut::whole || word.cut == Cut::follow)
+      return true;
+    if (word.cut == Cut::channel)
+      check_tail(node, asked(node).then);
+    if (!factor) {
+      refuse(node, fmt::format("cannot be cut by `{}`", to_string(word.cut)),
+             fmt::format("its work cannot be divided by {}", divisor_of(word.cut)));
+      return false;
+    }
+    if (!word.bounds.empty())
+      return check_bounds(node, *factor, word.bounds);
+    if (!is_enough(*factor))
+      refuse(node, fmt::format("cannot be cut by `{}`", to_string(word.cut)),
+             fmt::format("it has {} {} for {} devices", factor->extent, things(*factor),
+                         strategy_.devices));
+    return true;
+  }
+
+  /// How the sum over channels may be cut is a matter of what the layer computes.
+  void check_tail(const Node& node, Cut then) {
+    if (then == Cut::follow || then == Cut::whole || is_legal(node, then))
+      return;
+    report(asked(node).loc, node, fmt::format("its sum cannot be cut by `{}`", to_string(then)))
+        .note(fmt::format("over {} devices `then` may be {}", strategy_.devices,
+                          legal_words(node, {Cut::whole, Cut::data, Cut::filter, Cut::spatial})));
+  }
+
+  /// Groups may be fewer than devices, some of which are idle then.
+  bool is_enough(const Factor& factor) const {
+    return factor.name == "group" || factor.extent >= strategy_.devices;
+  }
+
+  /// The channels of a group stay together, but channels are what bounds count.
+  static int64_t unit_of(const Node& node, const Factor& factor) {
+    return factor.name == "group" ? node.result()->type.shape[1] / factor.extent : 1;
+  }
+
+  bool check_bounds(const Node& node, const Factor& factor, const std::vector<int64_t>& bounds) {
+    const int64_t unit = unit_of(node, factor), extent = factor.extent * unit;
+    const size_t count = static_cast<size_t>(strategy_.devices) + 1;
+    std::string problem;
+    if (bounds.size() != count)
+      problem = fmt::format("must have {} numbers: where the part of each of {} devices begins, "
+                            "and the end; it has {}",
+                            count, strategy_.devices, bounds.size());
+    else if (bounds.front() != 0)
+      problem = fmt::format("must begin at 0, not {}", bounds.front());
+    else if (bounds.back() != extent)
+      problem = fmt::format("must end at {}, as there are {} {}, not at {}", extent, extent,
+                            things(factor), bounds.back());
+    for (size_t i = 1; problem.empty() && i < count; ++i)
+      if (bounds[i] < bounds[i - 1])
+        problem = fmt::format("must ascend, {} follows {}", bounds[i], bounds[i - 1]);
+      else if (bounds[i] % unit)
+        problem =
+            fmt::format("must lie between groups of {} channels, {} does not", unit, bounds[i]);
+    if (problem.empty())
+      return true;
+    std::vector<int64_t> even = even_bounds(factor.extent, strategy_.devices);
+    for (int64_t& bound : even)
+      bound *= unit;
+    report(asked(node).bounds_loc, node, fmt::format("`bounds` {}", problem))
+        .note(fmt::format("even ones are [{}]", fmt::join(even, ", ")));
+    return false;
   }
 
   /// The node that a layer's entry in a strategy is about.
   bool is_main(const Node& node) const {
-    if (origins_.count(&node))
-      return false;
-    const std::string layer = layer_of(node);
-    auto weighted = weighted_.find(layer);
-    return weighted == weighted_.end() ? node.name == layer : weighted->second == &node;
+    auto main = main_.find(layer_of(node));
+    return main != main_.end() && main->second == &node;
   }
 
-  void report(const Node& node, const std::string& message) {
+  /// Reports a mistake of the layer's entry at `loc`, or at the layer where the strategy is no
+  /// file.
+  Diagnostic& report(const Loc& loc, const Node& node, const std::string& message) {
+    const std::string text = fmt::format("layer `{}`: {}", layer_of(node), message);
+    if (loc.known())
+      return diagnostics_.error(loc, text);
+    return diagnostics_.error(node.loc, fmt::format("strategy `{}`: {}", strategy_.name, text));
+  }
+
+  /// The same for a cut that is not legal. Named strategies ask the same of many layers: of what is
+  /// wrong with all of them, the first is enough.
+  void refuse(const Node& node, const std::string& message, const std::string& why) {
     const LayerCut layer = asked(node);
-    Diagnostic& error = diagnostics_.error(layer.loc.known() ? layer.loc : node.loc,
-                                           fmt::format("layer `{}`: {}", layer_of(node), message));
-    std::vector<std::string> legal;
-    for (Cut cut : {Cut::whole, Cut::data, Cut::filter, Cut::channel, Cut::spatial, Cut::device})
+    if (!layer.loc.known() && !refused_.insert(message).second)
+      return;
+    report(layer.loc, node, message)
+        .note(why)
+        .note(fmt::format("over {} devices it may be {}", strategy_.devices,
+                          legal_words(node, {Cut::whole, Cut::data, Cut::filter, Cut::channel,
+                                             Cut::spatial, Cut::device})));
+  }
+
+  std::string legal_words(const Node& node, std::initializer_list<Cut> cuts) const {
+    std::vector<std::string> words;
+    for (Cut cut : cuts)
       if (is_legal(node, cut))
-        legal.push_back(std::string(to_string(cut)));
-    error.note(
-        fmt::format("over {} devices it may be {}", strategy_.devices, fmt::join(legal, ", ")));
+        words.push_back(fmt::format("`{}`", to_string(cut)));
+    return fmt::format("{}", fmt::join(words, ", "));
   }
 
   bool is_legal(const Node& node, Cut cut) const {
     if (cut == Cut::whole || cut == Cut::device)
       return true;
     std::optional<Factor> factor = factor_for(node, cut);
-    return factor && factor->extent >= strategy_.devices &&
+    return factor && is_enough(*factor) &&
            shard_node(node,
                       {{{factor->name, even_bounds(factor->extent, strategy_.devices), 0}}, -1},
                       mesh_)
@@ -227,9 +335,11 @@ private:
   const Strategy& strategy_;
   const Mesh mesh_;
   const GradientOrigins& origins_;
-  std::unordered_map<std::string, const Node*> weighted_; ///< The contraction of each layer.
+  /// By layer, the node that its entry is about: its contraction, or that of its own name.
+  std::unordered_map<std::string, const Node*> main_;
   std::unordered_map<const Node*, Word> words_;
   NodeCuts cuts_;
+  std::set<std::string> refused_;
   Diagnostics diagnostics_;
 };
 

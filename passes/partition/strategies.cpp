@@ -65,21 +65,20 @@ void channel(Strategy& strategy, const Layers& layers) {
   });
 }
 
-void towers(Strategy& strategy, const Layers& layers) {
+/// Why the layers have no towers for so many devices; else empty.
+std::string no_towers(const Layers& layers, int devices) {
   for (const StrategyLayer& layer : layers)
-    if (layer.groups > 1 && layer.groups % strategy.devices)
-      user_error(fmt::format("the towers of `{}` are {} groups, which {} devices cannot share",
-                             layer.name, layer.groups, strategy.devices),
-                 "as many devices as groups, or `--strategy filter`");
+    if (layer.groups % devices && layer.groups > 1)
+      return fmt::format("the towers of `{}` are {} groups, which {} devices cannot share evenly",
+                         layer.name, layer.groups, devices);
   if (std::none_of(layers.begin(), layers.end(), [](const auto& l) { return l.groups > 1; }))
-    user_error("the network has no towers: no convolution has groups",
-               "`--strategy filter` cuts the filters of any network");
-  filter(strategy, layers);
+    return "the network has no towers: no convolution has groups";
+  return "";
 }
 
 /// As in 2012: the last layer and the loss on one device.
 void towers_rank0(Strategy& strategy, const Layers& layers) {
-  towers(strategy, layers);
+  filter(strategy, layers);
   auto last = std::find_if(layers.rbegin(), layers.rend(), is_weighted);
   if (last == layers.rend())
     return;
@@ -111,6 +110,7 @@ void zero(Strategy& strategy, const Layers& layers) {
 struct Maker {
   NamedStrategy named;
   void (*make)(Strategy&, const Layers&);
+  bool towers = false; ///< Needs groups that the devices can share.
 };
 
 const std::vector<Maker>& makers() {
@@ -118,9 +118,12 @@ const std::vector<Maker>& makers() {
       {{"single", "one device does all, the others nothing"}, single},
       {{"data", "each device takes some samples; gradients are all-reduced"}, data},
       {{"zero", "as data, and each device updates a part of the parameters"}, zero},
-      {{"towers", "the paper's: groups of convolutions stay home, the classes are cut"}, towers},
+      {{"towers", "the paper's: groups of convolutions stay home, the classes are cut"},
+       filter,
+       true},
       {{"towers-rank0", "the same with the last layer and the loss on device 0, as in 2012"},
-       towers_rank0},
+       towers_rank0,
+       true},
       {{"filter", "each device computes some output channels of every layer"}, filter},
       {{"channel", "each device sums over some input channels of every layer"}, channel},
       {{"owt", "one weird trick (a): convolutions by samples, linear layers by features"}, owt},
@@ -141,18 +144,32 @@ const std::vector<NamedStrategy>& named_strategies() {
   return list;
 }
 
-Strategy named_strategy(const std::string& name, const Layers& layers, int devices) {
+std::vector<std::string> strategy_names() {
   std::vector<std::string> names;
-  for (const Maker& maker : makers()) {
+  for (const Maker& maker : makers())
     names.push_back(maker.named.name);
-    if (maker.named.name != name)
-      continue;
-    Strategy strategy{.name = name, .devices = devices};
-    maker.make(strategy, layers);
-    return strategy;
+  return names;
+}
+
+Strategy named_strategy(const std::string& name, const Layers& layers, int devices,
+                        const Loc& loc) {
+  Diagnostics diagnostics;
+  auto maker = std::find_if(makers().begin(), makers().end(),
+                            [&](const Maker& m) { return m.named.name == name; });
+  if (maker == makers().end()) {
+    const std::vector<std::string> names = strategy_names();
+    diagnostics
+        .error(loc, fmt::format("there is no strategy `{}`{}", name, did_you_mean(name, names)))
+        .note(fmt::format("strategies are {}{}", fmt::join(names, ", "),
+                          loc.known() ? "" : "; or name a strategy file"));
+  } else if (std::string reason = maker->towers ? no_towers(layers, devices) : "";
+             !reason.empty()) {
+    diagnostics.error(loc, reason).note("the strategy `filter` cuts any network");
   }
-  user_error(fmt::format("there is no strategy `{}`{}", name, did_you_mean(name, names)),
-             fmt::format("{}, or a strategy file", fmt::join(names, ", ")));
+  diagnostics.throw_if_errors();
+  Strategy strategy{.name = name, .devices = devices};
+  maker->make(strategy, layers);
+  return strategy;
 }
 
 Layers strategy_layers(const Graph& forward, const std::vector<LayerPlace>& places) {

@@ -23,10 +23,12 @@ struct NamedStrategy {
 /// In the order in which tables show them.
 const std::vector<NamedStrategy>& named_strategies();
 
+std::vector<std::string> strategy_names();
+
 /// The cuts of the strategy `name` for a network over `devices`. An unknown name, or a network that
-/// the strategy does not suit, is a UserError.
+/// the strategy does not suit, is a UserError at `loc`, where a file says the name.
 Strategy named_strategy(const std::string& name, const std::vector<StrategyLayer>& layers,
-                        int devices);
+                        int devices, const Loc& loc = {});
 
 /// The layers of a forward graph; see LayerPlace for how nodes belong to layers.
 struct LayerPlace;

@@ -144,11 +144,14 @@ TEST_F(Mutants, Sums) {
   expect_caught(operator_subject("channel_sum, exact",
                                  {&ops::channel_sum, {feed({2, 7, 3, 5}, uniform(-0.5, 1))}}, true),
                 {{"sums do not begin at zero", "acc[c] = 0.0f;", ""},
-                 {"a row too many", "row < (block", "row <= (block"},
+                 {"a row too many", "row < first_row", "row <= first_row"},
                  {"the first image's rows", "row / 3 * 3 + ", ""},
                  {"the last channel left out", "c2 < 7;", "c2 < 6;"},
                  {"shares too close", "partial[i * 7", "partial[i * 6"},
-                 {"the last share left out", "(0, 6, [&](int i)", "(0, 5, [&](int i)"}});
+                 {"parts of a block in one place", "(block * 3 + part) * 7", "(block * 3) * 7"},
+                 {"every part the first", "part * rows", "0 * rows"},
+                 {"a block of the batch too many", "(block + 1) * 2", "(block + 2) * 2"},
+                 {"the last share left out", "(0, 24, [&](int i)", "(0, 23, [&](int i)"}});
 }
 
 TEST_F(Mutants, Updates) {

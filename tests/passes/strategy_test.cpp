@@ -1,0 +1,247 @@
+// Strategies by name and by file: what they mean for a network, and what is said of mistakes.
+
+#include "frontend/strategy.h"
+#include "tests/support/golden.h"
+#include "tools/driver/compile.h"
+#include "tools/driver/strategy.h"
+
+#include <gmock/gmock.h>
+
+namespace netc::test {
+namespace {
+
+using testing::HasSubstr;
+
+/// 4 images of 16 x 16 pixels; conv2 and norm1 have two groups.
+constexpr const char* network_text = R"(name: small
+input: {channels: 3, height: 16, width: 16}
+layers:
+  - {name: conv1, type: conv2d, filters: 8, kernel: 3, pad: 1}
+  - {name: norm1, type: lrn, n: 5, k: 2, alpha: 1e-4, beta: 0.75, alpha_over_n: false, groups: 2}
+  - {name: conv2, type: conv2d, filters: 8, kernel: 3, pad: 1, groups: 2}
+  - {name: pool2, type: max_pool2d, kernel: 2, stride: 2, rounding: floor}
+  - {name: conv3, type: conv2d, filters: 12, kernel: 3, pad: 1}
+  - {name: pool3, type: max_pool2d, kernel: 2, stride: 2, rounding: floor}
+  - {name: fc3, type: linear, features: 10}
+  - {name: loss, type: softmax_cross_entropy}
+train: {batch: 4}
+)";
+
+Network network_of(const std::string& text) {
+  Diagnostics diagnostics;
+  std::optional<Network> network = parse_network(text, "small.yaml", diagnostics);
+  EXPECT_EQ(diagnostics.render(), "");
+  return std::move(*network);
+}
+
+const Network& small() {
+  static const Network network = network_of(network_text);
+  return network;
+}
+
+/// The graphs of the devices of a training step.
+std::vector<Graph> device_graphs(const Strategy& strategy) {
+  const PartitionSpecification specification{strategy, places_of(small())};
+  std::vector<Graph> graphs;
+  for (int device = 0; device < strategy.devices; ++device) {
+    PassContext context;
+    context.partition = &specification;
+    context.device = device;
+    graphs.push_back(forward_graph(small(), small().recipe.train.batch));
+    std::ostringstream dump;
+    run_pipeline(graphs.back(), context, {.stop_after = "partition", .verify_each = true}, dump);
+  }
+  return graphs;
+}
+
+/// What is said of a strategy; empty when nothing is wrong with it.
+std::string mistakes(const std::string& name, const Network& network, int devices) {
+  try {
+    device_graphs(resolve_strategy(name, network, devices));
+  } catch (const UserError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+Strategy parsed(const std::string& text) {
+  Diagnostics diagnostics;
+  std::optional<StrategyFile> file = parse_strategy(text, "s.yaml", diagnostics);
+  EXPECT_EQ(diagnostics.render(), "");
+  return file.value_or(StrategyFile{}).strategy;
+}
+
+// ---- Every file of strategy_errors/ is wrong; its golden text is all that is said about it.
+
+const std::string folder = "tests/passes/strategy_errors/";
+
+std::vector<std::string> bad_files() {
+  std::vector<std::string> stems;
+  for (const auto& entry : std::filesystem::directory_iterator(source_root() / folder))
+    if (entry.path().extension() == ".yaml")
+      stems.push_back(entry.path().stem().string());
+  std::sort(stems.begin(), stems.end());
+  return stems;
+}
+
+class BadStrategy : public testing::TestWithParam<std::string> {};
+
+TEST_P(BadStrategy, IsExplained) {
+  const std::string path = (source_root() / folder / (GetParam() + ".yaml")).string();
+  Diagnostics diagnostics;
+  std::optional<StrategyFile> file = parse_strategy(read_text(path), path, diagnostics);
+  std::string text = mistakes(path, small(), file ? file->strategy.devices : 2);
+  EXPECT_NE(text, "");
+  const std::string prefix = (source_root() / folder).string();
+  for (size_t at; (at = text.find(prefix)) != std::string::npos;)
+    text.erase(at, prefix.size());
+  expect_golden(folder + GetParam() + ".expected", text);
+}
+
+INSTANTIATE_TEST_SUITE_P(Files, BadStrategy, testing::ValuesIn(bad_files()), [](const auto& info) {
+  std::string name = info.param;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+});
+
+TEST(BadStrategies, EveryGoldenTextHasItsFile) {
+  for (const auto& entry : std::filesystem::directory_iterator(source_root() / folder))
+    EXPECT_TRUE(
+        std::filesystem::exists(std::filesystem::path(entry.path()).replace_extension("yaml")))
+        << entry.path();
+}
+
+TEST(BadStrategies, NamesAreSuggestedAndListed) {
+  EXPECT_EQ(mistakes("owtt", small(), 2),
+            "error: there is no strategy `owtt`, did you mean `owt`?\n"
+            "note: strategies are single, data, zero, towers, towers-rank0, filter, channel, owt, "
+            "spatial; or name a strategy file\n");
+}
+
+TEST(BadStrategies, AFileThatIsNotThere) {
+  EXPECT_EQ(mistakes("nowhere.yaml", small(), 2),
+            "error: cannot read the strategy file `nowhere.yaml`\n"
+            "note: instead of a file it may be a name: single, data, zero, towers, towers-rank0, "
+            "filter, channel, owt, spatial\n");
+}
+
+TEST(BadStrategies, AFileForAnotherNumberOfDevices) {
+  const std::string path = (source_root() / folder / "bounds-count.yaml").string();
+  EXPECT_EQ(mistakes(path, small(), 4), path +
+                                            ":1:10: error: the strategy is for 2 devices, not "
+                                            "for 4\n  devices: 2\n           ^\n"
+                                            "note: ask for 2 devices, or for another strategy\n");
+}
+
+TEST(BadStrategies, TowersOfANetworkWithoutGroups) {
+  std::string text = network_text;
+  for (size_t at; (at = text.find(", groups: 2")) != std::string::npos;)
+    text.erase(at, std::string(", groups: 2").size());
+  const Network plain = network_of(text);
+  EXPECT_EQ(mistakes("towers", plain, 2),
+            "error: the network has no towers: no convolution has groups\n"
+            "note: the strategy `filter` cuts any network\n");
+  EXPECT_THAT(mistakes("towers-rank0", plain, 2), HasSubstr("no convolution has groups"));
+}
+
+TEST(BadStrategies, TowersForTooManyDevices) {
+  for (const char* name : {"towers", "towers-rank0"})
+    EXPECT_EQ(mistakes(name, small(), 4),
+              "error: the towers of `conv2` are 2 groups, which 4 devices cannot share evenly\n"
+              "note: the strategy `filter` cuts any network\n");
+}
+
+TEST(BadStrategies, WhatASearchWroteIsCheckedToo) {
+  Strategy strategy{.name = "made", .devices = 2};
+  strategy.layers["conv1"] = {.cut = Cut::filter, .bounds = {0, 4}};
+  strategy.layers["fc3"] = {.cut = Cut::device, .device = 2};
+  try {
+    device_graphs(strategy);
+    FAIL() << "not refused";
+  } catch (const UserError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("small.yaml:4:5: error: strategy `made`: layer `conv1`: "
+                                        "`bounds` must have 3 numbers"));
+    EXPECT_THAT(error.what(), HasSubstr("small.yaml:10:5: error: strategy `made`: layer `fc3`: "
+                                        "there is no device 2, they are 0 to 1"));
+  }
+}
+
+// ---- What correct strategies mean.
+
+TEST(StrategyFiles, SayWhatStandsInThem) {
+  Strategy strategy = parsed(R"(# a comment
+devices: 2
+strategy: owt
+layers:
+  conv1: data
+  fc6: {cut: filter, bounds: [0, 1, 4096]}
+  fc7: {cut: channel, then: data}
+  fc8: {cut: device, device: 1}
+update: sharded
+)");
+  EXPECT_EQ(strategy.name, "s");
+  EXPECT_EQ(strategy.devices, 2);
+  EXPECT_TRUE(strategy.sharded_update);
+  const std::map<std::string, LayerCut> layers = {
+      {"conv1", {.cut = Cut::data}},
+      {"fc6", {.cut = Cut::filter, .bounds = {0, 1, 4096}}},
+      {"fc7", {.cut = Cut::channel, .then = Cut::data}},
+      {"fc8", {.cut = Cut::device, .device = 1}}};
+  EXPECT_EQ(strategy.layers, layers);
+  EXPECT_EQ(strategy.layers["fc6"].loc.str(), "s.yaml:6:3");
+  EXPECT_EQ(strategy.layers["fc6"].bounds_loc.str(), "s.yaml:6:30");
+}
+
+TEST(StrategyFiles, AreReadAsTheyWerePrinted) {
+  Strategy strategy{.name = "s", .devices = 3, .sharded_update = true};
+  for (const std::string& word : cut_words())
+    strategy.layers[word] = {.cut = *parse_cut(word)};
+  strategy.layers["bounds"] = {.cut = Cut::spatial, .bounds = {0, 7, 7, 13}};
+  strategy.layers["sum"] = {.cut = Cut::channel, .then = Cut::filter, .bounds = {0, 1, 2, 9}};
+  strategy.layers["last"] = {.cut = Cut::device, .device = 2};
+  const std::string text = print(strategy);
+  EXPECT_THAT(text, HasSubstr("\n  sum: {cut: channel, then: filter, bounds: [0, 1, 2, 9]}\n"));
+  EXPECT_EQ(parsed(text), strategy);
+  const Strategy nothing{.name = "s", .devices = 1};
+  EXPECT_EQ(print(nothing), "devices: 1\n");
+  EXPECT_EQ(parsed(print(nothing)), nothing);
+}
+
+class StrategyInAFile : public testing::Test {
+protected:
+  /// The strategy of a file with this text.
+  Strategy resolved(const std::string& text, int devices = 2) {
+    const std::filesystem::path path = binary_root() / "mine.yaml";
+    std::ofstream(path) << text;
+    return resolve_strategy(path.string(), small(), devices);
+  }
+};
+
+TEST_F(StrategyInAFile, StandsOnANamedOne) {
+  Strategy strategy = resolved("devices: 2\nstrategy: zero\nlayers: {fc3: filter}\n");
+  EXPECT_EQ(strategy.name, "mine");
+  EXPECT_TRUE(strategy.sharded_update);
+  EXPECT_EQ(strategy.layers.at("fc3").cut, Cut::filter);
+  EXPECT_EQ(strategy.layers.at("conv1").cut, Cut::data);
+  EXPECT_FALSE(resolved("devices: 2\nstrategy: zero\nupdate: replicated\n").sharded_update);
+  EXPECT_TRUE(resolved("devices: 2\n").layers.empty());
+}
+
+TEST_F(StrategyInAFile, LayersFollowUnevenBoundsInProportion) {
+  std::vector<Graph> graphs =
+      device_graphs(resolved("devices: 2\nlayers:\n"
+                             "  data: {cut: data, bounds: [0, 1, 4]}\n"
+                             "  conv2: {cut: filter, bounds: [0, 4, 8]}\n"
+                             "  conv3: {cut: spatial, bounds: [0, 2, 8]}\n"));
+  auto shape = [&](size_t device, const char* name) {
+    return graphs[device].find(name)->type.shape;
+  };
+  EXPECT_EQ(shape(0, "conv1"), (Shape{1, 8, 16, 16}));
+  EXPECT_EQ(shape(1, "conv1"), (Shape{3, 8, 16, 16}));
+  EXPECT_EQ(shape(1, "conv2"), (Shape{4, 4, 16, 16}));
+  EXPECT_EQ(shape(0, "pool3"), (Shape{4, 12, 1, 4}));
+  EXPECT_EQ(shape(1, "pool3"), (Shape{4, 12, 3, 4}));
+}
+
+} // namespace
+} // namespace netc::test

@@ -1,0 +1,68 @@
+#include "tools/driver/strategy.h"
+
+#include "frontend/strategy.h"
+#include "ir/support/files.h"
+#include "passes/partition/strategies.h"
+#include "tools/driver/compile.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+namespace netc {
+
+namespace {
+
+std::vector<StrategyLayer> layers_of(const Network& network) {
+  return strategy_layers(forward_graph(network, network.recipe.train.batch), places_of(network));
+}
+
+/// A folder may have the name of a strategy, as `data` often does: names come first.
+bool is_file(const std::string& name) {
+  const std::vector<std::string> names = strategy_names();
+  std::error_code ignored;
+  return std::find(names.begin(), names.end(), name) == names.end() &&
+         (name.ends_with(".yaml") || name.ends_with(".yml") ||
+          std::filesystem::exists(name, ignored));
+}
+
+Strategy from_file(const std::string& name, const Network& network, int devices) {
+  std::optional<std::string> text = read_text(name);
+  if (!text)
+    user_error(
+        fmt::format("cannot read the strategy file `{}`", name),
+        fmt::format("instead of a file it may be a name: {}", fmt::join(strategy_names(), ", ")));
+  Diagnostics diagnostics;
+  std::optional<StrategyFile> file = parse_strategy(*text, name, diagnostics);
+  if (file && file->strategy.devices != devices)
+    diagnostics
+        .error(file->devices_loc, fmt::format("the strategy is for {} devices, not for {}",
+                                              file->strategy.devices, devices))
+        .note(fmt::format("ask for {} devices, or for another strategy", file->strategy.devices));
+  diagnostics.throw_if_errors();
+  if (file->base == "follow")
+    return std::move(file->strategy);
+  Strategy strategy = named_strategy(file->base, layers_of(network), devices, file->base_loc);
+  strategy.name = file->strategy.name;
+  for (auto& [layer, cut] : file->strategy.layers)
+    strategy.layers[layer] = std::move(cut);
+  if (file->says_update)
+    strategy.sharded_update = file->strategy.sharded_update;
+  return strategy;
+}
+
+} // namespace
+
+std::vector<LayerPlace> places_of(const Network& network) {
+  std::vector<LayerPlace> places = {{"data", network.input_loc}};
+  for (const LayerDescription& layer : network.layers)
+    places.push_back({layer.name, layer.loc});
+  return places;
+}
+
+Strategy resolve_strategy(const std::string& name_or_file, const Network& network, int devices) {
+  return is_file(name_or_file) ? from_file(name_or_file, network, devices)
+                               : named_strategy(name_or_file, layers_of(network), devices);
+}
+
+} // namespace netc

@@ -1,0 +1,17 @@
+#pragma once
+// Strategies by name or file, for a network.
+
+#include "frontend/network.h"
+#include "passes/partition/partition.h"
+
+namespace netc {
+
+/// The layers of a network as the pass `partition` knows them: `data`, then those of the file.
+std::vector<LayerPlace> places_of(const Network& network);
+
+/// The strategy of that name, else that of a file. A name that is neither, a bad file, a file for
+/// another number of devices, and a network that the named strategy does not suit are a UserError;
+/// whether the network may be cut as the file says is for assign_cuts to tell.
+Strategy resolve_strategy(const std::string& name_or_file, const Network& network, int devices);
+
+} // namespace netc
