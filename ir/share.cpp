@@ -85,7 +85,8 @@ private:
   void set_blocks(const Factor& factor, Range range) {
     if (!node_.attrs.has("blocks") || !is_blocked(node_, factor))
       return;
-    const int64_t all = node_.attrs.integer("blocks"), blocks = all * range.extent() / factor.extent;
+    const int64_t all = node_.attrs.integer("blocks"),
+                  blocks = all * range.extent() / factor.extent;
     if (blocks * factor.extent == all * range.extent() && range.begin % range.extent() == 0 &&
         all % blocks == 0)
       share_.attrs.set("blocks", blocks);
