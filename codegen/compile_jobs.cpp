@@ -102,7 +102,7 @@ CompileCache::compile(std::vector<CompileJob>& jobs, int parallel, const std::st
   std::vector<const CompileJob*> missing;
   std::set<std::string> begun;
   for (CompileJob& job : jobs) {
-    job.key = content_hash(fingerprint + job.source);
+    job.key = content_hash(fingerprint + (job.exact ? "exact\n" : "") + job.source);
     job.binary = file(job, suffixes_.front());
     bool cached = holds(job) || !begun.insert(job.key).second;
     ++(cached ? stats.hits : stats.misses);

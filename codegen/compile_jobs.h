@@ -14,6 +14,7 @@ namespace netc {
 struct CompileJob {
   std::string name; ///< For messages.
   std::string source;
+  bool exact = false; ///< Products are rounded before they are added, unless the source says so.
   std::vector<std::string> users{};   ///< For messages: "layer (file:line:col)".
   std::vector<KernelEntry> entries{}; ///< Of CUDA text; the compiler fills in what it says of them.
   std::string key{};                  ///< Filled: names source, headers, options and compiler.

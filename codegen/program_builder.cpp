@@ -240,6 +240,7 @@ std::vector<CompileJob> jobs_of(const KernelSet& kernels) {
   for (const KernelSet::Entry& entry : kernels.entries())
     jobs.push_back({.name = entry.name,
                     .source = entry.code.text,
+                    .exact = kernels.exact(),
                     .users = entry.users,
                     .entries = entry.code.entries});
   return jobs;

@@ -23,6 +23,7 @@ public:
   /// Adds the kernel of a step and returns its name.
   std::string add(const LoweredNode& lowered, const std::string& label, const Loc& loc);
   const std::vector<Entry>& entries() const { return entries_; }
+  bool exact() const { return exact_; }
 
 private:
   Target target_;

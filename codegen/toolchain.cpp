@@ -172,6 +172,8 @@ void CpuToolchain::compile_one(const CompileJob& job) const {
   write_text(source, text_of(job), cache_hint);
   std::vector<std::string> command = {compiler_};
   command.insert(command.end(), options(kernels_).begin(), options(kernels_).end());
+  if (job.exact)
+    command.emplace_back("-ffp-contract=off");
   command.insert(command.end(), {"-I", include_.string(), source.string(), "-o", object.string()});
   Finished finished = run(command, temporary_name(cache_.folder(), ".log"));
   std::error_code ignored;

@@ -256,10 +256,11 @@ std::optional<Box> parse_box(std::string_view text) {
 
 std::optional<Sharding> parse_sharding(std::string_view text) {
   Sharding sharding;
+  const std::string_view word = text.substr(0, text.find(' '));
   for (Combine combine : {Combine::sum, Combine::max})
-    if (text.starts_with(to_string(combine))) {
+    if (word == to_string(combine)) {
       sharding.combine = combine;
-      text.remove_prefix(to_string(combine).size());
+      text.remove_prefix(word.size());
     }
   size_t rank = 0;
   for (std::string_view part : split(text, '|')) {

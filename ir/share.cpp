@@ -81,11 +81,14 @@ private:
     narrow(owned_[i], node_.results[i]->type.shape, dim, factor, range);
   }
 
+  /// Blocks that the share holds whole; shares that cut blocks apart keep to blocks of their own.
   void set_blocks(const Factor& factor, Range range) {
-    const int64_t blocks = kernel::exact_blocks * range.extent() / factor.extent;
-    const bool on_borders = blocks * factor.extent == kernel::exact_blocks * range.extent() &&
-                            range.begin % range.extent() == 0 && kernel::exact_blocks % blocks == 0;
-    if (share_.attrs.has("blocks") && is_blocked(node_, factor) && on_borders)
+    if (!node_.attrs.has("blocks") || !is_blocked(node_, factor))
+      return;
+    const int64_t all = node_.attrs.integer("blocks"),
+                  blocks = all * range.extent() / factor.extent;
+    if (blocks * factor.extent == all * range.extent() && range.begin % range.extent() == 0 &&
+        all % blocks == 0)
       share_.attrs.set("blocks", blocks);
   }
 
@@ -117,6 +120,62 @@ std::string bounds_error(const FactorCut& cut, const Factor& factor, int size) {
                      size + 1, factor.extent);
 }
 
+/// Cuts one more loop of a node; the reason when that cannot be.
+std::string apply_cut(const Node& node, const FactorCut& cut, const Mesh& mesh,
+                      NodeSharding& sharding) {
+  std::optional<Factor> factor = find_factor(node, cut.factor);
+  if (!factor)
+    return fmt::format("has no loop over {}", cut.factor);
+  const int size = mesh.axes[static_cast<size_t>(cut.axis)].size;
+  if (std::string error = bounds_error(cut, *factor, size); !error.empty())
+    return error;
+  for (int d = 0; d < mesh.devices(); ++d) {
+    std::vector<Box> owned;
+    for (Sharding& result : sharding.results)
+      owned.push_back(result.at(d));
+    const size_t at = static_cast<size_t>(mesh.position(d, cut.axis));
+    ShareRule rule(node, sharding.shares[static_cast<size_t>(d)], owned);
+    if (std::string error = rule.apply(*factor, {cut.bounds[at], cut.bounds[at + 1]});
+        !error.empty())
+      return error;
+    for (size_t i = 0; i < owned.size(); ++i)
+      sharding.results[i].boxes[static_cast<size_t>(d)] = owned[i];
+  }
+  for (size_t i = 0; i < sharding.results.size(); ++i)
+    if (factor->result_dims[i] < 0)
+      sharding.results[i].combine = factor->combine;
+  return "";
+}
+
+/// Why the cuts do not go together: one loop, or one axis, is cut once.
+std::string twice_error(const NodeCut& cut, const Mesh& mesh) {
+  for (const FactorCut& a : cut.factors)
+    for (const FactorCut& b : cut.factors) {
+      if (&a == &b)
+        break;
+      if (a.factor == b.factor)
+        return fmt::format("its loop over {} is cut twice", a.factor);
+      if (a.axis == b.axis)
+        return fmt::format("axis {} cuts both {} and {}",
+                           mesh.axes[static_cast<size_t>(a.axis)].name, b.factor, a.factor);
+    }
+  return "";
+}
+
+/// Whether the device would add what another adds as well: where there are sums, the first along an
+/// axis that cuts nothing computes.
+bool adds_again(const NodeCut& cut, const Mesh& mesh, const NodeSharding& sharding, int device) {
+  if (std::none_of(sharding.results.begin(), sharding.results.end(),
+                   [](const Sharding& result) { return result.combine == Combine::sum; }))
+    return false;
+  for (int axis = 0; axis < static_cast<int>(mesh.axes.size()); ++axis)
+    if (mesh.position(device, axis) > 0 &&
+        std::none_of(cut.factors.begin(), cut.factors.end(),
+                     [&](const FactorCut& each) { return each.axis == axis; }))
+      return true;
+  return false;
+}
+
 } // namespace
 
 std::optional<Factor> find_factor(const Node& node, std::string_view name) {
@@ -129,37 +188,16 @@ std::optional<Factor> find_factor(const Node& node, std::string_view name) {
 NodeSharding shard_node(const Node& node, const NodeCut& cut, const Mesh& mesh) {
   const int devices = mesh.devices();
   NodeSharding sharding = uncut(node, devices);
-  auto fail = [&](const std::string& error) {
+  std::string error = twice_error(cut, mesh);
+  for (size_t i = 0; i < cut.factors.size() && error.empty(); ++i)
+    error = apply_cut(node, cut.factors[i], mesh, sharding);
+  if (!error.empty()) {
     sharding.error = fmt::format("{} `{}`: {}", node.op->name, node.name, error);
     return sharding;
-  };
-  for (const FactorCut& each : cut.factors) {
-    std::optional<Factor> factor = find_factor(node, each.factor);
-    if (!factor)
-      return fail(fmt::format("has no loop over {}", each.factor));
-    const int size = mesh.axes[static_cast<size_t>(each.axis)].size;
-    if (std::string error = bounds_error(each, *factor, size); !error.empty())
-      return fail(error);
-    for (int d = 0; d < devices; ++d) {
-      NodeShare& share = sharding.shares[static_cast<size_t>(d)];
-      std::vector<Box> owned;
-      for (Sharding& result : sharding.results)
-        owned.push_back(result.at(d));
-      const size_t at = static_cast<size_t>(mesh.position(d, each.axis));
-      if (std::string error =
-              ShareRule(node, share, owned).apply(*factor, {each.bounds[at], each.bounds[at + 1]});
-          !error.empty())
-        return fail(error);
-      for (size_t i = 0; i < owned.size(); ++i)
-        sharding.results[i].boxes[static_cast<size_t>(d)] = owned[i];
-    }
-    for (size_t i = 0; i < sharding.results.size(); ++i)
-      if (factor->result_dims[i] < 0)
-        sharding.results[i].combine = factor->combine;
   }
   for (int d = 0; d < devices; ++d)
     if (NodeShare& share = sharding.shares[static_cast<size_t>(d)];
-        share.idle || (cut.only >= 0 && cut.only != d)) {
+        share.idle || (cut.only >= 0 && cut.only != d) || adds_again(cut, mesh, sharding, d)) {
       share = {
           {}, std::vector<Box>(node.operands.size()), std::vector<Box>(node.results.size()), true};
       for (Sharding& result : sharding.results)

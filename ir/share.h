@@ -18,8 +18,10 @@ struct FactorCut {
 
 /// Who computes a node: all devices the whole of it, one device, or shares of loops.
 struct NodeCut {
-  std::vector<FactorCut> factors{}; ///< At most one an axis. Empty: every device computes all.
-  int only = -1;                    ///< The one device that computes it; -1: no such device.
+  /// At most one an axis. Devices along other axes do the same, but where that would add twice: of
+  /// a loop that is summed over, the first along them does it alone. Empty: all compute everything.
+  std::vector<FactorCut> factors{};
+  int only = -1; ///< The one device that computes it; -1: no such device.
   bool operator==(const NodeCut&) const = default;
 };
 

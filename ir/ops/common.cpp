@@ -72,10 +72,10 @@ std::vector<Factor> pixel_factors(const Node& node) {
 
 int64_t Window::count(int64_t extent, int64_t kernel, int64_t stride, int64_t before, int64_t after,
                       bool ceil) {
-  int64_t room = extent + before + after - kernel;
+  int64_t room = extent + before + after - kernel + (ceil ? stride - 1 : 0);
   if (room < 0)
     return 0;
-  int64_t windows = (room + (ceil ? stride - 1 : 0)) / stride + 1;
+  int64_t windows = room / stride + 1;
   return ceil && (windows - 1) * stride >= extent + before ? windows - 1 : windows;
 }
 

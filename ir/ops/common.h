@@ -39,7 +39,7 @@ struct WindowShare {
   int64_t before, after;
 };
 /// Of windows over the result of a convolution or pooling; `windows` there are in all. `after`: the
-/// padding of the whole image.
+/// padding of the whole image. No pixels where the windows lie in padding alone.
 WindowShare share_of_windows(Range range, int64_t windows, int64_t extent, int64_t span,
                              int64_t stride, int64_t before, int64_t after);
 /// The windows that lie over pixels `range` of an image, for gradients, which gather: `pixels` are

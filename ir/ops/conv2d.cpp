@@ -199,6 +199,12 @@ void share_rows(ShareContext& c, int dim) {
     return set_padding(c.attrs, dim, share.before, share.after);
   }
   WindowShare share = share_of_windows(c.range, g.y[d], g.x[d], reach, stride, before, after);
+  if (share.pixels.empty()) {
+    c.error = fmt::format("windows [{}, {}) of its {} lie in padding alone: give them to a device "
+                          "with others",
+                          c.range.begin, c.range.end, c.factor.name);
+    return;
+  }
   c.operands[0][d] = share.pixels;
   if (c.node.op == &conv2d)
     c.results[0][d] = c.range;

@@ -85,12 +85,14 @@ std::vector<AttrDef> layer_keys() {
            .choices = {"classic", "inverted"}}};
 }
 
-/// A share draws the numbers of its part of the whole.
+/// A share draws the numbers of its part of the whole, of which the node may be a part already.
 void dropout_share(ShareContext& c) {
-  std::vector<int64_t> at;
-  for (const Range& range : c.results[0])
-    at.push_back(range.begin);
-  c.attrs.set("whole", c.node.result()->type.shape);
+  std::vector<int64_t> at = c.node.attrs.integers("at");
+  at.resize(c.results[0].size());
+  for (size_t d = 0; d < at.size(); ++d)
+    at[d] += c.results[0][d].begin;
+  if (c.node.attrs.integers("whole").empty())
+    c.attrs.set("whole", c.node.result()->type.shape);
   c.attrs.set("at", at);
 }
 

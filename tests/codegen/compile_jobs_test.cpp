@@ -67,6 +67,13 @@ TEST_F(CompileCacheFolder, KeysDependOnTextAndFingerprint) {
   EXPECT_EQ(again[0].key, jobs[0].key);
 }
 
+TEST_F(CompileCacheFolder, KeysTellExactJobsFromOthers) {
+  std::vector<CompileJob> jobs = {{.name = "a", .source = "x"},
+                                  {.name = "a", .source = "x", .exact = true}};
+  EXPECT_EQ(compile(jobs).misses, 2);
+  EXPECT_NE(jobs[0].key, jobs[1].key);
+}
+
 TEST_F(CompileCacheFolder, AMissingOrEmptyFileIsAMiss) {
   std::vector<CompileJob> jobs = {{.name = "a", .source = "x"}};
   compile(jobs);

@@ -10,11 +10,13 @@ namespace {
 
 using Values = std::unordered_map<const Value*, RefTensor>;
 
-std::vector<const RefTensor*> operands_of(const Node& node, const Values& values) {
+void compute_into(const Node& node, Values& values) {
   std::vector<const RefTensor*> operands;
   for (const Value* operand : node.operands)
     operands.push_back(&values.at(operand));
-  return operands;
+  std::vector<RefTensor> results = interpret_node(node, operands);
+  for (size_t i = 0; i < results.size(); ++i)
+    values[node.results[i].get()] = std::move(results[i]);
 }
 
 std::vector<RefTensor> compute(const Node& node, const std::vector<const RefTensor*>& operands) {
@@ -36,9 +38,7 @@ std::vector<RefTensor> compute_body(const Graph& body,
       values[node->result()] = *operands.at(static_cast<size_t>(node->attrs.integer("index")));
       continue;
     }
-    std::vector<RefTensor> results = compute(*node, operands_of(*node, values));
-    for (size_t i = 0; i < results.size(); ++i)
-      values[node->results[i].get()] = std::move(results[i]);
+    compute_into(*node, values);
   }
   std::vector<RefTensor> results;
   for (const Graph::Output& output : body.outputs)
@@ -46,7 +46,7 @@ std::vector<RefTensor> compute_body(const Graph& body,
   return results;
 }
 
-RefTensor input(const Value& value, const Tensors& inputs) {
+const RefTensor& input(const Value& value, const Tensors& inputs) {
   auto it = inputs.find(value.name);
   NETC_CHECK(it != inputs.end(), "no input `{}`", value.name);
   NETC_CHECK(it->second.type == value.type, "input `{}` is {}, expected {}", value.name,
@@ -56,6 +56,11 @@ RefTensor input(const Value& value, const Tensors& inputs) {
 
 } // namespace
 
+std::vector<RefTensor> interpret_node(const Node& node,
+                                      const std::vector<const RefTensor*>& operands) {
+  return node.body ? compute_body(*node.body, operands) : compute(node, operands);
+}
+
 Values interpret(const Graph& graph, const Tensors& inputs) {
   Values values;
   for (const auto& node : graph.nodes) {
@@ -63,11 +68,7 @@ Values interpret(const Graph& graph, const Tensors& inputs) {
       values[node->result()] = input(*node->result(), inputs);
       continue;
     }
-    std::vector<const RefTensor*> operands = operands_of(*node, values);
-    std::vector<RefTensor> results =
-        node->body ? compute_body(*node->body, operands) : compute(*node, operands);
-    for (size_t i = 0; i < results.size(); ++i)
-      values[node->results[i].get()] = std::move(results[i]);
+    compute_into(*node, values);
   }
   return values;
 }

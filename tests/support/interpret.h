@@ -12,6 +12,10 @@ namespace netc::test {
 /// Tensors by the name of a feed, parameter or output.
 using Tensors = std::map<std::string, RefTensor>;
 
+/// The results of a node, a fused one included.
+std::vector<RefTensor> interpret_node(const Node& node,
+                                      const std::vector<const RefTensor*>& operands);
+
 /// Every value of `graph`, fused bodies included as one node each. `inputs` gives the feeds and
 /// parameters by name; one that is missing raises InternalError.
 std::unordered_map<const Value*, RefTensor> interpret(const Graph& graph, const Tensors& inputs);

@@ -2,6 +2,7 @@
 
 #include "ir/ops.h"
 #include "tests/support/op_checks.h"
+#include "tests/support/sharded_checks.h"
 
 #include <gtest/gtest.h>
 
@@ -90,6 +91,7 @@ OpTests::OpTests(std::string name, Table table) {
   add("", "OnEmulator", check_on_emulator);
   add("", "Gradient", check_finite_differences);
   add("", "Record", check_record);
+  add("", "Sharded", check_sharded);
   add("Gpu", "OnGpu", check_on_gpu);
 }
 

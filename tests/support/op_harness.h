@@ -10,6 +10,8 @@
 //   Gradient          the vjp, built as a graph and computed in double, against central finite
 //                     differences of the reference, for every operand that is a real number
 //   Record            text round trips of graph and kernels, loop factors, counts
+//   Sharded           every loop cut over devices, and pairs of loops over a grid: what devices
+//                     compute in double, put together, against the reference of the whole
 // and `Operator_<name>Gpu.OnGpu`, the CUDA text on the first GPU.
 
 #include "tests/support/draw.h"

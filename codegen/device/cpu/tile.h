@@ -35,9 +35,9 @@ template <int rows, int vectors> struct Tile {
       w[v.value] = load(b + v.value * vector_length);
     });
     unroll<rows>([&](auto r) __attribute__((always_inline)) {
-      const float s = a(r.value);
+      const Vector s = a(r.value) - Vector{};
       unroll<vectors>([&](auto v) __attribute__((always_inline)) {
-        sum[r.value][v.value] += s * w[v.value];
+        sum[r.value][v.value] = netc::multiply_add(s, w[v.value], sum[r.value][v.value]);
       });
     });
   }

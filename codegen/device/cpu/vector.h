@@ -22,6 +22,20 @@ inline void store(float* p, Vector v) {
   *reinterpret_cast<UnalignedVector*>(p) = v;
 }
 
+/// sum + a b. Rounded once where machines can, in so many words: kernels of exact plans are
+/// compiled without such rounding, as compilers would decide otherwise for other shapes.
+inline Vector multiply_add(Vector a, Vector b, Vector sum) {
+#if __has_builtin(__builtin_elementwise_fma) && defined(__FMA__)
+  return __builtin_elementwise_fma(a, b, sum); // newer clangs, which lack the others
+#elif defined(__AVX512F__)
+  return __builtin_ia32_vfmaddps512_mask(a, b, sum, -1, 4); // rounds as the thread does
+#elif defined(__FMA__)
+  return __builtin_ia32_vfmaddps256(a, b, sum);
+#else
+  return sum + a * b;
+#endif
+}
+
 /// A number as a type, for `unroll` and `with_rows`.
 template <int n> struct Constant { static constexpr int value = n; };
 
