@@ -263,17 +263,26 @@ private:
 
   void emit_outputs() {
     for (const Graph::Output& output : whole_.outputs) {
-      const Held& have = held(*output.value);
-      const Held& whole =
-          have.sharding.partial()
-              ? bring(*output.value, on_device(output.value->type.shape, strategy_.devices, 0),
-                      nullptr)
-              : have;
-      for (size_t d = 0; d < devices(); ++d)
+      const Value& value = *output.value;
+      const Sharding one = on_device(value.type.shape, strategy_.devices, 0);
+      const bool partial = held(value).sharding.partial();
+      const Held& whole = partial ? bring(value, one, nullptr) : held(value);
+      for (size_t d = 0; d < devices(); ++d) {
+        if (partial && held(value).values[d])
+          name_partial(d, *held(value).values[d], whole.values[d]);
         if (whole.values[d] && is_first_holder(whole.sharding, d))
-          graphs_[d].outputs.push_back({output.name, whole.values[d], output.value->type.shape,
-                                        begin_of(whole.sharding.boxes[d])});
+          graphs_[d].outputs.push_back(
+              {output.name, whole.values[d], value.type.shape, begin_of(whole.sharding.boxes[d])});
+      }
     }
+  }
+
+  /// An output has the name of the value that it is the whole of; a partial result gives it up.
+  void name_partial(size_t device, Value& partial, Value* whole) {
+    const std::string name = partial.name;
+    partial.name = graphs_[device].unique_name(name + ".partial");
+    if (whole)
+      whole->name = name;
   }
 
   /// Whether no device before holds the same part.
