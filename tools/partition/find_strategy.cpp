@@ -1,13 +1,12 @@
 // The strategy `auto`: the exact search by the additive model, its best candidates simulated.
 
 #include "passes/partition/problem.h"
-#include "tools/driver/strategy.h"
 #include "tools/partition/laboratory.h"
 #include "tools/partition/predict.h"
+#include "tools/partition/uncut.h"
 
 #include <chrono>
 #include <cmath>
-#include <sstream>
 
 namespace netc {
 
@@ -16,27 +15,6 @@ namespace {
 /// How many of the cheapest assignments are simulated.
 constexpr int candidates = 8;
 
-/// The training step up to where it is cut.
-struct Uncut {
-  Graph graph;
-  PassContext context;
-  std::vector<LayerPlace> places;
-};
-
-Uncut uncut_step(const Network& network, const CompileOptions& options) {
-  Uncut uncut{
-      forward_graph(network, options.batch > 0 ? options.batch : network.recipe.train.batch),
-      {},
-      places_of(network)};
-  uncut.context.target = options.target;
-  uncut.context.exact = options.exact;
-  uncut.context.optimizer = network.recipe.train.optimizer;
-  std::ostringstream dump;
-  run_pipeline(uncut.graph, uncut.context, {.stop_after = "assign-layouts"}, dump);
-  prepare_to_cut(uncut.graph, uncut.context.origins);
-  return uncut;
-}
-
 StepCosts costs_of(const LaboratoryOptions& laboratory) {
   const MachineProfile& machine = laboratory.machine;
   return {[&laboratory](const Node& node, int device) {
@@ -44,6 +22,14 @@ StepCosts costs_of(const LaboratoryOptions& laboratory) {
                                 &laboratory.times);
           },
           [&machine](const Exchange& exchange) { return exchange_seconds(exchange, machine); }};
+}
+
+/// The first note of a diagnostic, which says why; else its first line.
+std::string reason_of(const std::string& diagnostic) {
+  const std::string mark = "note: ";
+  size_t begin = diagnostic.find(mark);
+  begin = begin == diagnostic.npos ? 0 : begin + mark.size();
+  return diagnostic.substr(begin, diagnostic.find('\n', begin) - begin);
 }
 
 /// What each choice of a layer would come to, all others at their best.
@@ -63,8 +49,8 @@ std::vector<LayerChoices> explain_choices(const PartitionProblem& problem,
     }
     for (const PartitionProblem::Refusal& refusal : problem.refused)
       if (refusal.layer == searched.name)
-        row.choices.push_back(
-            {refusal.cut, std::numeric_limits<double>::infinity(), 0, 0, 0, refusal.why});
+        row.choices.push_back({refusal.cut, std::numeric_limits<double>::infinity(), 0, 0, 0,
+                               reason_of(refusal.why)});
     matrix.push_back(std::move(row));
   }
   return matrix;
@@ -74,7 +60,7 @@ std::vector<LayerChoices> explain_choices(const PartitionProblem& problem,
 
 FoundStrategy find_strategy(const Network& network, const CompileOptions& options,
                             const LaboratoryOptions& laboratory) {
-  const Uncut uncut = uncut_step(network, options);
+  const UncutStep uncut = uncut_step(network, options);
   const int devices = static_cast<int>(laboratory.devices.size());
   auto start = std::chrono::steady_clock::now();
   PartitionProblem problem = partition_problem({uncut.graph, uncut.places, uncut.context.origins},

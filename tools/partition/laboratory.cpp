@@ -1,11 +1,15 @@
 #include "tools/partition/laboratory.h"
 
+#include "ir/support/files.h"
 #include "passes/partition/strategies.h"
 #include "tools/driver/strategy.h"
+#include "tools/driver/temporary_directory.h"
+#include "tools/partition/drawing.h"
 #include "tools/partition/figures.h"
 #include "tools/partition/predict.h"
 #include "tools/partition/sweeps.h"
 #include "tools/partition/trial.h"
+#include "tools/viz/render.h"
 
 #include <algorithm>
 #include <cmath>
@@ -40,6 +44,7 @@ public:
       : source_(source), options_(options),
         laboratory_(laboratory), setup_{source.network, options, laboratory.machine,
                                         &laboratory.times, laboratory.one_queue},
+        uncut_(uncut_step(source.network, options)),
         layers_(strategy_layers(forward_graph(source.network, 1), places_of(source.network))) {}
 
   PartitionReport run() {
@@ -121,6 +126,7 @@ private:
       PredictedStep step = predict_step(setup_, found);
       StepTimes times = simulate(step.schedule);
       fill(row, step, times);
+      row.drawing = draw(found);
       found.name = name;
       strategies_.push_back({name, std::move(found), std::move(step)});
     } catch (const UserError& error) {
@@ -177,34 +183,46 @@ private:
     return span;
   }
 
-  /// Compute and exchanges by layer: a step's label begins with the name of its first node.
+  /// As SVG; nothing without Graphviz.
+  std::string draw(const Strategy& strategy) const {
+    if (!graphviz_available())
+      return "";
+    TemporaryDirectory folder("netc-drawing");
+    render_dot(partition_dot(uncut_, uncut_.cut(strategy), report_.devices), "svg",
+               folder.path() / "step.svg");
+    return read_text(folder.path() / "step.svg").value_or("");
+  }
+
+  /// Compute and exchanges by the layers that strategies speak of; others count to the one above.
   void fill_layers(StrategyReport& row, const PredictedStep& step) const {
+    std::map<std::string, size_t> line_of;
     for (const StrategyLayer& layer : layers_) {
-      if (layer.kind == StrategyLayer::Kind::other)
-        continue;
-      auto cut = step.strategy.layers.find(layer.name);
-      LayerReport line{layer.name, "follow", 0, 0, 0};
-      if (cut != step.strategy.layers.end())
-        line.cut = std::string(to_string(cut->second.cut));
-      auto belongs = [&](const std::string& label) {
-        return label.rfind(layer.name, 0) == 0 &&
-               (label.size() == layer.name.size() || label[layer.name.size()] == '.' ||
-                label[layer.name.size()] == ':');
-      };
-      for (const auto& tasks : step.schedule.devices) {
-        double seconds = 0;
-        for (const StepTask& task : tasks)
-          if (task.exchange < 0 && belongs(task.name))
-            seconds += task.seconds;
-        line.compute_ms = std::max(line.compute_ms, ms(seconds));
+      if (layer.kind != StrategyLayer::Kind::other || row.layers.empty()) {
+        auto cut = step.strategy.layers.find(layer.name);
+        const bool named = cut != step.strategy.layers.end();
+        row.layers.push_back(
+            {layer.name, named ? std::string(to_string(cut->second.cut)) : "follow", 0, 0, 0});
       }
-      for (const Exchange& exchange : step.exchanges)
-        if (belongs(exchange.name)) {
-          Traffic traffic = traffic_of(exchange);
-          line.exchange_ms += ms(exchange_seconds(traffic, setup_.machine));
-          line.bytes_sent += traffic.all_bytes();
+      line_of[layer.name] = row.layers.size() - 1;
+    }
+    auto line = [&](const std::string& label) -> LayerReport& {
+      auto it = line_of.find(label.substr(0, label.find(": ")));
+      return row.layers[it == line_of.end() ? 0 : it->second];
+    };
+    std::vector<bool> seen(step.exchanges.size());
+    for (const auto& tasks : step.schedule.devices) {
+      std::map<LayerReport*, double> seconds;
+      for (const StepTask& task : tasks)
+        if (task.exchange < 0) {
+          seconds[&line(task.name)] += task.seconds;
+        } else if (const size_t e = static_cast<size_t>(task.exchange); !seen[e]) {
+          seen[e] = true;
+          Traffic traffic = traffic_of(step.exchanges[e]);
+          line(task.name).exchange_ms += ms(exchange_seconds(traffic, setup_.machine));
+          line(task.name).bytes_sent += traffic.all_bytes();
         }
-      row.layers.push_back(std::move(line));
+      for (const auto& [layer, sum] : seconds)
+        layer->compute_ms = std::max(layer->compute_ms, ms(sum));
     }
   }
 
@@ -291,6 +309,7 @@ private:
   const CompileOptions& options_;
   const LaboratoryOptions& laboratory_;
   const PredictionSetup setup_;
+  const UncutStep uncut_;
   const std::vector<StrategyLayer> layers_;
   PartitionReport report_;
   std::vector<StrategyCase> strategies_; ///< Those that suit the network.

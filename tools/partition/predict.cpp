@@ -1,6 +1,7 @@
 #include "tools/partition/predict.h"
 
 #include "ir/ops.h"
+#include "tools/driver/strategy.h"
 
 #include <algorithm>
 #include <numeric>
@@ -60,7 +61,8 @@ int64_t state_bytes(const Program& program) {
 
 class Predictor {
 public:
-  Predictor(const PredictionSetup& setup, const Strategy& strategy) : setup_(setup) {
+  Predictor(const PredictionSetup& setup, const Strategy& strategy)
+      : setup_(setup), places_(places_of(setup.network)) {
     step_.strategy = strategy;
     options_ = setup.options;
     options_.strategy = strategy;
@@ -108,7 +110,7 @@ private:
     double computes = 0;
     for (size_t s = 0; s < program.steps.size(); ++s) {
       const Step& step = program.steps[s];
-      StepTask task{step.label, 0, -1, {}};
+      StepTask task{step_label(step, places_), 0, -1, {}};
       if (step.exchange >= 0) {
         const Traffic& traffic = traffic_[static_cast<size_t>(step.exchange)];
         task.seconds = setup_seconds(traffic, device, setup_.machine);
@@ -130,6 +132,7 @@ private:
   }
 
   const PredictionSetup& setup_;
+  const std::vector<LayerPlace> places_;
   CompileOptions options_;
   PredictedStep step_;
   std::vector<Traffic> traffic_;
@@ -137,6 +140,16 @@ private:
 };
 
 } // namespace
+
+std::string step_label(const Step& step, const std::vector<LayerPlace>& places) {
+  std::string label = step.label;
+  if (size_t colon = label.find(": "); colon != label.npos)
+    label.replace(colon, 2, ", ");
+  for (const LayerPlace& place : places)
+    if (place.loc.line == step.loc.line && place.loc.column == step.loc.column)
+      return fmt::format("{}: {}", place.name, label);
+  return label;
+}
 
 PredictedStep predict_step(const PredictionSetup& setup, const Strategy& strategy) {
   return Predictor(setup, strategy).run();

@@ -4,6 +4,7 @@
 
 #include "ir/device_profile.h"
 #include "passes/partition/cost.h"
+#include "passes/partition/partition.h"
 #include "passes/partition/simulate.h"
 #include "tools/driver/compile.h"
 
@@ -27,6 +28,10 @@ struct PredictedStep {
   double additive_seconds = 0; ///< The device with most to compute, and every exchange after it.
   std::vector<int64_t> peak_bytes; ///< By device: state and arena.
 };
+
+/// What people read of a step: its layer, then what it computes: `conv1: relu1.fused, conv2d + bias
+/// + relu`.
+std::string step_label(const Step& step, const std::vector<LayerPlace>& places);
 
 /// Cuts, fuses and plans the step; nothing is compiled or run. UserError when the network cannot be
 /// cut so.
