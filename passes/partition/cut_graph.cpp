@@ -169,10 +169,17 @@ private:
     return !have.partial();
   }
 
+  /// A value may be exchanged several times.
+  std::string exchange_name(const Value& value) {
+    const int count = ++exchanged_[&value];
+    return value.name + (count == 1 ? ".exchange" : fmt::format(".exchange.{}", count));
+  }
+
   /// An exchange on every device. `into`: what the results replace, by device; empty: nothing.
   Held exchange(const Value& value, const Held& have, const Sharding& to,
                 const std::vector<Value*>& into, const Node* reader) {
     Held result{to, std::vector<Value*>(devices(), nullptr)};
+    const std::string name = exchange_name(value);
     for (size_t d = 0; d < devices(); ++d) {
       std::vector<Value*> operands;
       if (have.values[d])
@@ -187,8 +194,9 @@ private:
                           {"from", print(have.sharding)},
                           {"to", print(to)},
                           {"device", static_cast<int64_t>(d)}};
-      Node* node = graphs_[d].add(ops::exchange, value.name + ".exchange", std::move(operands),
-                                  std::move(attrs), std::move(types), value.node->loc);
+      Node* node = graphs_[d].add(ops::exchange, name, std::move(operands), std::move(attrs),
+                                  std::move(types), value.node->loc);
+      node->name = name; // alike on all devices, whatever other values are called
       origins_[node] = {value.node, reader};
       if (!node->results.empty()) {
         node->result()->layout = value.layout;
@@ -308,6 +316,7 @@ private:
   std::unordered_map<const Value*, Gradient> gradients_;
   std::unordered_map<const Value*, Held> held_;
   std::unordered_map<const Node*, CutOrigin> origins_;
+  std::unordered_map<const Value*, int> exchanged_; ///< How often.
   /// What exchanges made of a value, by the sharding that was wanted.
   std::unordered_map<const Value*, std::deque<std::pair<std::string, Held>>> brought_;
 };
