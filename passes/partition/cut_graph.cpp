@@ -169,13 +169,17 @@ private:
     return !have.partial();
   }
 
+  /// A value may be exchanged several times.
+  std::string exchange_name(const Value& value) {
+    const int count = ++exchanged_[&value];
+    return value.name + (count == 1 ? ".exchange" : fmt::format(".exchange.{}", count));
+  }
+
   /// An exchange on every device. `into`: what the results replace, by device; empty: nothing.
   Held exchange(const Value& value, const Held& have, const Sharding& to,
                 const std::vector<Value*>& into, const Node* reader) {
     Held result{to, std::vector<Value*>(devices(), nullptr)};
-    const int count = ++exchanges_[&value];
-    const std::string name = count == 1 ? fmt::format("{}.exchange", value.name)
-                                        : fmt::format("{}.exchange{}", value.name, count);
+    const std::string name = exchange_name(value);
     for (size_t d = 0; d < devices(); ++d) {
       std::vector<Value*> operands;
       if (have.values[d])
@@ -192,7 +196,7 @@ private:
                           {"device", static_cast<int64_t>(d)}};
       Node* node = graphs_[d].add(ops::exchange, name, std::move(operands), std::move(attrs),
                                   std::move(types), value.node->loc);
-      node->name = name; // the same on all devices, whatever else they have
+      node->name = name; // alike on all devices, whatever other values are called
       origins_[node] = {value.node, reader};
       if (!node->results.empty()) {
         node->result()->layout = value.layout;
@@ -320,8 +324,8 @@ private:
   };
   std::unordered_map<const Value*, Gradient> gradients_;
   std::unordered_map<const Value*, Held> held_;
-  std::unordered_map<const Value*, int> exchanges_; ///< How many there are of a value.
   std::unordered_map<const Node*, CutOrigin> origins_;
+  std::unordered_map<const Value*, int> exchanged_; ///< How often.
   /// What exchanges made of a value, by the sharding that was wanted.
   std::unordered_map<const Value*, std::deque<std::pair<std::string, Held>>> brought_;
 };
