@@ -50,7 +50,7 @@ TEST(NodeCost, IsWhatWasMeasured) {
   const Node &fc = node_of(graph, "fc"), &larger = node_of(other, "fc");
   EXPECT_THAT(node_key(fc), testing::StartsWith("linear(f32[8,100], f32[10,100]) {"));
   EXPECT_NE(node_key(fc), node_key(larger));
-  const MeasuredTimes measured{{{node_key(fc), 7}}};
+  const MeasuredTimes measured{.seconds = {{node_key(fc), 7}}};
   const DeviceProfile device = machine().devices[0];
   EXPECT_EQ(node_seconds(fc, device, &measured), 7);
   EXPECT_EQ(node_seconds(larger, device, &measured), node_seconds(larger, device));
