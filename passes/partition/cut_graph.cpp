@@ -173,6 +173,9 @@ private:
   Held exchange(const Value& value, const Held& have, const Sharding& to,
                 const std::vector<Value*>& into, const Node* reader) {
     Held result{to, std::vector<Value*>(devices(), nullptr)};
+    const int count = ++exchanges_[&value];
+    const std::string name = count == 1 ? fmt::format("{}.exchange", value.name)
+                                        : fmt::format("{}.exchange{}", value.name, count);
     for (size_t d = 0; d < devices(); ++d) {
       std::vector<Value*> operands;
       if (have.values[d])
@@ -187,8 +190,9 @@ private:
                           {"from", print(have.sharding)},
                           {"to", print(to)},
                           {"device", static_cast<int64_t>(d)}};
-      Node* node = graphs_[d].add(ops::exchange, value.name + ".exchange", std::move(operands),
-                                  std::move(attrs), std::move(types), value.node->loc);
+      Node* node = graphs_[d].add(ops::exchange, name, std::move(operands), std::move(attrs),
+                                  std::move(types), value.node->loc);
+      node->name = name; // the same on all devices, whatever else they have
       origins_[node] = {value.node, reader};
       if (!node->results.empty()) {
         node->result()->layout = value.layout;
@@ -307,6 +311,7 @@ private:
   };
   std::unordered_map<const Value*, Gradient> gradients_;
   std::unordered_map<const Value*, Held> held_;
+  std::unordered_map<const Value*, int> exchanges_; ///< How many there are of a value.
   std::unordered_map<const Node*, CutOrigin> origins_;
   /// What exchanges made of a value, by the sharding that was wanted.
   std::unordered_map<const Value*, std::deque<std::pair<std::string, Held>>> brought_;
@@ -322,10 +327,7 @@ std::vector<Exchange> exchanges_of(const Graph& graph) {
   std::vector<Exchange> list;
   for (const auto& node : graph.nodes)
     if (node->op == &ops::exchange)
-      list.push_back({node->name,
-                      {*parse_dtype(node->attrs.text("dtype")), node->attrs.integers("shape")},
-                      *parse_sharding(node->attrs.text("from")),
-                      *parse_sharding(node->attrs.text("to"))});
+      list.push_back(exchange_of(*node));
   return list;
 }
 
