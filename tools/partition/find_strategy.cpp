@@ -15,13 +15,11 @@ namespace {
 /// How many of the cheapest assignments are simulated.
 constexpr int candidates = 8;
 
-StepCosts costs_of(const LaboratoryOptions& laboratory) {
-  const MachineProfile& machine = laboratory.machine;
-  return {[&laboratory](const Node& node, int device) {
-            return node_seconds(node, laboratory.machine.devices[static_cast<size_t>(device)],
-                                &laboratory.times);
+StepCosts costs_of(const MachineProfile& machine, const MeasuredTimes& times) {
+  return {[&](const Node& node, int device) {
+            return node_seconds(node, machine.devices[static_cast<size_t>(device)], &times);
           },
-          [&machine](const Exchange& exchange) { return exchange_seconds(exchange, machine); }};
+          [&](const Exchange& exchange) { return exchange_seconds(exchange, machine); }};
 }
 
 /// The first note of a diagnostic, which says why; else its first line.
@@ -58,13 +56,22 @@ std::vector<LayerChoices> explain_choices(const PartitionProblem& problem,
 
 } // namespace
 
+PredictionSetup prediction_setup(const Network& network, const CompileOptions& options,
+                                 const LaboratoryOptions& laboratory) {
+  const Calibration& calibration = *laboratory.calibration;
+  return {network, options, calibration.machine,
+          [&calibration](int busy) { return times_for(calibration, busy); }, laboratory.one_queue};
+}
+
 FoundStrategy find_strategy(const Network& network, const CompileOptions& options,
                             const LaboratoryOptions& laboratory) {
   const UncutStep uncut = uncut_step(network, options);
   const int devices = static_cast<int>(laboratory.devices.size());
+  const MeasuredTimes times = times_for(*laboratory.calibration, devices);
+  const StepCosts costs = costs_of(laboratory.calibration->machine, times);
   auto start = std::chrono::steady_clock::now();
-  PartitionProblem problem = partition_problem({uncut.graph, uncut.places, uncut.context.origins},
-                                               devices, costs_of(laboratory));
+  PartitionProblem problem =
+      partition_problem({uncut.graph, uncut.places, uncut.context.origins}, devices, costs);
   problem.search.memory_limit = laboratory.memory_limit;
   std::vector<SearchResult> found = k_best(problem.search, candidates);
   std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
@@ -77,8 +84,7 @@ FoundStrategy find_strategy(const Network& network, const CompileOptions& option
                            least));
   }
   FoundStrategy result{{}, explain_choices(problem, found[0]), took.count()};
-  PredictionSetup setup{network, options, laboratory.machine, &laboratory.times,
-                        laboratory.one_queue};
+  const PredictionSetup setup = prediction_setup(network, options, laboratory);
   double fastest = std::numeric_limits<double>::infinity();
   for (const SearchResult& candidate : found) {
     Strategy strategy = strategy_of(problem, candidate.choices, "auto");

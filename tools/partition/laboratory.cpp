@@ -7,6 +7,7 @@
 #include "tools/partition/drawing.h"
 #include "tools/partition/figures.h"
 #include "tools/partition/predict.h"
+#include "tools/partition/strategy_times.h"
 #include "tools/partition/sweeps.h"
 #include "tools/partition/trial.h"
 #include "tools/viz/render.h"
@@ -41,9 +42,7 @@ class Laboratory {
 public:
   Laboratory(const NetworkSource& source, const CompileOptions& options,
              const LaboratoryOptions& laboratory)
-      : source_(source), options_(options),
-        laboratory_(laboratory), setup_{source.network, options, laboratory.machine,
-                                        &laboratory.times, laboratory.one_queue},
+      : source_(source), options_(options), laboratory_(laboratory),
         uncut_(uncut_step(source.network, options)),
         layers_(strategy_layers(forward_graph(source.network, 1), places_of(source.network))) {}
 
@@ -55,7 +54,7 @@ public:
       measure();
     choose_best();
     if (laboratory_.sweeps)
-      report_.sweeps = sweep_bandwidth_and_batch(setup_, strategies_);
+      report_.sweeps = sweep_bandwidth_and_batch(setup(), strategies_);
     return std::move(report_);
   }
 
@@ -63,6 +62,18 @@ private:
   void say(const std::string& text) const {
     if (laboratory_.progress)
       laboratory_.progress(text);
+  }
+
+  const MachineProfile& machine() const { return laboratory_.calibration->machine; }
+  PredictionSetup setup() const { return prediction_setup(source_.network, options_, laboratory_); }
+
+  /// Kernels that nobody has measured yet are, so that predictions rest on times.
+  void measure_kernels(const Strategy& strategy) {
+    if (!laboratory_.measure_kernels)
+      return;
+    StepsToMeasure steps{source_, options_, laboratory_.devices, 3};
+    steps.options.strategy = strategy;
+    measure_strategy(steps, *laboratory_.calibration);
   }
 
   int devices() const { return static_cast<int>(laboratory_.devices.size()); }
@@ -73,8 +84,8 @@ private:
     report_.math = options_.exact ? "exact" : "fast";
     for (const DeviceSpec& device : laboratory_.devices)
       report_.devices.push_back(device.name);
-    report_.machine = laboratory_.machine.name;
-    const LinkProfile& link = laboratory_.machine.link;
+    report_.machine = machine().name;
+    const LinkProfile& link = machine().link;
     report_.link = fmt::format("{:.3g} GB/s, {:.3g} us{}{}", link.bytes_per_second / 1e9,
                                link.latency_seconds * 1e6, link.full_duplex ? "" : ", half duplex",
                                link.shared ? ", shared" : "");
@@ -123,7 +134,8 @@ private:
                                       [&](const NamedStrategy& n) { return n.name == name; });
     try {
       Strategy found = strategy(name);
-      PredictedStep step = predict_step(setup_, found);
+      measure_kernels(found);
+      PredictedStep step = predict_step(setup(), found);
       StepTimes times = simulate(step.schedule);
       fill(row, step, times);
       row.drawing = draw(found);
@@ -218,7 +230,7 @@ private:
         } else if (const size_t e = static_cast<size_t>(task.exchange); !seen[e]) {
           seen[e] = true;
           Traffic traffic = traffic_of(step.exchanges[e]);
-          line(task.name).exchange_ms += ms(exchange_seconds(traffic, setup_.machine));
+          line(task.name).exchange_ms += ms(exchange_seconds(traffic, machine()));
           line(task.name).bytes_sent += traffic.all_bytes();
         }
       for (const auto& [layer, sum] : seconds)
@@ -308,7 +320,6 @@ private:
   const NetworkSource& source_;
   const CompileOptions& options_;
   const LaboratoryOptions& laboratory_;
-  const PredictionSetup setup_;
   const UncutStep uncut_;
   const std::vector<StrategyLayer> layers_;
   PartitionReport report_;

@@ -2,6 +2,7 @@
 
 #include "ir/ops.h"
 #include "tools/driver/strategy.h"
+#include "tools/partition/step_times.h"
 
 #include <algorithm>
 #include <numeric>
@@ -74,7 +75,7 @@ public:
     const LoweringOptions lowering = lowering_options(options_);
     KernelSet kernels(options_.target, options_.exact);
     std::ostringstream dump;
-    double most = 0;
+    std::vector<Graph> graphs;
     for (int device = 0; device < step_.strategy.devices; ++device) {
       PassedGraph passed =
           run_passes(setup_.network, Mode::train, options_, lowering, dump, device);
@@ -82,10 +83,15 @@ public:
           build_program(passed.graph, passed.context.memory, "train", lowering, kernels, device));
       const Program& program = step_.programs.back();
       step_.peak_bytes.push_back(program.arena_bytes + state_bytes(program));
-      if (device == 0)
-        take_exchanges(program);
-      most = std::max(most, add_tasks(device, program, step_nodes(passed.graph)));
+      graphs.push_back(std::move(passed.graph));
     }
+    if (setup_.times)
+      times_ = setup_.times(busy_devices(graphs));
+    take_exchanges(step_.programs[0]);
+    double most = 0;
+    for (size_t device = 0; device < graphs.size(); ++device)
+      most = std::max(most, add_tasks(static_cast<int>(device), step_.programs[device],
+                                      step_nodes(graphs[device])));
     step_.additive_seconds = most + exchange_sum_;
     return std::move(step_);
   }
@@ -117,7 +123,7 @@ private:
         if (traffic.bytes_in(device) + traffic.bytes_out(device) > 0)
           task.exchange = step.exchange;
       } else {
-        task.seconds = node_seconds(*nodes[s], profile, setup_.measured);
+        task.seconds = node_seconds(*nodes[s], profile, &times_);
       }
       if (task.exchange < 0)
         computes += task.seconds;
@@ -135,6 +141,7 @@ private:
   const std::vector<LayerPlace> places_;
   CompileOptions options_;
   PredictedStep step_;
+  MeasuredTimes times_;
   std::vector<Traffic> traffic_;
   double exchange_sum_ = 0;
 };

@@ -15,7 +15,8 @@ struct PredictionSetup {
   const Network& network;
   CompileOptions options; ///< Target, batch, math, threads; of the strategy nothing.
   MachineProfile machine; ///< With at least as many devices as strategies have.
-  const MeasuredTimes* measured = nullptr;
+  /// Measured times of kernels while so many devices compute; null, or without any: rooflines.
+  std::function<MeasuredTimes(int busy_devices)> times{};
   bool one_queue = true; ///< Devices do not compute while they take part in an exchange: CPUs.
 };
 
