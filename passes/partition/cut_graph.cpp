@@ -3,6 +3,7 @@
 
 #include "ir/ops.h"
 #include "passes/partition/partition.h"
+#include "passes/passes.h"
 
 #include <algorithm>
 #include <deque>
@@ -37,6 +38,7 @@ public:
       }
     emit_outputs();
     emit_stores();
+    remove_dead();
     return {std::move(graphs_), std::move(origins_)};
   }
 
@@ -169,17 +171,13 @@ private:
     return !have.partial();
   }
 
-  /// A value may be exchanged several times.
-  std::string exchange_name(const Value& value) {
-    const int count = ++exchanged_[&value];
-    return value.name + (count == 1 ? ".exchange" : fmt::format(".exchange.{}", count));
-  }
-
   /// An exchange on every device. `into`: what the results replace, by device; empty: nothing.
   Held exchange(const Value& value, const Held& have, const Sharding& to,
                 const std::vector<Value*>& into, const Node* reader) {
     Held result{to, std::vector<Value*>(devices(), nullptr)};
-    const std::string name = exchange_name(value);
+    const int count = ++exchanges_[&value];
+    const std::string name = count == 1 ? fmt::format("{}.exchange", value.name)
+                                        : fmt::format("{}.exchange{}", value.name, count);
     for (size_t d = 0; d < devices(); ++d) {
       std::vector<Value*> operands;
       if (have.values[d])
@@ -196,7 +194,7 @@ private:
                           {"device", static_cast<int64_t>(d)}};
       Node* node = graphs_[d].add(ops::exchange, name, std::move(operands), std::move(attrs),
                                   std::move(types), value.node->loc);
-      node->name = name; // alike on all devices, whatever other values are called
+      node->name = name; // the same on all devices, whatever else they have
       origins_[node] = {value.node, reader};
       if (!node->results.empty()) {
         node->result()->layout = value.layout;
@@ -267,17 +265,26 @@ private:
 
   void emit_outputs() {
     for (const Graph::Output& output : whole_.outputs) {
-      const Held& have = held(*output.value);
-      const Held& whole =
-          have.sharding.partial()
-              ? bring(*output.value, on_device(output.value->type.shape, strategy_.devices, 0),
-                      nullptr)
-              : have;
-      for (size_t d = 0; d < devices(); ++d)
+      const Value& value = *output.value;
+      const Sharding one = on_device(value.type.shape, strategy_.devices, 0);
+      const bool partial = held(value).sharding.partial();
+      const Held& whole = partial ? bring(value, one, nullptr) : held(value);
+      for (size_t d = 0; d < devices(); ++d) {
+        if (partial && held(value).values[d])
+          name_partial(d, *held(value).values[d], whole.values[d]);
         if (whole.values[d] && is_first_holder(whole.sharding, d))
-          graphs_[d].outputs.push_back({output.name, whole.values[d], output.value->type.shape,
-                                        begin_of(whole.sharding.boxes[d])});
+          graphs_[d].outputs.push_back(
+              {output.name, whole.values[d], value.type.shape, begin_of(whole.sharding.boxes[d])});
+      }
     }
+  }
+
+  /// An output has the name of the value that it is the whole of; a partial result gives it up.
+  void name_partial(size_t device, Value& partial, Value* whole) {
+    const std::string name = partial.name;
+    partial.name = graphs_[device].unique_name(name + ".partial");
+    if (whole)
+      whole->name = name;
   }
 
   /// Whether no device before holds the same part.
@@ -301,6 +308,18 @@ private:
     }
   }
 
+  /// Where all devices do a layer, some may not go on from it.
+  void remove_dead() {
+    std::unordered_map<const Node*, CutOrigin> origins;
+    for (Graph& graph : graphs_) {
+      PassContext context;
+      eliminate_dead_code(graph, context);
+      for (const auto& node : graph.nodes)
+        origins[node.get()] = origins_.at(node.get());
+    }
+    origins_ = std::move(origins);
+  }
+
   const Graph& whole_;
   const NodeCuts& cuts_;
   const Strategy& strategy_;
@@ -315,8 +334,8 @@ private:
   };
   std::unordered_map<const Value*, Gradient> gradients_;
   std::unordered_map<const Value*, Held> held_;
+  std::unordered_map<const Value*, int> exchanges_; ///< How many there are of a value.
   std::unordered_map<const Node*, CutOrigin> origins_;
-  std::unordered_map<const Value*, int> exchanged_; ///< How often.
   /// What exchanges made of a value, by the sharding that was wanted.
   std::unordered_map<const Value*, std::deque<std::pair<std::string, Held>>> brought_;
 };
@@ -331,10 +350,7 @@ std::vector<Exchange> exchanges_of(const Graph& graph) {
   std::vector<Exchange> list;
   for (const auto& node : graph.nodes)
     if (node->op == &ops::exchange)
-      list.push_back({node->name,
-                      {*parse_dtype(node->attrs.text("dtype")), node->attrs.integers("shape")},
-                      *parse_sharding(node->attrs.text("from")),
-                      *parse_sharding(node->attrs.text("to"))});
+      list.push_back(exchange_of(*node));
   return list;
 }
 
