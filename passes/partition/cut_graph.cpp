@@ -3,6 +3,7 @@
 
 #include "ir/ops.h"
 #include "passes/partition/partition.h"
+#include "passes/passes.h"
 
 #include <algorithm>
 #include <deque>
@@ -37,6 +38,7 @@ public:
       }
     emit_outputs();
     emit_stores();
+    remove_dead();
     return {std::move(graphs_), std::move(origins_)};
   }
 
@@ -169,17 +171,13 @@ private:
     return !have.partial();
   }
 
-  /// A value may be exchanged several times.
-  std::string exchange_name(const Value& value) {
-    const int count = ++exchanged_[&value];
-    return value.name + (count == 1 ? ".exchange" : fmt::format(".exchange.{}", count));
-  }
-
   /// An exchange on every device. `into`: what the results replace, by device; empty: nothing.
   Held exchange(const Value& value, const Held& have, const Sharding& to,
                 const std::vector<Value*>& into, const Node* reader) {
     Held result{to, std::vector<Value*>(devices(), nullptr)};
-    const std::string name = exchange_name(value);
+    const int count = ++exchanges_[&value];
+    const std::string name = count == 1 ? fmt::format("{}.exchange", value.name)
+                                        : fmt::format("{}.exchange{}", value.name, count);
     for (size_t d = 0; d < devices(); ++d) {
       std::vector<Value*> operands;
       if (have.values[d])
@@ -196,7 +194,7 @@ private:
                           {"device", static_cast<int64_t>(d)}};
       Node* node = graphs_[d].add(ops::exchange, name, std::move(operands), std::move(attrs),
                                   std::move(types), value.node->loc);
-      node->name = name; // alike on all devices, whatever other values are called
+      node->name = name; // the same on all devices, whatever else they have
       origins_[node] = {value.node, reader};
       if (!node->results.empty()) {
         node->result()->layout = value.layout;
@@ -310,6 +308,18 @@ private:
     }
   }
 
+  /// Where all devices do a layer, some may not go on from it.
+  void remove_dead() {
+    std::unordered_map<const Node*, CutOrigin> origins;
+    for (Graph& graph : graphs_) {
+      PassContext context;
+      eliminate_dead_code(graph, context);
+      for (const auto& node : graph.nodes)
+        origins[node.get()] = origins_.at(node.get());
+    }
+    origins_ = std::move(origins);
+  }
+
   const Graph& whole_;
   const NodeCuts& cuts_;
   const Strategy& strategy_;
@@ -324,8 +334,8 @@ private:
   };
   std::unordered_map<const Value*, Gradient> gradients_;
   std::unordered_map<const Value*, Held> held_;
+  std::unordered_map<const Value*, int> exchanges_; ///< How many there are of a value.
   std::unordered_map<const Node*, CutOrigin> origins_;
-  std::unordered_map<const Value*, int> exchanged_; ///< How often.
   /// What exchanges made of a value, by the sharding that was wanted.
   std::unordered_map<const Value*, std::deque<std::pair<std::string, Held>>> brought_;
 };

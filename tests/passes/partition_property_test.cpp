@@ -4,8 +4,6 @@
 #include "tests/support/cut_steps.h"
 #include "tests/support/partitioned.h"
 
-#include "ir/ops.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -16,34 +14,6 @@ namespace {
 
 /// Partial sums are added in another order, nothing else differs.
 constexpr double tolerance = 1e-11;
-
-/// Weights that neither blow values up nor let them vanish; small momenta.
-Draw parameter_draw(const Node& node) {
-  const double limit = node.attrs.flag("trainable")
-                           ? 1.5 / std::sqrt(static_cast<double>(node.attrs.integer("fan_in")))
-                           : 0.01;
-  return uniform(-limit, limit);
-}
-
-/// Values for what a step reads. Some labels count for nothing.
-Tensors step_inputs(const Graph& graph, Random& random) {
-  static const std::map<std::string, Draw> feeds = {{"images", integers(0, 255)},
-                                                    {"labels", integers(-1, 4)},
-                                                    {"sample_ids", integers(0, 1'000'000)},
-                                                    {"epochs", integers(0, 90)},
-                                                    {"seed", integers(0, 1'000'000)},
-                                                    {"step", integers(0, 1'000'000)},
-                                                    {"rate", values({0.01})}};
-  Tensors inputs;
-  for (const auto& node : graph.nodes) {
-    const Value* value = node->results.empty() ? nullptr : node->result();
-    if (node->op == &ops::feed)
-      inputs[value->name] = draw(value->type, feeds.at(value->name), random);
-    else if (node->op == &ops::parameter)
-      inputs[value->name] = draw(value->type, parameter_draw(*node), random);
-  }
-  return inputs;
-}
 
 /// What some steps of training give, each on feeds of its own and on what the step before stored.
 std::vector<Tensors> train(std::vector<Tensors> steps,

@@ -1,10 +1,12 @@
 #include "tests/support/cut_steps.h"
 
+#include "ir/ops.h"
 #include "passes/partition/strategies.h"
 #include "tools/driver/compile.h"
 #include "tools/driver/strategy.h"
 
 #include <array>
+#include <cmath>
 #include <sstream>
 
 namespace netc::test {
@@ -22,6 +24,14 @@ Graph passed(const Network& network, Mode mode, const PartitionSpecification* pa
   std::ostringstream dump;
   run_pipeline(graph, context, {.stop_after = stop_after, .verify_each = true}, dump);
   return graph;
+}
+
+/// Weights that neither blow values up nor let them vanish; small momenta.
+Draw parameter_draw(const Node& node) {
+  const double limit = node.attrs.flag("trainable")
+                           ? 1.5 / std::sqrt(static_cast<double>(node.attrs.integer("fan_in")))
+                           : 0.01;
+  return uniform(-limit, limit);
 }
 
 bool is_legal(const Network& network, const Strategy& strategy) {
@@ -89,6 +99,25 @@ std::vector<Graph> cut_step(const Network& network, const Strategy& strategy, Mo
 
 Graph whole_step(const Network& network, Mode mode) {
   return passed(network, mode, nullptr, 0, "partition");
+}
+
+Tensors step_inputs(const Graph& graph, Random& random) {
+  static const std::map<std::string, Draw> feeds = {{"images", integers(0, 255)},
+                                                    {"labels", integers(-1, 4)},
+                                                    {"sample_ids", integers(0, 1'000'000)},
+                                                    {"epochs", integers(0, 90)},
+                                                    {"seed", integers(0, 1'000'000)},
+                                                    {"step", integers(0, 1'000'000)},
+                                                    {"rate", values({0.01})}};
+  Tensors inputs;
+  for (const auto& node : graph.nodes) {
+    const Value* value = node->results.empty() ? nullptr : node->result();
+    if (node->op == &ops::feed)
+      inputs[value->name] = draw(value->type, feeds.at(value->name), random);
+    else if (node->op == &ops::parameter)
+      inputs[value->name] = draw(value->type, parameter_draw(*node), random);
+  }
+  return inputs;
 }
 
 std::vector<Strategy> named_strategies_of(const Network& network, int devices) {
