@@ -28,7 +28,8 @@ struct LayerDescription {
 /// The `partition:` section.
 struct PartitionSpec {
   int64_t devices = 1;
-  std::string strategy; ///< Empty: not given.
+  std::string strategy; ///< Empty: not given. Whether there is one of that name is not known here.
+  Loc strategy_loc;
 };
 
 /// A checked description. Shapes are not checked yet: that takes a batch size, see build_forward.

@@ -214,9 +214,14 @@ TrainSpec read_train(const YamlNode& value, std::vector<Loc>& rule_locs, Diagnos
 PartitionSpec read_partition(const YamlNode& value, Diagnostics& diagnostics) {
   Section section(value, "`partition`", diagnostics);
   Attributes keys;
-  bool ok = section.read(partition_keys(), keys);
+  PartitionSpec spec;
+  if (section.read(partition_keys(), keys)) {
+    spec.devices = keys.integer("devices");
+    spec.strategy = keys.text("strategy");
+    spec.strategy_loc = section.take("strategy")->loc;
+  }
   section.finish();
-  return ok ? PartitionSpec{keys.integer("devices"), keys.text("strategy")} : PartitionSpec{};
+  return spec;
 }
 
 } // namespace netc::frontend

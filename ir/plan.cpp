@@ -62,6 +62,7 @@ template <class Io> void fields(Io& io, Plan& s) {
   io("format", s.format), io("network", s.network), io("network_hash", s.network_hash);
   io("target", s.target), io("compiler", s.compiler), io("machine", s.machine);
   io("exact", s.exact), io("precision", s.precision), io("devices", s.devices);
+  io.optional("strategy", s.strategy);
   io("threads", s.threads), io("batch", s.batch), io("recipe", s.recipe), io("layers", s.layers),
       io("kernels", s.kernels);
 }
@@ -85,6 +86,11 @@ struct Writer {
     }
   }
   template <class T> void operator()(const char* key, T& v) { json[key] = value(v); }
+  /// For a key that came after plans had been written: it stands there when it says something.
+  void optional(const char* key, std::string& text) {
+    if (!text.empty())
+      json[key] = text;
+  }
   template <Record T> void operator()(const char* key, std::vector<T>& list) {
     json[key] = Json::array();
     for (T& entry : list)
@@ -103,6 +109,7 @@ struct Reader {
     }
   }
   template <class T> void operator()(const char* key, T& v) { value(json.at(key), v); }
+  void optional(const char* key, std::string& text) { text = json.value(key, std::string()); }
   template <Record T> void operator()(const char* key, std::vector<T>& list) {
     list.clear();
     for (const Json& entry : json.at(key))

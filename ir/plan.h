@@ -49,6 +49,7 @@ struct Plan {
   bool exact = false;
   std::string precision; ///< Asked of contractions, see ir/target.h; a kernel has its own.
   int devices = 1;       ///< Logical devices that run the programs together.
+  std::string strategy;  ///< By which they divide the step; empty of one device.
   int threads = 1;       ///< Of each device.
   int64_t batch = 1;
   Recipe recipe;

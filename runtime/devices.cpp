@@ -84,8 +84,8 @@ std::unique_ptr<Device> open_device(const DeviceSpec& spec) {
   }
   user_error(
       fmt::format("there is no device `{}`{}", spec.name, meant(spec.name)),
-      "`cpu:0`, `emu:0`, `cuda:0`, and with other numbers, are names; `netc devices` lists those "
-      "of this machine");
+      "`cpu:N`, `emu:N` and `cuda:N` with N = 0, 1, ... are names; `netc devices` lists those of "
+      "this machine");
 }
 
 std::vector<DeviceSpec> share_cores(std::vector<DeviceSpec> specs, int threads) {

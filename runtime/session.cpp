@@ -2,6 +2,7 @@
 
 #include "ir/support/diagnostics.h"
 #include "runtime/atomic_file.h"
+#include "runtime/byte_text.h"
 #include "runtime/devices.h"
 #include "runtime/initialize.h"
 #include "runtime/memory.h"
@@ -147,16 +148,33 @@ void Session::check_programs(const std::filesystem::path& folder) const {
   }
 }
 
-/// All at once, before the first allocation: the user learns what the whole plan needs.
-void Session::check_room(size_t device) const {
+int64_t Session::needed_bytes(size_t device) const {
   const DeviceNeeds needs(plan_, static_cast<int>(device));
-  Device& owner = *devices_[device].device;
   int64_t bytes = needs.bytes();
   for (const Program* program : needs.programs)
-    bytes += (runs_in_steps(plan_) ? 1 : owner.slots()) *
+    bytes += (runs_in_steps(plan_) ? 1 : devices_[device].device->slots()) *
              (block_bytes(*program, Place::feed) + block_bytes(*program, Place::output));
-  owner.check_room(bytes,
-                   fmt::format("the plan of `{}` for batches of {}", plan_.network, plan_.batch));
+  return bytes;
+}
+
+/// All at once, before the first allocation: the user learns what the whole plan needs.
+void Session::check_room(size_t device) const {
+  try {
+    devices_[device].device->check_room(
+        needed_bytes(device),
+        fmt::format("the plan of `{}` for batches of {}", plan_.network, plan_.batch));
+  } catch (const RuntimeError& error) {
+    if (devices_.size() == 1)
+      throw;
+    std::string needs;
+    for (size_t i = 0; i < devices_.size(); ++i)
+      needs += fmt::format("{}{} on `{}`", i ? ", " : "", byte_text(needed_bytes(i)),
+                           devices_[i].device->name());
+    throw RuntimeError(error.what(),
+                       fmt::format("the devices need {}; another strategy (`--partition`) may need "
+                                   "less of each; {}",
+                                   needs, error.hint()));
+  }
 }
 
 void Session::bind(const std::string& name) {

@@ -103,6 +103,8 @@ private:
   struct Loaded;
   void load(const std::filesystem::path& folder);
   void check_programs(const std::filesystem::path& folder) const;
+  /// Of state, arena, feeds and outputs together.
+  int64_t needed_bytes(size_t device) const;
   void check_room(size_t device) const;
   void bind(const std::string& program);
   void synchronize();

@@ -169,10 +169,17 @@ private:
     return !have.partial();
   }
 
+  /// A value may be exchanged several times.
+  std::string exchange_name(const Value& value) {
+    const int count = ++exchanged_[&value];
+    return value.name + (count == 1 ? ".exchange" : fmt::format(".exchange.{}", count));
+  }
+
   /// An exchange on every device. `into`: what the results replace, by device; empty: nothing.
   Held exchange(const Value& value, const Held& have, const Sharding& to,
                 const std::vector<Value*>& into, const Node* reader) {
     Held result{to, std::vector<Value*>(devices(), nullptr)};
+    const std::string name = exchange_name(value);
     for (size_t d = 0; d < devices(); ++d) {
       std::vector<Value*> operands;
       if (have.values[d])
@@ -187,8 +194,9 @@ private:
                           {"from", print(have.sharding)},
                           {"to", print(to)},
                           {"device", static_cast<int64_t>(d)}};
-      Node* node = graphs_[d].add(ops::exchange, value.name + ".exchange", std::move(operands),
-                                  std::move(attrs), std::move(types), value.node->loc);
+      Node* node = graphs_[d].add(ops::exchange, name, std::move(operands), std::move(attrs),
+                                  std::move(types), value.node->loc);
+      node->name = name; // alike on all devices, whatever other values are called
       origins_[node] = {value.node, reader};
       if (!node->results.empty()) {
         node->result()->layout = value.layout;
@@ -259,17 +267,26 @@ private:
 
   void emit_outputs() {
     for (const Graph::Output& output : whole_.outputs) {
-      const Held& have = held(*output.value);
-      const Held& whole =
-          have.sharding.partial()
-              ? bring(*output.value, on_device(output.value->type.shape, strategy_.devices, 0),
-                      nullptr)
-              : have;
-      for (size_t d = 0; d < devices(); ++d)
+      const Value& value = *output.value;
+      const Sharding one = on_device(value.type.shape, strategy_.devices, 0);
+      const bool partial = held(value).sharding.partial();
+      const Held& whole = partial ? bring(value, one, nullptr) : held(value);
+      for (size_t d = 0; d < devices(); ++d) {
+        if (partial && held(value).values[d])
+          name_partial(d, *held(value).values[d], whole.values[d]);
         if (whole.values[d] && is_first_holder(whole.sharding, d))
-          graphs_[d].outputs.push_back({output.name, whole.values[d], output.value->type.shape,
-                                        begin_of(whole.sharding.boxes[d])});
+          graphs_[d].outputs.push_back(
+              {output.name, whole.values[d], value.type.shape, begin_of(whole.sharding.boxes[d])});
+      }
     }
+  }
+
+  /// An output has the name of the value that it is the whole of; a partial result gives it up.
+  void name_partial(size_t device, Value& partial, Value* whole) {
+    const std::string name = partial.name;
+    partial.name = graphs_[device].unique_name(name + ".partial");
+    if (whole)
+      whole->name = name;
   }
 
   /// Whether no device before holds the same part.
@@ -308,6 +325,7 @@ private:
   std::unordered_map<const Value*, Gradient> gradients_;
   std::unordered_map<const Value*, Held> held_;
   std::unordered_map<const Node*, CutOrigin> origins_;
+  std::unordered_map<const Value*, int> exchanged_; ///< How often.
   /// What exchanges made of a value, by the sharding that was wanted.
   std::unordered_map<const Value*, std::deque<std::pair<std::string, Held>>> brought_;
 };
@@ -322,10 +340,7 @@ std::vector<Exchange> exchanges_of(const Graph& graph) {
   std::vector<Exchange> list;
   for (const auto& node : graph.nodes)
     if (node->op == &ops::exchange)
-      list.push_back({node->name,
-                      {*parse_dtype(node->attrs.text("dtype")), node->attrs.integers("shape")},
-                      *parse_sharding(node->attrs.text("from")),
-                      *parse_sharding(node->attrs.text("to"))});
+      list.push_back(exchange_of(*node));
   return list;
 }
 

@@ -7,22 +7,17 @@
 
 namespace netc {
 
-namespace {
-
-/// The nodes in whose stead split_head puts others. Their addresses may come again.
-void forget_heads(const Graph& graph, GradientOrigins& origins) {
+void prepare_to_cut(Graph& graph, GradientOrigins& origins) {
   for (const auto& node : graph.nodes)
     if (node->op == &ops::softmax_cross_entropy_grad)
-      origins.erase(node.get());
+      origins.erase(node.get()); // its address may come again
+  split_head(graph);
 }
-
-} // namespace
 
 int partition(Graph& graph, PassContext& context) {
   if (!context.partition || context.partition->strategy.devices == 1)
     return 0;
-  forget_heads(graph, context.origins);
-  split_head(graph);
+  prepare_to_cut(graph, context.origins);
   NodeCuts cuts = assign_cuts(graph, *context.partition, context.origins);
   CutStep step = cut_graph(graph, cuts, context.partition->strategy);
   graph = std::move(step.graphs[static_cast<size_t>(context.device)]);

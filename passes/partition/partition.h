@@ -25,6 +25,9 @@ struct PartitionSpecification {
   std::vector<LayerPlace> layers;
 };
 
+/// What comes before cutting: the head becomes parts, and no origin names a node that went.
+void prepare_to_cut(Graph& graph, GradientOrigins& origins);
+
 /// Derives the cut of every node that computes something, but for updates, which follow their
 /// parameters. Gradients are cut as the nodes they are of. Mistakes of the strategy are a UserError
 /// that says what would be legal.

@@ -3,6 +3,7 @@
 #include "runtime/train/trainer.h"
 #include "tests/driver/session_support.h"
 #include "tests/support/device_graphs.h"
+#include "tests/support/gpu.h"
 #include "tools/driver/backend.h"
 
 namespace netc::test {
@@ -97,32 +98,34 @@ std::vector<float> results_of(Session& session) {
   return results;
 }
 
-TEST(DevicesSession, ABatchInPartsTrainsLikeAWholeOne) {
+/// Compares several devices with `cpu:0` alone.
+void expect_like_one(const std::string& target, const std::vector<DeviceSpec>& devices) {
+  SCOPED_TRACE(fmt::format("{} devices for {}", devices.size(), target));
   TemporaryFolder folder;
   Session one(compile_step(1, "cpu", folder / "one"), folder / "one");
   const std::vector<float> want = results_of(one);
   ASSERT_EQ(want.size(), static_cast<size_t>(samples * units + 2 * units * inputs));
-  for (auto [kind, devices] : {std::pair{"cpu", 2}, {"cpu", 3}, {"emu", 2}}) {
-    const fs::path at = folder / fmt::format("{}{}", kind, devices);
-    Session several(compile_step(devices, kind, at), at, specs(kind, devices));
-    ASSERT_TRUE(fs::exists(at / "train.1.program.txt"));
-    const std::vector<float> got = results_of(several);
-    ASSERT_EQ(got.size(), want.size());
-    for (size_t i = 0; i < want.size(); ++i)
-      ASSERT_NEAR(got[i], want[i], 1e-4) << kind << devices << " " << i;
-    const std::vector<float> again = results_of(several);
-    EXPECT_TRUE(got == again) << "another bit";
-  }
+  const fs::path at = folder / "several";
+  Session several(compile_step(static_cast<int>(devices.size()), target, at), at, devices);
+  ASSERT_TRUE(fs::exists(at / "train.1.program.txt"));
+  const std::vector<float> got = results_of(several);
+  ASSERT_EQ(got.size(), want.size());
+  for (size_t i = 0; i < want.size(); ++i)
+    ASSERT_NEAR(got[i], want[i], 1e-4) << i;
+  EXPECT_TRUE(got == results_of(several)) << "another bit";
 }
 
-/// A plan that two devices run, both all of it.
-Plan doubled(Plan plan) {
-  plan.devices = 2;
-  for (size_t i = plan.programs.size(); i-- > 0;) {
-    plan.programs.push_back(plan.programs[i]);
-    plan.programs.back().device = 1;
-  }
-  return plan;
+TEST(DevicesSession, ABatchInPartsTrainsLikeAWholeOne) {
+  expect_like_one("cpu", specs("cpu", 2));
+  expect_like_one("cpu", specs("cpu", 3));
+  expect_like_one("emu", specs("emu", 2));
+}
+
+TEST(DevicesSessionGpu, ABatchInPartsTrainsLikeAWholeOne) {
+  std::optional<Target> gpu = first_gpu();
+  if (!gpu)
+    GTEST_SKIP() << no_gpu;
+  expect_like_one(gpu->str(), {{.name = "cuda:0"}, {.name = "cuda:0"}});
 }
 
 TEST(DevicesSession, TrainingKnowsNothingOfDevices) {

@@ -25,6 +25,16 @@ inline Batch random_batch(const Plan& plan, unsigned step) {
   return batch;
 }
 
+/// A plan that two devices run, both all of it.
+inline Plan doubled(Plan plan) {
+  plan.devices = 2;
+  for (Program program : std::vector<Program>(plan.programs)) {
+    program.device = 1;
+    plan.programs.push_back(std::move(program));
+  }
+  return plan;
+}
+
 inline void fill_step(Session& session, int step) {
   fill_feeds(session, "train", random_batch(session.plan(), static_cast<unsigned>(step)),
              {.seed = 1, .step = step, .rate = 0.01});

@@ -99,10 +99,7 @@ TEST(Session, ExactMathGivesTheSameBitsOnAnyNumberOfThreads) {
   EXPECT_TRUE(bytes == trained(one.plan, folder / "one", 1));
 }
 
-TEST(Session, NothingIsAllocatedInsideAStep) {
-  TemporaryFolder folder;
-  Compiled compiled = compile_into(source_of(tiny_network()), test_options(), folder / "p");
-  Session session(compiled.plan, folder / "p");
+void expect_no_allocation(Session& session) {
   session.initialize(1);
   for (const std::string program : {"train", "eval"}) {
     fill_feeds(session, program, random_batch(session.plan(), 0), {1, 0, 0.01});
@@ -116,6 +113,16 @@ TEST(Session, NothingIsAllocatedInsideAStep) {
     EXPECT_EQ(after.uordblks, before.uordblks) << program;
     EXPECT_EQ(after.arena + after.hblkhd, before.arena + before.hblkhd) << program;
   }
+}
+
+TEST(Session, NothingIsAllocatedInsideAStep) {
+  TemporaryFolder folder;
+  Compiled compiled = compile_into(source_of(tiny_network()), test_options(), folder / "p");
+  Session one(compiled.plan, folder / "p");
+  expect_no_allocation(one);
+  Session two(doubled(compiled.plan), folder / "p",
+              {DeviceSpec{.name = "cpu:0"}, DeviceSpec{.name = "cpu:1"}});
+  expect_no_allocation(two);
   EXPECT_GT(allocations, 0); // The counter counts.
 }
 

@@ -36,10 +36,7 @@ Prepared prepare(const std::string& text, int64_t batch) {
     prepared.places.push_back({layer.name, layer.loc});
   std::ostringstream dump;
   run_pipeline(prepared.graph, prepared.context, {.stop_after = "assign-layouts"}, dump);
-  for (const auto& node : prepared.graph.nodes)
-    if (node->op->name == "softmax_cross_entropy_grad")
-      prepared.context.origins.erase(node.get());
-  split_head(prepared.graph);
+  prepare_to_cut(prepared.graph, prepared.context.origins);
   return prepared;
 }
 

@@ -85,6 +85,64 @@ TEST(MultiDevice, TimingChangesNoBit) {
   }
 }
 
+/// Device 0 hands on `a` (or, with `sum`, a part of a sum), and then has `b` in the same place.
+Plan reusing_plan(bool sum) {
+  const Shape shape = {90, 90}; // sums go in chunks
+  const Sharding zero = on_device(shape, 2, 0), one = on_device(shape, 2, 1),
+                 all = replicated(shape, 2);
+  std::vector<Graph> graphs(2);
+  for (int i = 0; i < 2; ++i) {
+    Graph& graph = graphs[static_cast<size_t>(i)];
+    auto feed = [&](const char* name) {
+      return GraphBuilder(graph).value(ops::feed, name, {}, type_of({DType::f32, shape}));
+    };
+    auto go = [&](const char* name, const Sharding& from, const Sharding& to, Value* value,
+                  Combine combine = Combine::none) {
+      std::vector<Value*> operands;
+      if (!is_empty(from.at(i)))
+        operands = {value};
+      Node* node = add_exchange(graph, i, exchange(name, shape, from, to, combine), operands);
+      return node->results.empty() ? nullptr : node->result();
+    };
+    Value* x = feed(i ? "x1" : "x0");
+    Value* a = go("a", all, all, x);
+    Value* got = sum ? go("sum", all, all, a, Combine::sum) : go("send", zero, one, a);
+    if (sum)
+      got = go("kept", all, all, got);
+    Value* b = go("b", zero, zero, i ? nullptr : feed("q"));
+    b = go("out", zero, zero, b);
+    if (got)
+      graph.outputs.push_back({i ? "y1" : "y0", got});
+    if (b)
+      graph.outputs.push_back({"z", b});
+  }
+  return plan_of(std::move(graphs));
+}
+
+TEST(MultiDevice, MemoryThatOthersReadIsLeftAlone) {
+  for (bool sum : {false, true}) {
+    const Plan plan = reusing_plan(sum);
+    const Program& program = plan.programs[0];
+    ASSERT_EQ(program.buffers[static_cast<size_t>(program.find("a"))].offset,
+              program.buffers[static_cast<size_t>(program.find("b"))].offset);
+    std::unique_ptr<Session> session = open(plan);
+    session->before_tasks([](int device) { // device 0 has long gone on
+      std::this_thread::sleep_for(std::chrono::milliseconds(device * 5));
+    });
+    for (const char* feed : {"x0", "x1", "q"})
+      fill(*session, feed, static_cast<unsigned>(feed[0]));
+    std::span<std::byte> feed = session->feed("train", "x0");
+    const float* x = reinterpret_cast<const float*>(feed.data());
+    std::vector<float> want(x, x + feed.size() / 4);
+    if (sum)
+      for (float& value : want)
+        value += value; // x1 is the same
+    session->run("train");
+    EXPECT_EQ(output(*session, "y1"), want) << "sum " << sum;
+    EXPECT_NE(output(*session, "z"), want);
+  }
+}
+
 /// Device 0 gets a tensor from device 1 and has other things to do, which nothing waits for.
 Plan waiting_plan() {
   const Shape shape = {8};

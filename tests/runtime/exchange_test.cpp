@@ -5,6 +5,7 @@
 #include "runtime/session.h"
 #include "tests/support/device_graphs.h"
 #include "tests/support/fake_device.h"
+#include "tests/support/gpu.h"
 
 #include <gtest/gtest.h>
 
@@ -60,6 +61,11 @@ Graph graph_of(const Case& c, int device) {
   return graph;
 }
 
+Sharding with(Sharding sharding, Combine combine) {
+  sharding.combine = combine;
+  return sharding;
+}
+
 Plan plan_of(const Case& c) {
   Plan plan;
   plan.target = "cpu";
@@ -69,6 +75,12 @@ Plan plan_of(const Case& c) {
     graphs.push_back(graph_of(c, i));
   KernelSet kernels;
   add_programs(plan, graphs, "train", c.nhwc, kernels);
+  const std::vector<Buffer>& buffers = plan.programs[0].buffers;
+  EXPECT_TRUE(
+      !c.in_place || c.exchange.from != with(c.exchange.to, Combine::sum) ||
+      !c.exchange.to.alike() ||
+      std::any_of(buffers.begin(), buffers.end(), [](const Buffer& b) { return b.alias >= 0; }))
+      << "not in place";
   return plan;
 }
 
@@ -198,15 +210,16 @@ std::unique_ptr<Session> session_on(const std::string& kind, Plan plan) {
   return std::make_unique<Session>(plan, "", specs(kind, plan.devices));
 }
 
+std::unique_ptr<Session> session_on_one_gpu(Plan plan) {
+  plan.target = first_gpu()->str();
+  return std::make_unique<Session>(
+      plan, "", std::vector<DeviceSpec>(static_cast<size_t>(plan.devices), {.name = "cuda:0"}));
+}
+
 void check(const Case& c, const std::string& kind = "cpu") {
   Runner runner(c, session_on(kind, plan_of(c)));
   for (unsigned seed = 0; seed < 3; ++seed)
     runner.check(seed);
-}
-
-Sharding with(Sharding sharding, Combine combine) {
-  sharding.combine = combine;
-  return sharding;
 }
 
 /// The exchanges of a tensor that networks need, over so many devices.
@@ -284,6 +297,16 @@ TEST(Exchanges, WhereTheHostDoesNotSeeTheMemory) {
     for (const Exchange& e : exchanges({6, 5}, devices))
       for (bool in_place : {false, true})
         check({e, false, in_place}, "fake");
+}
+
+TEST(ExchangesGpu, BetweenDevicesThatShareAGpu) {
+  if (!first_gpu())
+    GTEST_SKIP() << no_gpu;
+  for (const Exchange& e : exchanges({6, 5}, 3))
+    for (bool in_place : {false, true}) {
+      const Case c{e, false, in_place};
+      Runner(c, session_on_one_gpu(plan_of(c))).check(1);
+    }
 }
 
 TEST(Exchanges, OfIntegers) {

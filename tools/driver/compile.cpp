@@ -27,13 +27,19 @@ int default_threads() {
   return std::max(1, static_cast<int>(usable_cores().size()));
 }
 
+int threads_per_device(int threads, int devices) {
+  return std::max(1, (threads > 0 ? threads : default_threads()) / devices);
+}
+
 NetworkSource load_network(const std::string& net, std::ostream& messages) {
   NetworkSource source{load_network_text(net), {}};
   Diagnostics diagnostics;
   std::optional<Network> network = parse_network(source.file.text, source.file.name, diagnostics);
   diagnostics.throw_if_errors();
-  messages << diagnostics.render();
   source.network = std::move(*network);
+  check_partition(source.network, diagnostics);
+  diagnostics.throw_if_errors();
+  messages << diagnostics.render();
   Graph probe = forward_graph(source.network, 1);
   source.network.recipe.classes = class_count(probe);
   return source;
@@ -55,10 +61,9 @@ int devices_of(const CompileOptions& options) {
 } // namespace
 
 LoweringOptions lowering_options(const CompileOptions& options) {
-  const int threads = options.threads > 0 ? options.threads : default_threads();
   return {.target = options.target,
           .exact = options.exact,
-          .threads = std::max(1, threads / devices_of(options)),
+          .threads = threads_per_device(options.threads, devices_of(options)),
           .choose = nullptr};
 }
 
@@ -144,7 +149,8 @@ constexpr const char* unfinished_name = "plan.unfinished";
 bool belongs_to_plan(const std::string& name) {
   return name == "kernels" || name == "plan.json" || name == "state.txt" ||
          name == "plan.json.tmp" || name == "tuning.json" || name == "graph.svg" ||
-         name == unfinished_name || name.ends_with(".graph.txt") || name.ends_with(".program.txt");
+         name == strategy_file || name == unfinished_name || name.ends_with(".graph.txt") ||
+         name.ends_with(".program.txt");
 }
 
 /// Only a plan is replaced, or what a killed compilation left of one.
@@ -256,6 +262,7 @@ Plan plan_header(const NetworkSource& source, const Backend& backend, const Comp
   plan.precision = to_string(precision_of(options));
   plan.threads = threads;
   plan.devices = devices_of(options);
+  plan.strategy = options.strategy && plan.devices > 1 ? options.strategy->name : "";
   plan.batch = batch_of(network, options);
   plan.recipe = network.recipe;
   plan.recipe.train.batch = plan.batch;
@@ -337,6 +344,8 @@ Compiled compile_network(const NetworkSource& source, const CompileOptions& opti
   prepare_folder(folder);
   for (const auto& [name, text] : texts.files)
     write_text(folder / name, text);
+  if (plan.devices > 1)
+    write_text(folder / strategy_file, print(*options.strategy));
   if (graphviz_available())
     render_dot(to_dot(texts.drawn, {.stage = "as compiled", .show_parameters = false}), "svg",
                folder / "graph.svg");

@@ -68,6 +68,9 @@ struct Compiled {
   std::vector<PassReport> reports; ///< Of the training graph, or of the inference graph.
 };
 
+/// Of a plan for several devices: its strategy, in the folder of the plan.
+inline constexpr const char* strategy_file = "strategy.yaml";
+
 /// Compiles into `folder`, replacing a plan that is there (anything else there is a UserError).
 Compiled compile_network(const NetworkSource& source, const CompileOptions& options,
                          const std::filesystem::path& folder, std::ostream& dump);
@@ -77,5 +80,8 @@ std::vector<LayerRow> layer_table(const Network& network, int64_t batch);
 
 /// Threads to compile for when the user does not say: the cores this process may use.
 int default_threads();
+
+/// Threads of each of several devices that have `threads` (0: all cores) together.
+int threads_per_device(int threads, int devices);
 
 } // namespace netc

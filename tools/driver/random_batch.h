@@ -1,5 +1,5 @@
 #pragma once
-// Images to measure with.
+// Batches for benchmarks.
 
 #include "ir/plan.h"
 #include "runtime/data/loader.h"

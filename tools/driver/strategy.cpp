@@ -17,13 +17,16 @@ std::vector<StrategyLayer> layers_of(const Network& network) {
   return strategy_layers(forward_graph(network, network.recipe.train.batch), places_of(network));
 }
 
+bool is_strategy(const std::string& name) {
+  const std::vector<std::string> names = strategy_names();
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
 /// A folder may have the name of a strategy, as `data` often does: names come first.
 bool is_file(const std::string& name) {
-  const std::vector<std::string> names = strategy_names();
   std::error_code ignored;
-  return std::find(names.begin(), names.end(), name) == names.end() &&
-         (name.ends_with(".yaml") || name.ends_with(".yml") ||
-          std::filesystem::exists(name, ignored));
+  return !is_strategy(name) && (name.ends_with(".yaml") || name.ends_with(".yml") ||
+                                std::filesystem::exists(name, ignored));
 }
 
 Strategy from_file(const std::string& name, const Network& network, int devices) {
@@ -63,6 +66,25 @@ std::vector<LayerPlace> places_of(const Network& network) {
 Strategy resolve_strategy(const std::string& name_or_file, const Network& network, int devices) {
   return is_file(name_or_file) ? from_file(name_or_file, network, devices)
                                : named_strategy(name_or_file, layers_of(network), devices);
+}
+
+Strategy default_strategy(const Network& network, int devices) {
+  const PartitionSpec& section = network.partition;
+  if (section.strategy.empty() || section.devices != devices)
+    return named_strategy("data", layers_of(network), devices);
+  return named_strategy(section.strategy, layers_of(network), devices, section.strategy_loc);
+}
+
+void check_partition(const Network& network, Diagnostics& diagnostics) {
+  const PartitionSpec& section = network.partition;
+  const std::vector<std::string> names = strategy_names();
+  if (section.strategy.empty() || is_strategy(section.strategy))
+    return;
+  diagnostics
+      .error(section.strategy_loc, fmt::format("there is no strategy `{}`{}", section.strategy,
+                                               did_you_mean(section.strategy, names)))
+      .note(
+          fmt::format("strategies are {}; a file goes with `--partition`", fmt::join(names, ", ")));
 }
 
 } // namespace netc

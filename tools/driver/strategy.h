@@ -14,4 +14,11 @@ std::vector<LayerPlace> places_of(const Network& network);
 /// whether the network may be cut as the file says is for assign_cuts to tell.
 Strategy resolve_strategy(const std::string& name_or_file, const Network& network, int devices);
 
+/// The strategy where nobody names one: that of the section `partition:` if it is for as many
+/// devices, else `data`.
+Strategy default_strategy(const Network& network, int devices);
+
+/// Reports a name in the section `partition:` that no strategy has.
+void check_partition(const Network& network, Diagnostics& diagnostics);
+
 } // namespace netc

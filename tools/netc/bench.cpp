@@ -21,8 +21,8 @@ struct Flags : CommonFlags {
 };
 
 struct Measured {
-  std::vector<double> step_ms; ///< Sorted.
-  std::vector<StepTime> steps; ///< Seconds of one step of each launch.
+  std::vector<double> step_ms;              ///< Sorted.
+  std::vector<std::vector<StepTime>> steps; ///< By device: seconds of one step of each launch.
 };
 
 /// Times of steps that follow each other as in training: where the device works by itself, each is
@@ -66,48 +66,70 @@ Measured measure(Session& session, const Flags& flags, const std::string& progra
     }
   }
   std::sort(m.step_ms.begin(), m.step_ms.end());
-  const std::span<const StepTime> times = session.times(program);
-  m.steps.assign(times.begin(), times.end());
-  for (StepTime& step : m.steps)
-    step.seconds /= flags.steps;
+  for (int i = 0; i < session.device_count(); ++i) {
+    const std::span<const StepTime> times = session.times(program, i);
+    m.steps.emplace_back(times.begin(), times.end());
+    for (StepTime& step : m.steps.back())
+      step.seconds /= flags.steps;
+  }
   return m;
+}
+
+/// Rows of what each device did, and how long.
+std::string kernel_table(Session& session, const Measured& m, double median) {
+  const bool several = m.steps.size() > 1;
+  std::vector<std::vector<std::string>> rows = {{"kernel", "ms", "%"}};
+  for (size_t device = 0; device < m.steps.size(); ++device) {
+    if (several)
+      rows.push_back({fmt::format("on {} (device {})",
+                                  session.device(static_cast<int>(device)).name(), device),
+                      "", ""});
+    for (const StepTime& step : m.steps[device])
+      rows.push_back({(several ? "  " : "") + step.label, fmt::format("{:.2f}", step.seconds * 1e3),
+                      fmt::format("{:.1f}", step.seconds * 1e5 / median)});
+  }
+  return text_table(rows);
+}
+
+nlohmann::ordered_json layers_json(const Measured& m) {
+  auto layers = nlohmann::ordered_json::array();
+  for (size_t device = 0; device < m.steps.size(); ++device)
+    for (const StepTime& step : m.steps[device])
+      layers.push_back({{"name", step.label}, {"ms", step.seconds * 1e3}, {"device", device}});
+  return layers;
 }
 
 void run(const Flags& flags) {
   bool train = flags.mode == "train";
-  ReadyPlan plan(flags, train);
-  std::unique_ptr<Session> opened = plan.make_session(flags);
+  ReadyPlan ready(flags, train);
+  std::unique_ptr<Session> opened = ready.make_session(flags);
   Session& session = *opened;
+  const Plan& plan = session.plan();
   session.initialize(flags.seed);
   std::string program = train ? "train" : "eval";
   bool cpu = session.device().target().kind == Target::Kind::cpu;
-  double peak = cpu ? fma_peak_gflops(session.plan().threads) : 0;
+  const int threads = plan.threads * plan.devices;
+  double peak = cpu ? fma_peak_gflops(threads) : 0;
   Measured m = measure(session, flags, program);
   double median = m.step_ms[m.step_ms.size() / 2];
-  double images_per_second = static_cast<double>(session.plan().batch) / median * 1e3;
-  if (flags.json) {
-    nlohmann::ordered_json layers = nlohmann::ordered_json::array();
-    for (const StepTime& step : m.steps)
-      layers.push_back({{"name", step.label}, {"ms", step.seconds * 1e3}});
-    return print_json({{"batch", session.plan().batch},
+  double images_per_second = static_cast<double>(plan.batch) / median * 1e3;
+  if (flags.json)
+    return print_json({{"batch", plan.batch},
                        {"mode", flags.mode},
                        {"step_ms_median", median},
                        {"step_ms_min", m.step_ms.front()},
                        {"step_ms_max", m.step_ms.back()},
                        {"images_per_second", images_per_second},
-                       {"layers", layers},
-                       {"device_peak_gflops", cpu ? nlohmann::ordered_json(peak) : nullptr}});
-  }
-  std::vector<std::vector<std::string>> rows = {{"kernel", "ms", "%"}};
-  for (const StepTime& step : m.steps)
-    rows.push_back({step.label, fmt::format("{:.2f}", step.seconds * 1e3),
-                    fmt::format("{:.1f}", step.seconds * 1e5 / median)});
-  fmt::print("{}", text_table(rows));
-  std::string threads = cpu ? fmt::format(", {} threads", session.plan().threads) : "";
+                       {"layers", layers_json(m)},
+                       {"device_peak_gflops", cpu ? nlohmann::ordered_json(peak) : nullptr},
+                       {"devices", device_names(session)},
+                       {"strategy", strategy_of(plan)}});
+  fmt::print("{}", kernel_table(session, m, median));
+  std::string used = cpu ? fmt::format(", {} threads", threads) : "";
   std::string ceiling = cpu ? fmt::format("; peak of this machine {:.0f} GFLOP/s", peak) : "";
   fmt::print("batch {}{}: {:.2f} ms a step (median of {}; {:.2f} to {:.2f}), {:.1f} images/s{}\n",
-             session.plan().batch, threads, median, m.step_ms.size(), m.step_ms.front(),
-             m.step_ms.back(), images_per_second, ceiling);
+             plan.batch, used, median, m.step_ms.size(), m.step_ms.front(), m.step_ms.back(),
+             images_per_second, ceiling);
 }
 
 } // namespace
@@ -117,7 +139,7 @@ void add_bench(CLI::App& app, std::function<void()>& command) {
   CLI::App* sub = app.add_subcommand("bench", "time of a step on random images, by kernel");
   flags->add_net(*sub);
   flags->add_compile(*sub);
-  flags->add_device(*sub);
+  flags->add_devices(*sub);
   flags->add_memory_limit(*sub);
   flags->add_output(*sub);
   sub->add_option("--mode", flags->mode, "train or infer")

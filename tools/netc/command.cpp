@@ -41,15 +41,25 @@ void CommonFlags::add_compile(CLI::App& app) {
   app.add_option("--cache", cache, "folder of compiled kernels");
 }
 
-void CommonFlags::add_device(CLI::App& app) {
-  app.add_option(
+void CommonFlags::add_devices(CLI::App& app) {
+  CLI::Option* one = app.add_option(
       "--device", device,
       "cpu:0, emu:0 or cuda:N (default: the plan's, else cuda:0 where there is one, else "
       "cpu:0)");
+  app.add_option("--devices", devices, "several, that share each step: cpu:0,cpu:1")->excludes(one);
+  app.add_option("--partition", partition,
+                 "strategy by which several devices share a step: a name or a file (default: the "
+                 "network's, else data)");
+}
+
+void CommonFlags::add_logical_device(CLI::App& app) {
+  app.add_option("--logical-device", logical_device,
+                 "of several devices, the one whose graph is shown: 0 is the first")
+      ->check(CLI::NonNegativeNumber);
 }
 
 void CommonFlags::add_memory_limit(CLI::App& app) {
-  app.add_option("--memory-limit", memory_limit, "memory of the device to use at most, e.g. 6GB")
+  app.add_option("--memory-limit", memory_limit, "memory of each device to use at most, e.g. 6GB")
       ->check(CLI::Validator(
           [](std::string& text) -> std::string {
             return parse_bytes(text) ? ""
@@ -72,6 +82,15 @@ CompileOptions CommonFlags::compile_options() const {
   if (!precision.empty())
     options.precision = parse_precision(precision);
   return options;
+}
+
+int CommonFlags::logical_device_of(const std::optional<Strategy>& strategy) const {
+  const int devices = strategy ? strategy->devices : 1;
+  if (logical_device >= devices)
+    user_error(fmt::format("there is no logical device {} among {}", logical_device, devices),
+               devices > 1 ? fmt::format("they are 0 to {}", devices - 1)
+                           : "`--devices` names several, as in `--devices cpu:0,cpu:1`");
+  return logical_device;
 }
 
 CLI::Validator positive() {

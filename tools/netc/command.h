@@ -24,7 +24,9 @@ struct CommonFlags {
   uint64_t seed = 1;
   std::string math = "fast";
   std::string precision;
-  std::string device; ///< Empty: see choose_device().
+  std::string device, devices; ///< Both empty: see choose_devices().
+  std::string partition;       ///< Empty: see choose_strategy().
+  int logical_device = 0;
   std::string memory_limit;
   std::string cache;
   bool json = false;
@@ -33,11 +35,14 @@ struct CommonFlags {
   void add_net(CLI::App& app);
   void add_data(CLI::App& app, bool required);
   void add_compile(CLI::App& app); ///< batch, threads, math, precision, cache.
-  void add_device(CLI::App& app);  ///< device.
+  void add_devices(CLI::App& app); ///< device, devices, partition.
+  void add_logical_device(CLI::App& app);
   void add_memory_limit(CLI::App& app);
   void add_output(CLI::App& app); ///< json, quiet.
 
   CompileOptions compile_options() const;
+  /// The device whose graph is shown, of those that the strategy is for; UserError if it is none.
+  int logical_device_of(const std::optional<Strategy>& strategy) const;
 };
 
 /// Adds a command to `app`; `run` is what it does once its flags are read.
@@ -50,6 +55,7 @@ void add_viz(CLI::App& app, std::function<void()>& run);
 void add_bench(CLI::App& app, std::function<void()>& run);
 void add_calibrate(CLI::App& app, std::function<void()>& run);
 void add_data(CLI::App& app, std::function<void()>& run);
+void add_partition(CLI::App& app, std::function<void()>& run);
 void add_lists(CLI::App& app, std::function<void()>& run);  ///< ops, passes, models, schema.
 void add_doctor(CLI::App& app, std::function<void()>& run); ///< devices, doctor.
 

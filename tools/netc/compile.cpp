@@ -43,17 +43,38 @@ void print_layers(const Plan& plan) {
              text_table(rows), plan.batch);
 }
 
+/// Bytes of state on a device, whichever of its programs use it.
+int64_t state_bytes(const Plan& plan, int device) {
+  std::map<std::string, int64_t> buffers;
+  for (const Program& program : plan.programs)
+    for (const Buffer& buffer : program.buffers)
+      if (program.device == device && buffer.place == Place::state)
+        buffers[buffer.name] = buffer.type.bytes();
+  int64_t bytes = 0;
+  for (const auto& [name, size] : buffers)
+    bytes += size;
+  return bytes;
+}
+
 void print_memory(const Plan& plan) {
+  for (const Program& program : plan.programs) {
+    const size_t exchanges = program.exchanges.size();
+    fmt::print("{}{}: {} kernel launches{}, arena {} (lower bound {}, {:.1f} % above)\n",
+               program.name, plan.devices > 1 ? fmt::format(" on device {}", program.device) : "",
+               program.steps.size() - exchanges,
+               plan.devices > 1 ? fmt::format(", {} exchanges", exchanges) : "",
+               megabytes(program.arena_bytes), megabytes(program.lower_bound_bytes),
+               100.0 * static_cast<double>(program.arena_bytes - program.lower_bound_bytes) /
+                   static_cast<double>(std::max<int64_t>(program.lower_bound_bytes, 1)));
+  }
   int64_t state = 0;
   for (const StateInit& s : plan.state)
     state += s.type.bytes();
-  for (const Program& program : plan.programs)
-    fmt::print("{}: {} kernel launches, arena {} (lower bound {}, {:.1f} % above)\n", program.name,
-               program.steps.size(), megabytes(program.arena_bytes),
-               megabytes(program.lower_bound_bytes),
-               100.0 * static_cast<double>(program.arena_bytes - program.lower_bound_bytes) /
-                   static_cast<double>(std::max<int64_t>(program.lower_bound_bytes, 1)));
-  fmt::print("state (weights and momenta): {}\n", megabytes(state));
+  fmt::print("state (weights and momenta): {}", megabytes(state));
+  for (int device = 0; plan.devices > 1 && device < plan.devices; ++device)
+    fmt::print("{}{} on device {}", device ? ", " : "; ", megabytes(state_bytes(plan, device)),
+               device);
+  fmt::print("\n");
 }
 
 nlohmann::ordered_json kernels_json(const Plan& plan) {
@@ -101,6 +122,12 @@ nlohmann::ordered_json to_json(const Compiled& compiled) {
   json["cache_hits"] = compiled.stats.hits;
   json["layers"] = layers;
   json["kernel_list"] = kernels_json(plan);
+  auto peaks = nlohmann::ordered_json::array();
+  for (const Program* program : plan.device_programs(first.name))
+    peaks.push_back(program->arena_bytes);
+  json["devices"] = plan.devices;
+  json["strategy"] = strategy_of(plan);
+  json["planned_peak_bytes_per_device"] = peaks;
   return json;
 }
 
@@ -129,15 +156,26 @@ void print_passes(const std::vector<PassReport>& reports) {
   std::cerr << text_table(rows);
 }
 
-/// What `--target` names, else what is best for the device. With both, the one must be for the
-/// other; whether `--tune` can measure there is asked later.
-Target target_of(const Flags& flags) {
+/// Whether a device of that name is of the target's kind: `cuda:1` of `cuda:sm_90`.
+bool is_kind_of(const std::string& device, const Target& target) {
+  auto kind = [](const std::string& name) { return name.substr(0, name.find(':')); };
+  return kind(device) == kind(target.str());
+}
+
+/// What `--target` names, else what is best for the devices. With both, the one must be for the
+/// others, one of which is asked, several only by name: this machine need not have them. Whether
+/// `--tune` can measure there is asked later.
+Target target_of(const Flags& flags, const std::vector<std::string>& devices) {
   if (flags.target.empty())
-    return compile_target(*choose_device(flags, nullptr));
+    return compile_target(*choose_devices(flags, nullptr).front());
   Target target = parse_target(flags.target);
-  if (flags.device.empty() || flags.tune)
+  for (const std::string& name : devices)
+    if (devices.size() > 1 && !is_kind_of(name, target))
+      user_error(fmt::format("`--target {}` is not for `{}` of `--devices`", target.str(), name),
+                 "leave out `--target`, or name devices of its kind");
+  if (devices.size() != 1 || flags.tune)
     return target;
-  std::unique_ptr<Device> device = choose_device(flags, nullptr);
+  std::unique_ptr<Device> device = std::move(choose_devices(flags, nullptr).front());
   if (!device->runs(target))
     user_error(fmt::format("`--target {}` is not for `--device {}`, which runs `{}`", target.str(),
                            device->name(), device->target().str()),
@@ -145,16 +183,18 @@ Target target_of(const Flags& flags) {
   return target;
 }
 
-CompileOptions options_of(const Flags& flags) {
+CompileOptions options_of(const Flags& flags, const Network& network) {
+  const std::vector<std::string> devices = named_devices(flags);
   CompileOptions options = flags.compile_options();
-  options.target = target_of(flags);
+  options.target = target_of(flags, devices);
+  options.strategy = choose_strategy(flags, network, std::max(1, static_cast<int>(devices.size())));
   options.train = flags.mode == "train";
   options.pipeline.print_after.insert(flags.print_after.begin(), flags.print_after.end());
   options.pipeline.skip.insert(flags.skip.begin(), flags.skip.end());
   options.pipeline.stop_after = flags.stop_after;
   options.pipeline.verify_each = flags.verify_each;
   options.stop_after_rewrite = flags.stop_after_rewrite;
-  options.device = flags.device;
+  options.device = devices.empty() ? "" : devices.front();
   options.tune = flags.tune;
   options.frozen = flags.frozen;
   options.tuning = flags.tuning;
@@ -164,11 +204,20 @@ CompileOptions options_of(const Flags& flags) {
 /// With --stop-after there is no plan: the graph as it then stands is the result.
 void print_stopped(const Flags& flags, const NetworkSource& source) {
   Mode mode = flags.mode == "train" ? Mode::train : Mode::infer;
-  PassedGraph passed = run_passes(source.network, mode, options_of(flags),
-                                  lowering_options(options_of(flags)), std::cerr);
+  const CompileOptions options = options_of(flags, source.network);
+  const int device = flags.logical_device_of(options.strategy);
+  PassedGraph passed =
+      run_passes(source.network, mode, options, lowering_options(options), std::cerr, device);
   if (flags.time_passes)
     print_passes(passed.reports);
   fmt::print("{}", print(passed.graph));
+}
+
+/// ` on 2 devices, cut by `data``.
+std::string cut_text(const Plan& plan) {
+  return plan.devices == 1
+             ? ""
+             : fmt::format(" on {} devices, cut by `{}`", plan.devices, strategy_of(plan));
 }
 
 void run(const Flags& flags) {
@@ -177,7 +226,7 @@ void run(const Flags& flags) {
     return print_stopped(flags, source);
   std::filesystem::path folder =
       flags.output.empty() ? source.network.recipe.name + ".plan" : flags.output;
-  Compiled compiled = compile_network(source, options_of(flags), folder, std::cerr);
+  Compiled compiled = compile_network(source, options_of(flags, source.network), folder, std::cerr);
   if (flags.time_passes)
     print_passes(compiled.reports);
   if (flags.json)
@@ -185,11 +234,11 @@ void run(const Flags& flags) {
   print_layers(compiled.plan);
   print_memory(compiled.plan);
   print_kernels(compiled.plan);
-  fmt::print("wrote {}/ for {}: {} kernels in {} ({} from the cache, {} compiled by {} in {:.1f} "
+  fmt::print("wrote {}/ for {}{}: {} kernels in {} ({} from the cache, {} compiled by {} in {:.1f} "
              "s)\n",
-             folder.string(), compiled.plan.target, compiled.plan.kernels.size(),
-             precisions_of(compiled.plan), compiled.stats.hits, compiled.stats.misses,
-             compiled.plan.compiler, compiled.stats.seconds);
+             folder.string(), compiled.plan.target, cut_text(compiled.plan),
+             compiled.plan.kernels.size(), precisions_of(compiled.plan), compiled.stats.hits,
+             compiled.stats.misses, compiled.plan.compiler, compiled.stats.seconds);
 }
 
 } // namespace
@@ -202,7 +251,7 @@ void add_compile(CLI::App& app, std::function<void()>& command) {
   flags->add_output(*sub);
   sub->add_option("--target", flags->target,
                   "cpu, emu, or cuda:ARCH such as cuda:sm_90 (default: as --device)");
-  flags->add_device(*sub);
+  flags->add_devices(*sub);
   sub->add_option("-o,--output", flags->output, "folder of the plan (default: NAME.plan)");
   sub->add_option("--mode", flags->mode, "train (with inference), or infer alone")
       ->check(CLI::IsMember({"train", "infer"}));
@@ -214,6 +263,7 @@ void add_compile(CLI::App& app, std::function<void()>& command) {
   sub->add_option("--tuning", flags->tuning, "tuning table (default: the plan's own)");
   sub->add_option("--print-after", flags->print_after, "print the graph after a pass, or `all`");
   sub->add_option("--stop-after", flags->stop_after, "stop after a pass and print the graph");
+  flags->add_logical_device(*sub);
   sub->add_option("--skip", flags->skip, "leave a pass out");
   sub->add_option("--stop-after-rewrite", flags->stop_after_rewrite,
                   "allow only the first N rewrites (to find the one that breaks something)")

@@ -173,7 +173,7 @@ void add_eval(CLI::App& app, std::function<void()>& command) {
   sub->add_option("--split", flags->split, "which part of the data")
       ->check(CLI::IsMember({"validation", "train"}));
   flags->add_compile(*sub);
-  flags->add_device(*sub);
+  flags->add_devices(*sub);
   flags->add_memory_limit(*sub);
   flags->add_output(*sub);
   sub->callback([flags, &command] { command = [flags] { run_eval(*flags); }; });
@@ -188,7 +188,7 @@ void add_predict(CLI::App& app, std::function<void()>& command) {
   sub->add_option("--topk", flags->topk, "classes to name for each picture")
       ->check(CLI::Range(1, 1000));
   flags->add_compile(*sub);
-  flags->add_device(*sub);
+  flags->add_devices(*sub);
   flags->add_memory_limit(*sub);
   flags->add_output(*sub);
   sub->callback([flags, &command] { command = [flags] { run_predict(*flags); }; });

@@ -1,11 +1,6 @@
 #include "tools/netc/ready_plan.h"
 
-#include "codegen/nvrtc.h"
-#include "runtime/byte_text.h"
-#include "runtime/devices.h"
 #include "tools/driver/backend.h"
-
-#include <fmt/ranges.h>
 
 #include <iostream>
 
@@ -18,69 +13,33 @@ bool is_plan_folder(const std::string& net) {
 
 namespace {
 
-/// The default device of a network that is yet to be compiled: a GPU only where NVRTC is.
-std::string compiling_device(const CommonFlags& flags) {
-  std::string name = default_device();
-  if (name == "cpu:0" || NvrtcToolchain().available())
-    return name;
-  if (!flags.quiet)
-    std::cerr << fmt::format("note: `{}` is left alone: there is no NVRTC to compile for it\n",
-                             name);
-  return "cpu:0";
-}
-
-} // namespace
-
-std::unique_ptr<Device> choose_device(const CommonFlags& flags, const Plan* plan) {
-  std::string name = !flags.device.empty() ? flags.device
-                     : plan                ? device_for(parse_target(plan->target))
-                                           : compiling_device(flags);
-  return open_device({.name = name,
-                      .threads = flags.threads,
-                      .memory_limit = parse_bytes(flags.memory_limit).value_or(0)});
-}
-
-std::string precisions_of(const Plan& plan) {
-  std::set<std::string> precisions;
-  for (const PlanKernel& kernel : plan.kernels)
-    if (!kernel.precision.empty())
-      precisions.insert(kernel.precision);
-  if (precisions.empty())
-    precisions.insert(std::string(to_string(Precision::fp32)));
-  std::string text = fmt::format("{}", fmt::join(precisions, ", "));
-  return text == "tf32" ? "tf32 (`--precision fp32` for f32)" : text;
-}
-
-void announce(const CommonFlags& flags, Session& session) {
-  if (flags.quiet)
-    return;
-  std::string names;
-  for (int i = 0; i < session.device_count(); ++i)
-    names += (i ? ", " : "") + session.device(i).name();
-  std::cerr << fmt::format("runs on {} ({}) in {}\n", names, session.device().description(),
-                           precisions_of(session.plan()));
-  for (const std::string& note : session.notes())
-    std::cerr << "note: " << note << "\n";
-}
-
-namespace {
-
 /// What is fixed in a finished plan cannot be asked of it.
 void check_fits(const Plan& plan, const CommonFlags& flags, bool train) {
-  auto refuse = [&](const std::string& what) {
-    user_error(fmt::format("the plan `{}` {}", flags.net, what), "compile the network again");
+  auto refuse = [&](const char* flag, const std::string& what) {
+    user_error(fmt::format("the plan `{}` {}", flags.net, what),
+               fmt::format("leave out `{}`, or compile the network again", flag));
   };
+  if (size_t named = named_devices(flags).size();
+      named > 0 && static_cast<int>(named) != plan.devices)
+    refuse(flags.devices.empty() ? "--device" : "--devices",
+           fmt::format("is for {} device{}, not for {}", plan.devices, plan.devices == 1 ? "" : "s",
+                       named));
+  if (!flags.partition.empty() && flags.partition != strategy_of(plan))
+    refuse("--partition", fmt::format("is cut by the strategy `{}`, not by `{}`", strategy_of(plan),
+                                      flags.partition));
   if (flags.batch > 0 && flags.batch != plan.batch)
-    refuse(fmt::format("is for batches of {}, not {}", plan.batch, flags.batch));
+    refuse("--batch", fmt::format("is for batches of {}, not {}", plan.batch, flags.batch));
   if (flags.math == "exact" && !plan.exact)
-    refuse("was not compiled with `--math exact`");
+    refuse("--math", "was not compiled with `--math exact`");
   if (!flags.precision.empty() && flags.precision != plan.precision)
-    refuse(
-        fmt::format("was compiled with `--precision {}`, not {}", plan.precision, flags.precision));
-  if (flags.threads > plan.threads)
-    refuse(fmt::format("is for at most {} threads, not {}", plan.threads, flags.threads));
+    refuse("--precision", fmt::format("was compiled with `--precision {}`, not {}", plan.precision,
+                                      flags.precision));
+  if (flags.threads > 0 && threads_per_device(flags.threads, plan.devices) > plan.threads)
+    refuse("--threads", fmt::format("is for at most {} threads, not {}",
+                                    plan.threads * plan.devices, flags.threads));
   if (train && !plan.find_program("train"))
-    refuse("has no training step");
+    user_error(fmt::format("the plan `{}` has no training step", flags.net),
+               "compile the network again");
 }
 
 } // namespace
@@ -89,18 +48,19 @@ ReadyPlan::ReadyPlan(const CommonFlags& flags, bool train, int64_t batch) {
   if (is_plan_folder(flags.net)) {
     folder_ = flags.net;
     plan_ = read_plan(folder_);
-    device_ = choose_device(flags, &plan_);
     check_fits(plan_, flags, train);
+    devices_ = choose_devices(flags, &plan_);
     return;
   }
   NetworkSource source = load(flags);
   if (train && source.network.recipe.classes == 0)
     user_error(fmt::format("the network `{}` has no loss to train on", source.network.recipe.name),
                "end its layers with `{name: loss, type: softmax_cross_entropy}`");
-  device_ = choose_device(flags, nullptr);
+  devices_ = choose_devices(flags, nullptr);
   CompileOptions options = flags.compile_options();
-  options.target = compile_target(*device_);
+  options.target = compile_target(*devices_.front());
   options.train = train;
+  options.strategy = choose_strategy(flags, source.network, static_cast<int>(devices_.size()));
   if (options.batch == 0)
     options.batch = batch;
   temporary_.emplace(source, options);
@@ -109,7 +69,7 @@ ReadyPlan::ReadyPlan(const CommonFlags& flags, bool train, int64_t batch) {
 }
 
 std::unique_ptr<Session> ReadyPlan::make_session(const CommonFlags& flags) {
-  auto session = std::make_unique<Session>(plan_, folder_, std::move(device_));
+  auto session = std::make_unique<Session>(plan_, folder_, std::move(devices_));
   announce(flags, *session);
   return session;
 }

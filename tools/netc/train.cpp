@@ -1,11 +1,8 @@
 // `netc train NET --data SPEC`. Exits with 128 + the signal's number when Ctrl-C or SIGTERM stopped
 // it: the checkpoint is written, but what a script does next must not take the run for done.
 
-#include "ir/support/hash.h"
-#include "runtime/devices.h"
 #include "runtime/train/trainer.h"
-#include "tools/driver/backend.h"
-#include "tools/netc/ready_plan.h"
+#include "tools/netc/training_run.h"
 
 #include <cstdlib>
 #include <iostream>
@@ -13,73 +10,6 @@
 namespace netc::cli {
 
 namespace {
-
-struct Flags : CommonFlags {
-  double epochs = 0;
-  int64_t steps = 0;
-  int64_t checkpoint_every = 0;
-  std::string run;
-  bool resume = false;
-  bool validate = false;
-  std::set<std::string> given; ///< Long names of the flags on the command line.
-};
-
-constexpr const char* config_name = "config.json";
-
-/// What the run was asked to do, kept in its folder: `--resume` needs no other flag.
-std::string config_text(const Flags& flags) {
-  nlohmann::ordered_json json = {{"net", flags.net},
-                                 {"data", flags.data},
-                                 {"epochs", flags.epochs},
-                                 {"steps", flags.steps},
-                                 {"seed", flags.seed},
-                                 {"checkpoint_every", flags.checkpoint_every},
-                                 {"validate", flags.validate},
-                                 {"batch", flags.batch},
-                                 {"threads", flags.threads},
-                                 {"math", flags.math},
-                                 {"device", flags.device},
-                                 {"memory_limit", flags.memory_limit},
-                                 {"precision", flags.precision}};
-  return json.dump(2) + "\n";
-}
-
-/// Flags of a resumed run: what the command line does not say is as the run began. What would give
-/// other numbers than the run had so far is refused.
-void merge_config(Flags& flags, const RunDirectory& run) {
-  if (!run.has(config_name))
-    return;
-  auto fixed = [&](const char* name, auto& flag, const auto& stored) {
-    if (flags.given.count(name) && flag != stored)
-      user_error(fmt::format("`{}` was started with `--{} {}`, not {}", run.path().string(), name,
-                             stored, flag),
-                 fmt::format("leave out `--{}`, or start a new run", name));
-    flag = stored;
-  };
-  auto free = [&](const char* name, auto& flag, const auto& stored) {
-    if (!flags.given.count(name))
-      flag = stored;
-  };
-  try {
-    auto json = nlohmann::json::parse(run.read(config_name));
-    fixed("seed", flags.seed, json.at("seed").get<uint64_t>());
-    fixed("math", flags.math, json.at("math").get<std::string>());
-    free("data", flags.data, json.at("data").get<std::string>());
-    if (!flags.given.count("steps"))
-      free("epochs", flags.epochs, json.at("epochs").get<double>());
-    if (!flags.given.count("epochs"))
-      free("steps", flags.steps, json.at("steps").get<int64_t>());
-    free("checkpoint-every", flags.checkpoint_every, json.at("checkpoint_every").get<int64_t>());
-    free("validate", flags.validate, json.at("validate").get<bool>());
-    free("batch", flags.batch, json.at("batch").get<int64_t>());
-    free("threads", flags.threads, json.at("threads").get<int>());
-    free("device", flags.device, json.value("device", std::string()));
-    free("memory-limit", flags.memory_limit, json.value("memory_limit", std::string()));
-    free("precision", flags.precision, json.value("precision", std::string())); // see plan_of_run()
-  } catch (const nlohmann::json::exception& error) {
-    user_error(fmt::format("`{}` is damaged: {}", run.file(config_name).string(), error.what()));
-  }
-}
 
 /// Fewer classes than outputs are only worth a remark.
 void print_notes(const Dataset& dataset, const Recipe& recipe) {
@@ -92,7 +22,7 @@ void print_notes(const Dataset& dataset, const Recipe& recipe) {
                              dataset.classes(), outputs);
 }
 
-nlohmann::ordered_json to_json(const TrainResult& result, const Session& session,
+nlohmann::ordered_json to_json(const TrainResult& result, Session& session,
                                const RunDirectory& run) {
   auto optional = [](const auto& value) {
     return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json(nullptr);
@@ -114,10 +44,12 @@ nlohmann::ordered_json to_json(const TrainResult& result, const Session& session
   json["val_top5"] = optional(top5);
   json["damaged_images"] = result.damaged_images;
   json["run"] = run.path().string();
+  json["devices"] = device_names(session);
+  json["strategy"] = strategy_of(session.plan());
   return json;
 }
 
-RunDirectory open_run(const Flags& flags, const std::string& network) {
+RunDirectory open_run(const TrainFlags& flags, const std::string& network) {
   if (flags.resume) {
     if (!flags.run.empty())
       return RunDirectory::resume(flags.run);
@@ -130,136 +62,8 @@ RunDirectory open_run(const Flags& flags, const std::string& network) {
                            : RunDirectory::create_at(flags.run);
 }
 
-/// What NET names: a description, or a finished plan, which needs no compiler.
-struct Origin {
-  Recipe recipe;
-  std::string network_hash;
-  std::optional<NetworkSource> source; ///< Of a description.
-};
-
-Origin origin_of(const Flags& flags) {
-  if (is_plan_folder(flags.net)) {
-    ReadyPlan ready(flags, true);
-    return {ready.recipe(), ready.plan().network_hash, std::nullopt};
-  }
-  NetworkSource source = load(flags);
-  return {source.network.recipe, content_hash(source.file.text), std::move(source)};
-}
-
-/// Compiles the network, or copies the finished plan, into the run.
-Plan make_plan(const Flags& flags, const Origin& origin, const Target& target,
-               const std::filesystem::path& folder) {
-  if (!origin.source) {
-    std::filesystem::path partial = folder.string() + ".partial"; // until the copy is whole
-    std::error_code error;
-    std::filesystem::remove_all(partial, error);
-    std::filesystem::copy(flags.net, partial, std::filesystem::copy_options::recursive, error);
-    if (!error)
-      std::filesystem::rename(partial, folder, error);
-    if (error)
-      throw RuntimeError(fmt::format("copying the plan `{}` to `{}` failed: {}", flags.net,
-                                     folder.string(), error.message()));
-    return read_plan(folder);
-  }
-  if (!flags.quiet)
-    std::cerr << "compiling " << origin.source->file.name << " ...\n";
-  CompileOptions options = flags.compile_options();
-  options.target = target;
-  return compile_network(*origin.source, options, folder, std::cerr).plan;
-}
-
-/// Whether a resumed run has the plan it computes by.
-bool has_plan(const Flags& flags, const RunDirectory& run) {
-  return flags.resume && std::filesystem::exists(run.file("plan") / "plan.json");
-}
-
-/// The device of a run: the one asked for, the one it began with, or what its plan is for.
-std::unique_ptr<Device> device_of_run(Flags& flags, const Origin& origin,
-                                      const std::optional<RunDirectory>& run) {
-  std::optional<Plan> plan;
-  if (run && has_plan(flags, *run))
-    plan = read_plan(run->file("plan"));
-  else if (!origin.source)
-    plan = read_plan(flags.net);
-  std::unique_ptr<Device> device = choose_device(flags, plan ? &*plan : nullptr);
-  if (run && plan)
-    if (Target target = parse_target(plan->target); !device->runs(target))
-      user_error(fmt::format("this run computes on `{}`, which `{}` does not run", plan->target,
-                             device->name()),
-                 fmt::format("resume with `--device {}`, or start a new run", device_for(target)));
-  flags.device = device->name(); // a resumed run goes on there
-  return device;
-}
-
-/// The plan of the run: stored in its folder, so that a resumed run computes the same bits.
-Plan plan_of_run(const Flags& flags, const Origin& origin, const Target& target,
-                 const RunDirectory& run) {
-  std::filesystem::path folder = run.file("plan");
-  if (has_plan(flags, run)) {
-    Plan plan = read_plan(folder);
-    if (plan.network_hash != origin.network_hash)
-      user_error(
-          fmt::format("`{}` was started with another text of `{}`", run.path().string(), flags.net),
-          "restore the text (the run keeps it as network.yaml), or start a new run");
-    if (flags.batch > 0 && flags.batch != plan.batch)
-      user_error(fmt::format("`{}` was started with batch {}, not {}", run.path().string(),
-                             plan.batch, flags.batch),
-                 "leave out `--batch`, or start a new run");
-    if (!flags.precision.empty() && flags.precision != plan.precision)
-      user_error(fmt::format("`{}` was started with `--precision {}`, not {}", run.path().string(),
-                             plan.precision, flags.precision),
-                 "leave out `--precision`, or start a new run");
-    if (flags.threads > plan.threads)
-      user_error(fmt::format("`{}` was started with {} threads, not {}", run.path().string(),
-                             plan.threads, flags.threads),
-                 "leave out `--threads`, or start a new run");
-    if (flags.threads > 0 && flags.threads < plan.threads && !plan.exact && !flags.quiet)
-      std::cerr << fmt::format("note: the run was started with {} threads; with {} the last bits "
-                               "of the results may differ (not with `--math exact`)\n",
-                               plan.threads, flags.threads);
-    return plan;
-  }
-  return make_plan(flags, origin, target, folder);
-}
-
-/// Removes what killed processes left of files they were writing; the run is ours alone.
-void remove_leftovers(const RunDirectory& run) {
-  for (const auto& entry : std::filesystem::directory_iterator(run.path()))
-    for (const char* target : {config_name, "network.yaml", "metrics.csv", "curves.svg"})
-      if (is_temporary_of(entry.path().filename().string(), target)) {
-        std::error_code ignored;
-        std::filesystem::remove(entry.path(), ignored);
-      }
-}
-
-/// Keeps in the run what it computes.
-void record(const Flags& flags, const Origin& origin, const RunDirectory& run) {
-  if (origin.source)
-    run.write("network.yaml", origin.source->file.text);
-  run.write(config_name, config_text(flags));
-}
-
-/// The session of the run. Nothing stays of a new run that is refused here; of a resumed one
-/// nothing changes until it goes on.
-std::unique_ptr<Session> open_session(const Flags& flags, const Origin& origin,
-                                      std::unique_ptr<Device> device, const RunDirectory& run) {
-  try {
-    if (!flags.resume)
-      record(flags, origin, run); // before the plan: a run killed meanwhile can be resumed
-    Plan plan = plan_of_run(flags, origin, compile_target(*device), run);
-    auto session = std::make_unique<Session>(plan, run.file("plan"), std::move(device));
-    if (flags.resume)
-      record(flags, origin, run);
-    return session;
-  } catch (...) {
-    if (!flags.resume)
-      run.discard();
-    throw;
-  }
-}
-
-void report(const TrainResult& result, const Session& session, const RunDirectory& run,
-            const Flags& flags) {
+void report(const TrainResult& result, Session& session, const RunDirectory& run,
+            const TrainFlags& flags) {
   if (flags.json)
     return print_json(to_json(result, session, run));
   if (result.signal)
@@ -284,7 +88,7 @@ void report(const TrainResult& result, const Session& session, const RunDirector
 
 /// When the machine or netc fails, what it leaves behind is worth a word.
 TrainResult train_or_explain(Session& session, const Dataset& dataset, const RunDirectory& run,
-                             const TrainOptions& options, const Flags& flags) {
+                             const TrainOptions& options, const TrainFlags& flags) {
   try {
     return train(session, dataset, run, options);
   } catch (const RuntimeError& error) {
@@ -305,7 +109,7 @@ TrainResult train_or_explain(Session& session, const Dataset& dataset, const Run
 }
 
 /// The exit code.
-int run(Flags flags) {
+int run(TrainFlags flags) {
   const Origin origin = origin_of(flags);
   const Recipe& recipe = origin.recipe;
   if (recipe.classes == 0)
@@ -326,10 +130,10 @@ int run(Flags flags) {
   check_classes(*dataset, recipe);
   if (!flags.quiet)
     print_notes(*dataset, recipe);
-  std::unique_ptr<Device> device = device_of_run(flags, origin, folder);
+  RunSetup setup = set_up(flags, origin, folder ? &*folder : nullptr);
   if (!folder)
     folder = open_run(flags, recipe.name);
-  std::unique_ptr<Session> session = open_session(flags, origin, std::move(device), *folder);
+  std::unique_ptr<Session> session = open_session(flags, origin, std::move(setup), *folder);
   announce(flags, *session);
   TrainOptions options{.epochs = flags.epochs,
                        .steps = flags.steps,
@@ -347,12 +151,12 @@ int run(Flags flags) {
 } // namespace
 
 void add_train(CLI::App& app, std::function<void()>& command) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<TrainFlags>();
   CLI::App* sub = app.add_subcommand("train", "train a network");
   flags->add_net(*sub);
   flags->add_data(*sub, false); // checked in run(): a resumed run knows its data
   flags->add_compile(*sub);
-  flags->add_device(*sub);
+  flags->add_devices(*sub);
   flags->add_memory_limit(*sub);
   flags->add_output(*sub);
   CLI::Option* epochs =

@@ -1,6 +1,6 @@
 // `netc viz NET`: a picture of the graph, before, after or between passes.
 
-#include "tools/netc/command.h"
+#include "tools/netc/devices.h"
 #include "tools/viz/dot.h"
 #include "tools/viz/render.h"
 
@@ -25,16 +25,23 @@ std::string format_of(const Flags& flags) {
   return extension.substr(1);
 }
 
-/// The graph at the stage the user asks for: `none` is the description as it is.
+/// The graph at the stage the user asks for: `none` is the description as it is, which knows of no
+/// devices.
 Graph graph_at(const Flags& flags, const Network& network, std::string& stage) {
   CompileOptions options = flags.compile_options();
+  const size_t devices = std::max<size_t>(1, named_devices(flags).size());
+  options.strategy = choose_strategy(flags, network, static_cast<int>(devices));
+  const int device = flags.logical_device_of(options.strategy);
   Mode mode = flags.mode == "train" ? Mode::train : Mode::infer;
-  std::string after = flags.after.empty() ? (mode == Mode::train ? "all" : "none") : flags.after;
+  const bool passed = mode == Mode::train || devices > 1;
+  std::string after = flags.after.empty() ? (passed ? "all" : "none") : flags.after;
   stage = after == "none" ? "as described" : after == "all" ? "after all passes" : "after " + after;
   if (after == "none")
     return forward_graph(network, options.batch > 0 ? options.batch : network.recipe.train.batch);
+  if (devices > 1)
+    stage += fmt::format(", device {} of {}, cut by {}", device, devices, options.strategy->name);
   options.pipeline.stop_after = after == "all" ? "" : after;
-  return run_passes(network, mode, options, lowering_options(options), std::cerr).graph;
+  return run_passes(network, mode, options, lowering_options(options), std::cerr, device).graph;
 }
 
 void run(const Flags& flags) {
@@ -56,6 +63,8 @@ void add_viz(CLI::App& app, std::function<void()>& command) {
   CLI::App* sub = app.add_subcommand("viz", "draw the graph");
   flags->add_net(*sub);
   flags->add_compile(*sub);
+  flags->add_devices(*sub);
+  flags->add_logical_device(*sub);
   sub->add_option("-o,--output", flags->output, "file (default: NAME.svg)");
   sub->add_option("--format", flags->format, "svg, png or dot (default: the file's ending)")
       ->check(CLI::IsMember({"svg", "png", "dot"}));
@@ -63,7 +72,7 @@ void add_viz(CLI::App& app, std::function<void()>& command) {
       ->check(CLI::IsMember({"train", "infer"}));
   sub->add_option("--after", flags->after,
                   "pass after which the graph is drawn: none, a pass, or all (default: none, with "
-                  "--mode train all)");
+                  "--mode train or several devices all)");
   sub->add_flag("--show-parameters", flags->show_parameters, "draw parameters as nodes");
   sub->add_flag("--quiet", flags->quiet, "no remarks");
   sub->callback([flags, &command] { command = [flags] { run(*flags); }; });

@@ -1,0 +1,112 @@
+// `netc partition NET --devices D,D`: every strategy predicted and measured, and a report.
+
+#include "frontend/machine.h"
+#include "ir/support/files.h"
+#include "runtime/byte_text.h"
+#include "runtime/cpu_device.h"
+#include "runtime/devices.h"
+#include "tools/driver/backend.h"
+#include "tools/netc/command.h"
+#include "tools/partition/laboratory.h"
+
+#include <iostream>
+
+namespace netc::cli {
+
+namespace {
+
+struct Flags : CommonFlags {
+  std::vector<std::string> devices;
+  std::vector<std::string> strategies;
+  std::string machine;
+  std::string link;
+  std::string output;
+  bool no_measure = false;
+  bool no_sweeps = false;
+  int rounds = 5;
+};
+
+/// All strategies, or those named.
+std::vector<std::string> wanted(const Flags& flags) {
+  if (flags.strategies.size() == 1 && flags.strategies[0] == "all")
+    return {};
+  return flags.strategies;
+}
+
+/// The machine that predictions are for, with a device for each logical one.
+MachineProfile machine_of(const Flags& flags) {
+  MachineProfile machine = load_machine(flags.machine);
+  if (machine.devices.size() < flags.devices.size())
+    machine.devices.resize(flags.devices.size(), machine.devices.back());
+  if (!flags.link.empty())
+    machine.link = parse_link(flags.link, machine.link);
+  return machine;
+}
+
+void write_report(const PartitionReport& report, const std::string& output) {
+  std::filesystem::path html = output;
+  write_text(html, partition_html(report));
+  write_text(std::filesystem::path(html).replace_extension(".json"), partition_json(report));
+}
+
+void run(const Flags& flags) {
+  NetworkSource source = load(flags);
+  CompileOptions options = flags.compile_options();
+  std::unique_ptr<Device> first = open_device({.name = flags.devices.at(0)});
+  options.target = compile_target(*first);
+  LaboratoryOptions laboratory{.devices = {},
+                               .strategies = wanted(flags),
+                               .machine = machine_of(flags),
+                               .times = {},
+                               .link_text = flags.link,
+                               .one_queue = options.target.kind != Target::Kind::cuda,
+                               .measure = !flags.no_measure,
+                               .sweeps = !flags.no_sweeps,
+                               .rounds = flags.rounds,
+                               .memory_limit = parse_bytes(flags.memory_limit).value_or(0),
+                               .seed = flags.seed,
+                               .progress = nullptr};
+  for (const std::string& name : flags.devices)
+    laboratory.devices.push_back({.name = name, .memory_limit = laboratory.memory_limit});
+  if (!flags.quiet)
+    laboratory.progress = [](const std::string& text) { std::cerr << text << " ...\n"; };
+  PartitionReport report = explore_partitions(source, options, laboratory);
+  report.host = processor_description();
+  report.version = fmt::format("netc {}", NETC_VERSION);
+  if (!flags.output.empty())
+    write_report(report, flags.output);
+  if (flags.json)
+    std::cout << partition_json(report) << "\n";
+  else
+    std::cout << partition_table(report);
+}
+
+} // namespace
+
+void add_partition(CLI::App& app, std::function<void()>& command) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* sub = app.add_subcommand(
+      "partition", "strategies to cut a network over devices: predicted, measured, compared");
+  flags->add_net(*sub);
+  flags->add_compile(*sub);
+  flags->add_memory_limit(*sub);
+  flags->add_output(*sub);
+  sub->add_option("--devices", flags->devices, "logical devices, e.g. cpu:0,cpu:1")
+      ->delimiter(',')
+      ->required();
+  sub->add_option("--strategy", flags->strategies,
+                  "names or files, or `all` (default): every named one, and `auto`, the search's")
+      ->delimiter(',');
+  sub->add_option("--machine", flags->machine, "that predictions are for: a bundled name or a file")
+      ->default_val("k20");
+  sub->add_option("--link", flags->link, "between devices instead of the machine's: 6GB/s,20us");
+  sub->add_flag("--no-measure", flags->no_measure, "predict only; no device is needed");
+  sub->add_flag("--no-sweeps", flags->no_sweeps, "leave out other bandwidths and batches");
+  sub->add_option("--rounds", flags->rounds, "measured steps of each strategy")
+      ->check(CLI::Range(1, 1000));
+  sub->add_option("--seed", flags->seed, "of weights and dropout");
+  sub->add_option("-o", flags->output, "write the report as HTML here, and as JSON beside it");
+  sub->callback([flags, &command] { command = [flags] { run(*flags); }; });
+}
+
+} // namespace netc::cli

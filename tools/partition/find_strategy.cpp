@@ -1,0 +1,94 @@
+// The strategy `auto`: the exact search by the additive model, its best candidates simulated.
+
+#include "passes/partition/problem.h"
+#include "tools/partition/laboratory.h"
+#include "tools/partition/predict.h"
+#include "tools/partition/uncut.h"
+
+#include <chrono>
+#include <cmath>
+
+namespace netc {
+
+namespace {
+
+/// How many of the cheapest assignments are simulated.
+constexpr int candidates = 8;
+
+StepCosts costs_of(const LaboratoryOptions& laboratory) {
+  const MachineProfile& machine = laboratory.machine;
+  return {[&laboratory](const Node& node, int device) {
+            return node_seconds(node, laboratory.machine.devices[static_cast<size_t>(device)],
+                                &laboratory.times);
+          },
+          [&machine](const Exchange& exchange) { return exchange_seconds(exchange, machine); }};
+}
+
+/// The first note of a diagnostic, which says why; else its first line.
+std::string reason_of(const std::string& diagnostic) {
+  const std::string mark = "note: ";
+  size_t begin = diagnostic.find(mark);
+  begin = begin == diagnostic.npos ? 0 : begin + mark.size();
+  return diagnostic.substr(begin, diagnostic.find('\n', begin) - begin);
+}
+
+/// What each choice of a layer would come to, all others at their best.
+std::vector<LayerChoices> explain_choices(const PartitionProblem& problem,
+                                          const SearchResult& chosen) {
+  std::vector<LayerChoices> matrix;
+  for (size_t layer = 0; layer < problem.search.layers.size(); ++layer) {
+    const SearchLayer& searched = problem.search.layers[layer];
+    LayerChoices row{searched.name, "", {}};
+    std::vector<SearchResult> forced = explain(problem.search, static_cast<int>(layer));
+    for (size_t c = 0; c < searched.choices.size(); ++c) {
+      const Choice& choice = searched.choices[c];
+      row.choices.push_back(
+          {choice.name, forced[c].seconds * 1e3, choice.seconds * 1e3, 0, choice.bytes, ""});
+      if (chosen.feasible() && chosen.choices[layer] == static_cast<int>(c))
+        row.chosen = choice.name;
+    }
+    for (const PartitionProblem::Refusal& refusal : problem.refused)
+      if (refusal.layer == searched.name)
+        row.choices.push_back({refusal.cut, std::numeric_limits<double>::infinity(), 0, 0, 0,
+                               reason_of(refusal.why)});
+    matrix.push_back(std::move(row));
+  }
+  return matrix;
+}
+
+} // namespace
+
+FoundStrategy find_strategy(const Network& network, const CompileOptions& options,
+                            const LaboratoryOptions& laboratory) {
+  const UncutStep uncut = uncut_step(network, options);
+  const int devices = static_cast<int>(laboratory.devices.size());
+  auto start = std::chrono::steady_clock::now();
+  PartitionProblem problem = partition_problem({uncut.graph, uncut.places, uncut.context.origins},
+                                               devices, costs_of(laboratory));
+  problem.search.memory_limit = laboratory.memory_limit;
+  std::vector<SearchResult> found = k_best(problem.search, candidates);
+  std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  if (found.empty()) {
+    const int64_t least = best(problem.search).bytes;
+    user_error(fmt::format("no way to cut `{}` over {} devices keeps within {} bytes of each",
+                           network.recipe.name, devices, laboratory.memory_limit),
+               fmt::format("the least it needs is {} bytes; a smaller batch or more devices need "
+                           "less",
+                           least));
+  }
+  FoundStrategy result{{}, explain_choices(problem, found[0]), took.count()};
+  PredictionSetup setup{network, options, laboratory.machine, &laboratory.times,
+                        laboratory.one_queue};
+  double fastest = std::numeric_limits<double>::infinity();
+  for (const SearchResult& candidate : found) {
+    Strategy strategy = strategy_of(problem, candidate.choices, "auto");
+    const double seconds = simulate(predict_step(setup, strategy).schedule).seconds;
+    if (seconds < fastest) {
+      fastest = seconds;
+      result.strategy = std::move(strategy);
+    }
+  }
+  return result;
+}
+
+} // namespace netc

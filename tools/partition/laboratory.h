@@ -1,0 +1,45 @@
+#pragma once
+// `netc partition`: every strategy of a network predicted, and measured where the devices are
+// here.
+
+#include "ir/device_profile.h"
+#include "passes/partition/cost.h"
+#include "runtime/device.h"
+#include "tools/driver/compile.h"
+#include "tools/partition/report.h"
+
+#include <functional>
+
+namespace netc {
+
+struct LaboratoryOptions {
+  std::vector<DeviceSpec> devices;     ///< Logical ones, as many as the step is cut over.
+  std::vector<std::string> strategies; ///< Names or files; empty: all that have names, and `auto`.
+  MachineProfile machine;              ///< What predictions are for.
+  MeasuredTimes times;                 ///< Of kernels; empty: rooflines.
+  std::string link_text;               ///< `--link`, for the report.
+  bool one_queue = true;               ///< As PredictionSetup.
+  bool measure = true;                 ///< Run the steps, too.
+  bool sweeps = true;
+  int rounds = 5;           ///< Measured steps of each strategy, interleaved.
+  int difference_steps = 3; ///< After which weights are compared.
+  int64_t memory_limit = 0; ///< Of each device, for the search; 0: none.
+  uint64_t seed = 1;
+  std::function<void(const std::string&)> progress; ///< What it is at; may be null.
+};
+
+/// UserError when the network cannot be trained or a named strategy does not exist; strategies
+/// that do not suit the network are rows of the report that say why.
+PartitionReport explore_partitions(const NetworkSource& source, const CompileOptions& options,
+                                   const LaboratoryOptions& laboratory);
+
+/// The strategy that the search finds for a network, its runners-up simulated.
+struct FoundStrategy {
+  Strategy strategy;
+  std::vector<LayerChoices> choices;
+  double seconds = 0; ///< Of the search.
+};
+FoundStrategy find_strategy(const Network& network, const CompileOptions& options,
+                            const LaboratoryOptions& laboratory);
+
+} // namespace netc

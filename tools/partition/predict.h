@@ -1,0 +1,40 @@
+#pragma once
+// What a step cut over devices is predicted to take: the devices' programs, their times on a
+// machine, and the schedule that comes of them.
+
+#include "ir/device_profile.h"
+#include "passes/partition/cost.h"
+#include "passes/partition/partition.h"
+#include "passes/partition/simulate.h"
+#include "tools/driver/compile.h"
+
+namespace netc {
+
+/// What predictions are about.
+struct PredictionSetup {
+  const Network& network;
+  CompileOptions options; ///< Target, batch, math, threads; of the strategy nothing.
+  MachineProfile machine; ///< With at least as many devices as strategies have.
+  const MeasuredTimes* measured = nullptr;
+  bool one_queue = true; ///< Devices do not compute while they take part in an exchange: CPUs.
+};
+
+/// The training step of one strategy.
+struct PredictedStep {
+  Strategy strategy;
+  std::vector<Program> programs;   ///< By device.
+  std::vector<Exchange> exchanges; ///< In order.
+  StepSchedule schedule;
+  double additive_seconds = 0; ///< The device with most to compute, and every exchange after it.
+  std::vector<int64_t> peak_bytes; ///< By device: state and arena.
+};
+
+/// What people read of a step: its layer, then what it computes: `conv1: relu1.fused, conv2d + bias
+/// + relu`.
+std::string step_label(const Step& step, const std::vector<LayerPlace>& places);
+
+/// Cuts, fuses and plans the step; nothing is compiled or run. UserError when the network cannot be
+/// cut so.
+PredictedStep predict_step(const PredictionSetup& setup, const Strategy& strategy);
+
+} // namespace netc
