@@ -52,8 +52,10 @@ std::string device_text(const DeviceProfile& device, size_t count) {
   line("gb_per_second", times(device.bytes_per_second, 1e9));
   line("memory_efficiency", times(device.memory_efficiency, 1));
   line("launch_us", over(device.launch_seconds, 1e6));
-  const auto bytes = static_cast<double>(device.memory_bytes);
-  line("memory_gib", times(bytes, std::ldexp(1.0, 30)));
+  line("memory_gib",
+       shortest(std::ldexp(static_cast<double>(device.memory_bytes), -30), [&](double read) {
+         return static_cast<int64_t>(std::ldexp(read, 30)) == device.memory_bytes;
+       }));
   if (device.operators.empty())
     return text;
   line("operators", "");

@@ -144,8 +144,10 @@ Traffic traffic_of(const Exchange& exchange) {
       return;
     if (from != to)
       ++traffic.messages[to];
-    else if (exchange.from.boxes[to] != exchange.to.boxes[to] || exchange.from.partial())
+    else if (exchange.from.boxes[to] != exchange.to.boxes[to])
       traffic.local_bytes[to] += 2 * elements(box) * byte_size(exchange.type.dtype);
+    else if (exchange.from.partial()) // replaces the source, which others still read: set aside
+      traffic.local_bytes[to] += 4 * elements(box) * byte_size(exchange.type.dtype);
   };
   for (size_t to = 0; to < devices; ++to)
     for (size_t from = 0; from < devices; ++from)

@@ -103,9 +103,10 @@ TEST(ExchangeCost, CountsBothRoundsOfAnAllReduce) {
     EXPECT_EQ(traffic.messages[static_cast<size_t>(i)], 6);
     EXPECT_EQ(traffic.bytes_in(i), 2 * 3 * 10000);
     EXPECT_EQ(traffic.bytes_out(i), 2 * 3 * 10000);
-    EXPECT_EQ(traffic.local_bytes[static_cast<size_t>(i)], 2 * 10000);
+    // Its own quarter, read and written, and what is combined once more: others read the source.
+    EXPECT_EQ(traffic.local_bytes[static_cast<size_t>(i)], 4 * 10000);
   }
-  EXPECT_DOUBLE_EQ(exchange_seconds(traffic, machine()), 2 * 10000 / 0.25e8 + 6 * 0.5 + 60);
+  EXPECT_DOUBLE_EQ(exchange_seconds(traffic, machine()), 4 * 10000 / 0.25e8 + 6 * 0.5 + 60);
 }
 
 TEST(ExchangeCost, NothingSentTakesNoLink) {

@@ -8,7 +8,6 @@
 #include "tools/driver/temporary_directory.h"
 #include "tools/driver/trial_plan.h"
 #include "tools/partition/exchange_chains.h"
-#include "tools/partition/step_times.h"
 
 #include <algorithm>
 #include <chrono>
@@ -69,7 +68,7 @@ double span_of(const Session& session, const std::string& program) {
 }
 
 /// Runs a program for about `seconds`, at least three times, the first to warm up, and gives the
-/// median of what `read` makes of each run.
+/// lower quartile of what `read` makes of each run: what disturbs a run only makes it longer.
 template <class Read>
 double typical(Session& session, const std::string& program, double seconds, const Read& read) {
   using Clock = std::chrono::steady_clock;
@@ -81,7 +80,8 @@ double typical(Session& session, const std::string& program, double seconds, con
     values.push_back(read());
   } while (values.size() < 2 ||
            std::chrono::duration<double>(Clock::now() - start).count() < seconds);
-  return median(std::move(values));
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 4];
 }
 
 /// The mean over devices of how long their only step took.

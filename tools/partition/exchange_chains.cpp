@@ -8,9 +8,12 @@ namespace netc {
 
 namespace {
 
-constexpr int64_t smallest = 1 << 10, largest = 64 << 20; ///< Bytes of a tensor.
+/// Of tensors. Small ones tell the latency; most do not fit into caches, as most that steps
+/// exchange do not.
+constexpr int64_t kilobytes[] = {1,       4,       32,       256,      1 << 10, 2 << 10,
+                                 4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10};
 constexpr int64_t bytes_of_chain = 64 << 20;
-constexpr int64_t most_exchanges = 64;
+constexpr int64_t fewest_exchanges = 4, most_exchanges = 64;
 
 /// A chain goes from the start, which parameters may have, to the first of the round, to the second
 /// ... and back to the first.
@@ -65,7 +68,8 @@ Value* append(Graph& graph, int device, const Exchange& exchange, Value* held) {
 ExchangeChain chain_of(const Pattern& pattern, const Shape& shape, int devices) {
   const int64_t bytes = shape[0] * 4;
   ExchangeChain chain{fmt::format("{} of {} bytes", pattern.name, bytes), {}, {}};
-  const int64_t count = std::clamp<int64_t>(bytes_of_chain / bytes, 2, most_exchanges);
+  const int64_t count =
+      std::clamp<int64_t>(bytes_of_chain / bytes, fewest_exchanges, most_exchanges);
   std::vector<Exchange> exchanges;
   for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
     Exchange& exchange = exchanges.emplace_back();
@@ -92,9 +96,11 @@ std::vector<ExchangeChain> exchange_chains(int devices) {
   std::vector<ExchangeChain> chains;
   if (devices < 2)
     return chains;
-  for (int64_t bytes = smallest; bytes <= largest; bytes *= 4)
-    for (const Pattern& pattern : patterns({bytes / 4}, devices))
-      chains.push_back(chain_of(pattern, {bytes / 4}, devices));
+  for (int64_t size : kilobytes) {
+    const Shape shape{size * 1024 / 4};
+    for (const Pattern& pattern : patterns(shape, devices))
+      chains.push_back(chain_of(pattern, shape, devices));
+  }
   return chains;
 }
 
