@@ -26,7 +26,7 @@ std::string fingerprint_of(const CalibrateOptions& options);
 std::string today();
 
 /// The times to predict a strategy with: those for so many busy devices, and where a key has none,
-/// those for another number, the nearest first.
+/// those for another number, the nearest first, of two the larger.
 MeasuredTimes times_for(const Calibration& calibration, int busy);
 
 /// Where the calibration of that fingerprint is kept: below `folder`, or default_cache().
