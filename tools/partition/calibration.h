@@ -19,7 +19,7 @@ struct Calibration {
 };
 
 /// All that measurements depend on, for people, one `what: value` a line: processor, devices,
-/// threads of each, compiler, and the headers that kernels include.
+/// threads of each, arithmetic, compiler, and the headers that kernels include.
 std::string fingerprint_of(const CalibrateOptions& options);
 
 /// Today, in UTC.
