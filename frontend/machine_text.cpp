@@ -14,11 +14,11 @@ namespace {
 /// by; numbers of up to 15 digits in that unit come back as they were.
 template <class Read> std::string shortest(double in_unit, const Read& reads_back) {
   for (int digits = 1; digits < 17; ++digits) {
-    std::string text = fmt::format("{:.{}g}", in_unit, digits);
-    if (reads_back(std::strtod(text.c_str(), nullptr)))
-      return text;
+    const double number = std::strtod(fmt::format("{:.{}g}", in_unit, digits).c_str(), nullptr);
+    if (reads_back(number))
+      return fmt::format("{}", number); // 1000, not 1e+03
   }
-  return fmt::format("{:.17g}", in_unit);
+  return fmt::format("{}", in_unit);
 }
 
 std::string times(double value, double unit) {

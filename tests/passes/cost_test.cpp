@@ -70,6 +70,104 @@ TEST(NodeCost, KeysTellApartWhatTakesAnotherTimeAndNothingElse) {
   EXPECT_NE(node_key(node_of(graph, "b")), before);
 }
 
+/// Two convolutions with bias and relu, each of which becomes one node.
+Graph fused_graph(const std::string& first, const std::string& second, int64_t batch) {
+  Graph graph =
+      forward_of(fmt::format("name: n\ninput: {{channels: 4, height: 8, width: 8}}\nlayers:\n"
+                             "  - {{name: {0}, type: conv2d, filters: 4, kernel: 3, pad: 1}}\n"
+                             "  - {{name: r{0}, type: relu}}\n"
+                             "  - {{name: {1}, type: conv2d, filters: 4, kernel: 3, pad: 1}}\n"
+                             "  - {{name: r{1}, type: relu}}\n",
+                             first, second),
+                 batch);
+  PassContext context = context_of(Mode::infer);
+  run_until(graph, context, "fuse-epilogue");
+  return graph;
+}
+
+std::vector<const Node*> fused_nodes(const Graph& graph) {
+  std::vector<const Node*> nodes;
+  for (const auto& node : graph.nodes)
+    if (node->body)
+      nodes.push_back(node.get());
+  return nodes;
+}
+
+TEST(FusedNodeCost, KeysTellWhatIsComputedAndNotByWhom) {
+  const Graph graph = fused_graph("a", "b", 2), renamed = fused_graph("x", "y", 2),
+              larger = fused_graph("a", "b", 3);
+  const std::vector<const Node*> nodes = fused_nodes(graph);
+  ASSERT_EQ(nodes.size(), 2u);
+  EXPECT_THAT(node_key(*nodes[0]),
+              testing::AllOf(testing::HasSubstr("conv2d(%0 f32[2,4,8,8]"),
+                             testing::HasSubstr("; relu(%"), testing::EndsWith("]")));
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(node_key(*nodes[i]), node_key(*nodes[0]));
+    EXPECT_EQ(node_key(*nodes[i]), node_key(*fused_nodes(renamed)[i]));
+    EXPECT_NE(node_key(*nodes[i]), node_key(*fused_nodes(larger)[i]));
+  }
+  // The same members in another order of operands, or of which another value is the result.
+  Graph other = graph.clone();
+  Graph& body = *fused_nodes(other)[0]->body;
+  body.outputs[0].value = body.nodes[body.nodes.size() - 2]->result();
+  EXPECT_NE(node_key(*fused_nodes(other)[0]), node_key(*nodes[0]));
+  // What the text form of graphs keeps is enough for the key.
+  EXPECT_EQ(node_key(*fused_nodes(parse_graph(print(graph)))[1]), node_key(*nodes[1]));
+}
+
+TEST(FusedNodeCost, IsAllArithmeticOrTheBytesThatCrossItsBorder) {
+  const Graph graph = fused_graph("a", "b", 2);
+  const Node& node = *fused_nodes(graph)[0];
+  const double elements = 2 * 4 * 8 * 8, weights = 4 * 4 * 9 + 4;
+  double flops = 0;
+  for (const Node* member : executed_members(node))
+    flops += static_cast<double>(member->op->flops(*member));
+  EXPECT_EQ(executed_members(node).size(), 3u);
+  EXPECT_GT(flops, 2 * elements); // bias, relu, and the convolution
+  DeviceProfile device = machine().devices[0];
+  EXPECT_DOUBLE_EQ(node_seconds(node, device), 4 * (2 * elements + weights) / 0.25e8 + 1e-3);
+  device.bytes_per_second = 1e12;
+  EXPECT_DOUBLE_EQ(node_seconds(node, device), flops / 0.5e9 + 1e-3);
+  // Operators have their own efficiencies within fused nodes, too.
+  device.operators = {{"relu", 0.01}};
+  EXPECT_DOUBLE_EQ(node_seconds(node, device),
+                   (flops - elements) / 0.5e9 + elements / 0.01e9 + 1e-3);
+  const MeasuredTimes measured{.seconds = {{node_key(node), 7}}};
+  EXPECT_EQ(node_seconds(node, device, &measured), 7);
+}
+
+TEST(NodeCost, SharesOfFusedNodesAreSecondChoice) {
+  const Graph graph = linear_graph(8);
+  const Node& fc = node_of(graph, "fc");
+  const DeviceProfile device = machine().devices[0];
+  MeasuredTimes measured{.seconds = {}, .shares = {{node_key(fc), 5}}};
+  EXPECT_EQ(node_seconds(fc, device, &measured), 5);
+  measured.seconds[node_key(fc)] = 7;
+  EXPECT_EQ(node_seconds(fc, device, &measured), 7);
+}
+
+TEST(NodeCost, PartsOfOneTensorHaveOneKey) {
+  auto dropout = [](int64_t at, int64_t stream, double rate) {
+    Graph graph("g");
+    GraphBuilder builder(graph);
+    auto feed = [&](const char* name, const Shape& shape, const char* dtype) {
+      return builder.value(ops::feed, name, {}, {{"shape", shape}, {"dtype", std::string(dtype)}});
+    };
+    Value* x = feed("x", {4, 6}, "f32");
+    Value* seed = feed("seed", {2}, "i32");
+    Value* step = feed("step", {1}, "i32");
+    const Value* y = builder.value(ops::dropout, "y", {x, seed, step},
+                                   {{"rate", rate},
+                                    {"mode", std::string("inverted")},
+                                    {"stream", stream},
+                                    {"whole", std::vector<int64_t>{4, 12}},
+                                    {"at", std::vector<int64_t>{0, at}}});
+    return node_key(*y->node);
+  };
+  EXPECT_EQ(dropout(0, 1, 0.5), dropout(6, 2, 0.5));
+  EXPECT_NE(dropout(0, 1, 0.5), dropout(0, 1, 0.25));
+}
+
 /// 1000 rows of 10 f32 cut in halves.
 const Shape shape{1000, 10};
 const Sharding halves = cut_along(shape, 0, {0, 500, 1000});

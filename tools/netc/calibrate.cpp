@@ -6,13 +6,13 @@
 #include "tools/netc/command.h"
 #include "tools/partition/strategy_times.h"
 
-#include <fmt/ranges.h>
-
 #include <iostream>
 
 namespace netc::cli {
 
 namespace {
+
+constexpr const char* unsuited = "does not suit this network";
 
 struct Flags : CommonFlags {
   std::vector<std::string> devices;
@@ -33,22 +33,44 @@ void say(const Flags& flags, const std::string& what) {
     std::cerr << what << "\n";
 }
 
-/// The steps of the network under the strategies that the user names, or under all that suit it.
-void measure_steps(const Flags& flags, const CalibrateOptions& options, Calibration& calibration) {
-  const NetworkSource source = load(flags);
-  const bool all = flags.strategies.empty();
-  for (const std::string& name : all ? strategy_names() : flags.strategies) {
-    StepsToMeasure steps{source, flags.compile_options(), options.devices, flags.seconds};
-    const int devices = static_cast<int>(options.devices.size());
-    steps.options.threads = threads_of(options) * devices; // no less than one each
+/// A network and the strategies under which its step is measured.
+struct Work {
+  NetworkSource source;
+  std::vector<Strategy> strategies;
+};
+
+/// Those that the user names, or all that suit the network. Mistakes show before anything is
+/// measured.
+Work work_of(const Flags& flags) {
+  Work work{load(flags), {}};
+  const int devices = static_cast<int>(flags.devices.size());
+  for (const std::string& name : flags.strategies)
+    work.strategies.push_back(resolve_strategy(name, work.source.network, devices));
+  if (flags.strategies.empty())
+    for (const std::string& name : strategy_names())
+      try {
+        work.strategies.push_back(resolve_strategy(name, work.source.network, devices));
+      } catch (const UserError&) {
+        say(flags, fmt::format("{}: {}", name, unsuited));
+      }
+  return work;
+}
+
+void measure_steps(const Flags& flags, const CalibrateOptions& options, const Work& work,
+                   Calibration& calibration) {
+  StepsToMeasure steps{work.source, flags.compile_options(), options.devices, flags.seconds};
+  steps.options.threads = // no less than one each
+      threads_of(options) * static_cast<int>(options.devices.size());
+  for (const Strategy& strategy : work.strategies) {
+    steps.options.strategy = strategy;
     try {
-      steps.options.strategy = resolve_strategy(name, source.network, devices);
       const bool measured = measure_strategy(steps, calibration);
-      say(flags, fmt::format("{}: {}", name, measured ? "measured" : "all kernels are known"));
-    } catch (const UserError&) {
-      if (!all)
+      say(flags,
+          fmt::format("{}: {}", strategy.name, measured ? "measured" : "all kernels are known"));
+    } catch (const UserError&) { // a layer that cannot be cut so
+      if (!flags.strategies.empty())
         throw;
-      say(flags, fmt::format("{}: does not suit this network", name));
+      say(flags, fmt::format("{}: {}", strategy.name, unsuited));
     }
   }
 }
@@ -84,6 +106,9 @@ nlohmann::ordered_json to_json(const Calibration& calibration, const MachineMeas
 void run(const Flags& flags) {
   const CalibrateOptions options = flags.calibrate_options();
   const std::string fingerprint = fingerprint_of(options);
+  std::optional<Work> work;
+  if (!flags.net.empty())
+    work = work_of(flags);
   const MachineMeasurement measured = calibrate_machine(options);
   Calibration calibration{fingerprint, today(), measured.machine};
   if (std::optional<Calibration> before = load_calibration(fingerprint, flags.cache)) {
@@ -91,8 +116,8 @@ void run(const Flags& flags) {
     for (size_t d = 0; d < calibration.machine.devices.size(); ++d)
       calibration.machine.devices[d].operators = before->machine.devices.at(d).operators;
   }
-  if (!flags.net.empty())
-    measure_steps(flags, options, calibration);
+  if (work)
+    measure_steps(flags, options, *work, calibration);
   save(calibration, flags.cache);
   const std::filesystem::path kept = calibration_file(fingerprint, flags.cache);
   const std::string text = machine_file(calibration);

@@ -12,6 +12,7 @@ namespace netc {
 struct CalibrateOptions {
   std::vector<DeviceSpec> devices; ///< Of one kind, at least one.
   int threads = 0;                 ///< Of all together, at least one each; 0: all cores.
+  bool exact = false;              ///< The steps measured later are those of `--math exact`.
   double seconds = 10;             ///< About how long to measure, compiling apart.
   std::filesystem::path cache;     ///< Of kernels; empty: default_cache().
 };

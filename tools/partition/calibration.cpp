@@ -58,10 +58,12 @@ std::string fingerprint_of(const CalibrateOptions& options) {
   const Target target = compile_target(*first);
   const Backend backend =
       make_backend(target, options.cache.empty() ? default_cache() : options.cache);
-  return fmt::format("processor: {}\ndevices: {} of {}\nthreads of each: {}\ncompiler: {}, {}\n"
+  return fmt::format("processor: {}\ndevices: {} of {}\nthreads of each: {}\nmath: {}\n"
+                     "compiler: {}, {}\n"
                      "kernels: {}\n",
                      first->description(), options.devices.size(), target.str(),
-                     threads_of(options), backend.version, backend.machine, device_headers());
+                     threads_of(options), options.exact ? "exact" : "fast", backend.version,
+                     backend.machine, device_headers());
 }
 
 std::string today() {

@@ -19,14 +19,14 @@ struct Calibration {
 };
 
 /// All that measurements depend on, for people, one `what: value` a line: processor, devices,
-/// threads of each, compiler, and the headers that kernels include.
+/// threads of each, arithmetic, compiler, and the headers that kernels include.
 std::string fingerprint_of(const CalibrateOptions& options);
 
 /// Today, in UTC.
 std::string today();
 
 /// The times to predict a strategy with: those for so many busy devices, and where a key has none,
-/// those for another number, the nearest first.
+/// those for another number, the nearest first, of two the larger.
 MeasuredTimes times_for(const Calibration& calibration, int busy);
 
 /// Where the calibration of that fingerprint is kept: below `folder`, or default_cache().
