@@ -65,9 +65,19 @@ public:
   }
 
 private:
+  /// Outputs take the names they have for the host, as that of the whole of a sum; another value of
+  /// that name, as what the device adds to it, yields.
+  std::string name_of(const Value& value) const {
+    const bool yields =
+        std::any_of(graph_.outputs.begin(), graph_.outputs.end(), [&](const auto& output) {
+          return output.name == value.name && output.value != &value;
+        });
+    return yields ? value.name + ".value" : value.name;
+  }
+
   int add_buffer(const Value& value, Place place) {
     Buffer buffer;
-    buffer.name = value.name;
+    buffer.name = name_of(value);
     buffer.type = value.type;
     buffer.layout = value.layout;
     buffer.place = place;

@@ -7,6 +7,7 @@ namespace netc::frontend {
 namespace {
 
 constexpr double largest_side = 1 << 16;
+constexpr double most_micro_batches = 1024;
 
 AttrDef integer(const char* name, std::optional<int64_t> fallback, double min, double max,
                 const char* doc) {
@@ -90,7 +91,13 @@ const std::vector<AttrDef>& strategy_keys() {
            "named strategy for the layers that are not listed; `follow`: they follow what they "
            "read"),
       word("update", "replicated", {"replicated", "sharded"},
-           "whether devices that all hold a parameter update all of it, or a part each")};
+           "whether devices that all hold a parameter update all of it, or a part each"),
+      integer("micro_batches", 1, 1, most_micro_batches,
+              "parts in which layers that are not cut by samples take the batch, one after the "
+              "other"),
+      word("schedule", "gpipe", schedule_words(),
+           "the order of micro-batches: all forward, then all backward; or backward as soon as can "
+           "be; or the same with samples of every device in each")};
   return keys;
 }
 

@@ -130,6 +130,12 @@ std::optional<StrategyFile> parse_strategy(const std::string& text, const std::s
     result.strategy.sharded_update = keys.text("update") == "sharded";
     result.devices_loc = section.take("devices")->loc;
     result.says_update = section.take("update") != nullptr;
+    MicroBatches& parts = result.strategy.micro_batches;
+    parts.count = static_cast<int>(keys.integer("micro_batches"));
+    parts.schedule = *parse_schedule(keys.text("schedule"));
+    if (const YamlNode* count = section.take("micro_batches"))
+      parts.loc = count->loc;
+    result.says_schedule = section.take("schedule") != nullptr;
     if (const YamlNode* base = section.take("strategy"))
       result.base_loc = base->loc;
   }

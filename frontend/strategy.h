@@ -14,6 +14,8 @@ struct StrategyFile {
   Loc base_loc;                ///< Of its name, where it is given.
   Loc devices_loc;
   bool says_update = false; ///< Else updates are as in the named strategy.
+  /// The same; whether the file says the number of micro-batches, their `loc` tells.
+  bool says_schedule = false;
 };
 
 /// Reads the text of a strategy file. All mistakes go to `diagnostics`, located; nothing is

@@ -48,11 +48,35 @@ struct LayerCut {
 /// As many logical devices a step may be cut over.
 inline constexpr int64_t most_devices = 64;
 
+/// In which order a step does its micro-batches.
+enum class Schedule {
+  gpipe,                    ///< All forward, then all backward.
+  one_forward_one_backward, ///< Backward as soon as can be, which bounds how many are under way.
+  round_robin, ///< The same order; each micro-batch has samples of every device's part.
+};
+/// `gpipe`, `1f1b`, `round-robin`.
+std::string_view to_string(Schedule schedule);
+std::optional<Schedule> parse_schedule(std::string_view text);
+std::vector<std::string> schedule_words();
+
+/// What is not cut by samples takes the batch in parts, one after the other. Gradients are summed
+/// and weights updated once a step: it computes what it does with the whole batch.
+struct MicroBatches {
+  int count = 1; ///< 1: the batch is whole.
+  Schedule schedule = Schedule::gpipe;
+  Loc loc{}; ///< Of `count` in the strategy file, if it is given there.
+
+  bool operator==(const MicroBatches& other) const {
+    return count == other.count && schedule == other.schedule;
+  }
+};
+
 struct Strategy {
   std::string name = "single";
   int devices = 1;
   std::map<std::string, LayerCut> layers{}; ///< By name; layers not in it follow what they read.
   bool sharded_update = false; ///< Devices that all hold a parameter update a part of it each.
+  MicroBatches micro_batches{};
 
   bool operator==(const Strategy&) const = default;
 };

@@ -8,6 +8,11 @@ namespace netc {
 
 namespace {
 
+/// Whether a node is there from the beginning. An exchange may have nothing to read, but it waits.
+bool is_source(const Node& node) {
+  return node.operands.empty() && node.op != &ops::exchange;
+}
+
 Value* add_argument(Graph& body, const Value& operand, int64_t index) {
   GraphBuilder builder(body, operand.node->loc);
   Value* argument = builder.value(ops::argument, operand.name, {},
@@ -101,9 +106,8 @@ void sort_topologically(Graph& graph) {
   std::unordered_set<const Node*> placed;
   std::vector<std::unique_ptr<Node>> order, pending = std::move(graph.nodes);
   graph.nodes.clear();
-  std::stable_partition(pending.begin(), pending.end(), [](const auto& node) {
-    return node->operands.empty() && node->op != &ops::exchange;
-  });
+  std::stable_partition(pending.begin(), pending.end(),
+                        [](const auto& node) { return is_source(*node); });
   while (!pending.empty()) {
     size_t before = pending.size();
     for (auto& node : pending) {
@@ -133,7 +137,7 @@ Node* next_map(const std::vector<Node*>& users, const Value& value, const Positi
     if (!user->op->is_map() || user->result()->type != value.type || taken.count(user))
       continue;
     bool ready = std::all_of(user->operands.begin(), user->operands.end(), [&](const Value* o) {
-      return o == &value || o->node->operands.empty() || positions.at(o->node) < start;
+      return o == &value || is_source(*o->node) || positions.at(o->node) < start;
     });
     if (ready)
       return user;

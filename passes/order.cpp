@@ -4,6 +4,7 @@
 #include "ir/ops.h"
 #include "passes/fusion.h"
 #include "passes/live_ranges.h"
+#include "passes/partition/partition.h"
 #include "passes/passes.h"
 
 namespace netc {
@@ -93,6 +94,8 @@ private:
 
 int order_nodes(Graph& graph, PassContext& context) {
   sort_topologically(graph);
+  if (context.partition && context.partition->strategy.micro_batches.count > 1)
+    return 0; // the order is a schedule
   int64_t before = peak_live_bytes(graph, context);
   std::vector<size_t> order = Scheduler(graph).run();
   std::vector<std::unique_ptr<Node>> old = std::move(graph.nodes);

@@ -1,5 +1,6 @@
 #include "passes/partition/cost.h"
 
+#include "ir/ops.h"
 #include "ir/support/error.h"
 
 #include <algorithm>
@@ -7,41 +8,111 @@
 
 namespace netc {
 
-std::string node_key(const Node& node) {
-  NETC_CHECK(!node.body, "the key of `{}`, which is fused", node.name);
-  std::string key = node.op->name + "(";
-  const char* separator = "";
-  for (const Value* operand : node.operands) {
-    key += separator + operand->type.str();
-    if (operand->layout != Layout::row_major)
-      key += fmt::format(" {}", to_string(operand->layout));
-    separator = ", ";
-  }
-  key += ")";
-  separator = " {";
-  for (const auto& [name, attribute] : node.attrs) {
-    key += fmt::format("{}{} = {}", separator, name, to_string(attribute));
-    separator = ", ";
-  }
-  return node.attrs.empty() ? key : key + "}";
+namespace {
+
+/// Says where in a whole tensor a part lies, or which random numbers it gets: the devices' parts of
+/// one node differ in nothing else.
+bool tells_parts_apart(const std::string& attribute) {
+  return attribute == "at" || attribute == "first_class" || attribute == "stream";
 }
 
-double node_seconds(const Node& node, const DeviceProfile& device, const MeasuredTimes* measured) {
-  NETC_CHECK(!node.body, "the time of `{}`, which is fused", node.name);
-  if (std::holds_alternative<std::monostate>(node.op->lower))
-    return 0;
-  if (measured)
-    if (auto known = measured->seconds.find(node_key(node)); known != measured->seconds.end())
-      return known->second;
+/// `name(operands) {attributes}`; `prefix` gives what stands before the type of an operand.
+template <class Prefix> std::string application(const Node& node, const Prefix& prefix) {
+  std::string text = node.op->name + "(";
+  const char* separator = "";
+  for (const Value* operand : node.operands) {
+    text += separator + prefix(operand) + operand->type.str();
+    if (operand->layout != Layout::row_major)
+      text += fmt::format(" {}", to_string(operand->layout));
+    separator = ", ";
+  }
+  text += ")";
+  separator = " {";
+  for (const auto& [name, attribute] : node.attrs) {
+    if (tells_parts_apart(name))
+      continue;
+    text += fmt::format("{}{} = {}", separator, name, to_string(attribute));
+    separator = ", ";
+  }
+  return *separator == ',' ? text + "}" : text;
+}
+
+/// The body's nodes, whose values are numbered in their order, and which of them it gives.
+std::string body_text(const Graph& body) {
+  std::unordered_map<const Value*, size_t> numbers;
+  std::string text = " [";
+  for (const auto& node : body.nodes) {
+    if (node->op != &ops::argument)
+      text += fmt::format("{}; ", application(*node, [&](const Value* operand) {
+                            return fmt::format("%{} ", numbers.at(operand));
+                          }));
+    for (const auto& result : node->results)
+      numbers.emplace(result.get(), numbers.size());
+  }
+  for (const Graph::Output& output : body.outputs)
+    text += fmt::format("%{} ", numbers.at(output.value));
+  text.back() = ']';
+  return text;
+}
+
+} // namespace
+
+std::string node_key(const Node& node) {
+  std::string key = application(node, [](const Value*) { return std::string(); });
+  return node.body ? key + body_text(*node.body) : key;
+}
+
+bool is_executed(const Node& node) {
+  return node.body || !std::holds_alternative<std::monostate>(node.op->lower);
+}
+
+std::vector<const Node*> executed_members(const Node& node) {
+  if (!node.body)
+    return {&node};
+  std::vector<const Node*> members;
+  for (const auto& member : node.body->nodes)
+    if (is_executed(*member))
+      members.push_back(member.get());
+  return members;
+}
+
+namespace {
+
+/// The efficiency that an operator has in place of the device's, or else `usual`.
+double efficiency(const Node& node, const DeviceProfile& device, double usual) {
   auto own = device.operators.find(node.op->name);
-  const bool has_own = own != device.operators.end();
-  const double compute = has_own ? own->second : device.compute_efficiency;
-  const double memory = has_own ? own->second : device.memory_efficiency;
-  const auto flops = static_cast<double>(node.op->flops(node));
-  const auto bytes = static_cast<double>(bytes_moved(node));
-  return std::max(flops / (compute * device.flops_per_second),
-                  bytes / (memory * device.bytes_per_second)) +
-         device.launch_seconds;
+  return own == device.operators.end() ? usual : own->second;
+}
+
+double roofline_seconds(const Node& node, const DeviceProfile& device) {
+  double compute = 0, longest = -1, memory_efficiency = device.memory_efficiency;
+  for (const Node* member : executed_members(node)) {
+    const double seconds =
+        static_cast<double>(member->op->flops(*member)) /
+        (efficiency(*member, device, device.compute_efficiency) * device.flops_per_second);
+    compute += seconds;
+    if (seconds > longest) {
+      longest = seconds;
+      memory_efficiency = efficiency(*member, device, device.memory_efficiency);
+    }
+  }
+  const double memory =
+      static_cast<double>(bytes_moved(node)) / (memory_efficiency * device.bytes_per_second);
+  return std::max(compute, memory) + device.launch_seconds;
+}
+
+} // namespace
+
+double node_seconds(const Node& node, const DeviceProfile& device, const MeasuredTimes* measured) {
+  if (!is_executed(node))
+    return 0;
+  if (measured) {
+    const std::string key = node_key(node);
+    for (const auto* times : {&measured->seconds, &measured->shares})
+      if (auto known = times->find(key); known != times->end())
+        return known->second;
+  }
+  return roofline_seconds(node, device);
 }
 
 int64_t Traffic::bytes_in(int device) const {
@@ -73,8 +144,10 @@ Traffic traffic_of(const Exchange& exchange) {
       return;
     if (from != to)
       ++traffic.messages[to];
-    else if (exchange.from.boxes[to] != exchange.to.boxes[to] || exchange.from.partial())
+    else if (exchange.from.boxes[to] != exchange.to.boxes[to])
       traffic.local_bytes[to] += 2 * elements(box) * byte_size(exchange.type.dtype);
+    else if (exchange.from.partial()) // replaces the source, which others still read: set aside
+      traffic.local_bytes[to] += 4 * elements(box) * byte_size(exchange.type.dtype);
   };
   for (size_t to = 0; to < devices; ++to)
     for (size_t from = 0; from < devices; ++from)
@@ -92,19 +165,23 @@ double setup_seconds(const Traffic& traffic, int device, const MachineProfile& m
          traffic.messages[i] * machine.link.latency_seconds;
 }
 
+int64_t link_bytes(const Traffic& traffic, int device, const LinkProfile& link) {
+  const int64_t in = traffic.bytes_in(device), out = traffic.bytes_out(device);
+  return in + out == 0      ? 0
+         : link.shared      ? traffic.all_bytes()
+         : link.full_duplex ? std::max(in, out)
+                            : in + out;
+}
+
 double exchange_seconds(const Traffic& traffic, const MachineProfile& machine) {
   NETC_CHECK(traffic.devices() <= static_cast<int>(machine.devices.size()),
              "an exchange of {} devices on `{}`, which has {}", traffic.devices(), machine.name,
              machine.devices.size());
   double longest = 0;
   for (int device = 0; device < traffic.devices(); ++device) {
-    const int64_t in = traffic.bytes_in(device), out = traffic.bytes_out(device);
-    const int64_t bytes = in + out == 0              ? 0
-                          : machine.link.shared      ? traffic.all_bytes()
-                          : machine.link.full_duplex ? std::max(in, out)
-                                                     : in + out;
+    const auto bytes = static_cast<double>(link_bytes(traffic, device, machine.link));
     longest = std::max(longest, setup_seconds(traffic, device, machine) +
-                                    static_cast<double>(bytes) / machine.link.bytes_per_second);
+                                    bytes / machine.link.bytes_per_second);
   }
   return longest;
 }

@@ -7,17 +7,29 @@
 
 namespace netc {
 
-/// Times of nodes as measured, in seconds, by node_key.
+/// Times as measured, in seconds, by node_key.
 struct MeasuredTimes {
-  std::map<std::string, double> seconds;
+  std::map<std::string, double> seconds; ///< Of nodes that were executed as they are.
+  /// Of nodes that were executed as members of fused ones: their shares of the fused ones' times.
+  std::map<std::string, double> shares{};
+  bool operator==(const MeasuredTimes&) const = default;
 };
 
 /// What the time of a node depends on: operator, types and layouts of its operands, attributes; no
-/// names. `linear(f32[64,9216], f32[4096,9216]) {precision = "fp32"}`.
+/// names, and nothing of where in a whole tensor its part lies. Of a fused node also its members:
+/// what each applies to which of the values before it.
+/// `linear(f32[64,9216], f32[4096,9216]) {precision = "fp32"}`.
 std::string node_key(const Node& node);
 
-/// Seconds of a node, which must not be fused: measured, or by the roofline: its arithmetic or its
-/// bytes, whichever takes longer, and the launch. Nodes without code take none.
+/// Whether running the node runs a kernel, and so takes time.
+bool is_executed(const Node& node);
+
+/// Of a node that is not fused, itself; else the members that compute something, in their order.
+std::vector<const Node*> executed_members(const Node& node);
+
+/// Seconds of a node: measured, its own before shares, or by the roofline: the arithmetic of its
+/// members or the bytes of its operands and results, whichever takes longer, and the launch. Nodes
+/// that are not executed take none.
 double node_seconds(const Node& node, const DeviceProfile& device,
                     const MeasuredTimes* measured = nullptr);
 
@@ -37,6 +49,10 @@ Traffic traffic_of(const Exchange& exchange);
 /// Seconds that a device spends on an exchange before anything comes over the link: what it copies
 /// and combines in its own memory, and the latency of the messages it pulls.
 double setup_seconds(const Traffic& traffic, int device, const MachineProfile& machine);
+
+/// Bytes that must come over the device's way to others before it has what it needs; those of all
+/// devices where the link is shared.
+int64_t link_bytes(const Traffic& traffic, int device, const LinkProfile& link);
 
 /// Seconds of an exchange that all devices begin at once, until the last has what it needs. The
 /// machine has at least as many devices as the exchange.

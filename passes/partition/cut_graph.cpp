@@ -3,6 +3,8 @@
 
 #include "ir/ops.h"
 #include "passes/partition/partition.h"
+#include "passes/partition/samples.h"
+#include "passes/passes.h"
 
 #include <algorithm>
 #include <deque>
@@ -29,14 +31,16 @@ public:
   CutStep run() {
     shard_nodes();
     place_parameters();
+    place_slices();
     for (const auto& node : whole_.nodes)
-      if (!is_source(*node)) {
+      if (!is_source(*node) && shardings_.count(node.get())) { // all that anybody reads
         emit(*node);
         for (const auto& result : node->results)
           prepare_update(*result);
       }
     emit_outputs();
     emit_stores();
+    remove_dead();
     return {std::move(graphs_), std::move(origins_)};
   }
 
@@ -50,21 +54,66 @@ private:
   /// The shares of all nodes but updates, and what devices need of the sources for them.
   void shard_nodes() {
     for (const auto& node : whole_.nodes) {
-      if (is_source(*node) || node->op->is_update())
+      if (is_source(*node) || node->op->is_update() || is_slice_of_source(*node))
         continue;
-      auto cut = cuts_.find(node.get());
-      NodeSharding sharding =
-          shard_node(*node, cut == cuts_.end() ? NodeCut{} : cut->second, mesh_);
+      NodeSharding sharding = shares_of(*node);
       NETC_CHECK(sharding.error.empty(), "an illegal cut: {}", sharding.error);
       need(*node, sharding);
       shardings_[node.get()] = std::move(sharding);
     }
   }
 
+  NodeSharding shares_of(const Node& node) const {
+    if (follows(node))
+      return following(node, shardings_.at(node.operands[0]->node)
+                                 .results[static_cast<size_t>(node.operands[0]->index)]);
+    const NodeCut& cut = cuts_.at(&node);
+    return node.op == &ops::join_samples ? share_join(node, cut, mesh_)
+                                         : shard_node(node, cut, mesh_);
+  }
+
+  /// Whether devices do of the node what they can with what they hold.
+  bool follows(const Node& node) const { return !node.op->is_update() && !cuts_.count(&node); }
+
+  static NodeSharding following(const Node& node, const Sharding& held) {
+    if (node.op == &ops::slice_samples)
+      return share_slice(node, held);
+    return node.op == &ops::join_samples ? share_join(node, held) : share_sum(node, held);
+  }
+
+  static bool is_slice_of_source(const Node& node) {
+    return node.op == &ops::slice_samples && is_source(*node.operands[0]->node);
+  }
+
+  /// Slices of sources are where they are read: devices hold what they need of the source, and
+  /// those that read nothing of the slice do without it.
+  void place_slices() {
+    auto each = [&](auto place) {
+      for (const auto& node : whole_.nodes)
+        if (is_slice_of_source(*node) && needed_.count(node->result()))
+          place(*node, *node->operands[0], needed_.at(node->result()));
+    };
+    each([&](const Node& node, const Value& source, const Sharding& read) {
+      Sharding& needed = needed_.try_emplace(&source, nowhere()).first->second;
+      for (size_t d = 0; d < devices(); ++d)
+        if (Box box = read.boxes[d]; !is_empty(box)) {
+          box[0] = {node.attrs.integers("ranges").front(), node.attrs.integers("ranges").back()};
+          needed.boxes[d] = hull(needed.boxes[d], box);
+        }
+    });
+    each([&](const Node& node, const Value& source, const Sharding& read) {
+      Sharding held = needed_.at(&source);
+      for (size_t d = 0; d < devices(); ++d)
+        if (is_empty(read.boxes[d]))
+          held.boxes[d] = {};
+      shardings_[&node] = following(node, held);
+    });
+  }
+
   void need(const Node& node, const NodeSharding& sharding) {
     for (size_t i = 0; i < node.operands.size(); ++i) {
       const Value* operand = node.operands[i];
-      if (!is_source(*operand->node))
+      if (!is_source(*operand->node) && !is_slice_of_source(*operand->node))
         continue;
       Sharding& needed = needed_.try_emplace(operand, nowhere()).first->second;
       for (size_t d = 0; d < devices(); ++d)
@@ -210,7 +259,8 @@ private:
       Sharding to = nowhere();
       for (size_t d = 0; d < devices(); ++d)
         to.boxes[d] = sharding.shares[d].operands[i];
-      operands.push_back(&bring(*node.operands[i], to, &node));
+      operands.push_back(follows(node) ? &held(*node.operands[i])
+                                       : &bring(*node.operands[i], to, &node));
     }
     for (size_t i = 0; i < node.results.size(); ++i)
       held_[node.result(static_cast<int>(i))] = {sharding.results[i],
@@ -224,8 +274,13 @@ private:
                   const std::vector<const Held*>& operands, size_t d) {
     const NodeShare& share = sharding.shares[d];
     std::vector<Value*> values;
-    for (const Held* operand : operands)
-      values.push_back(operand->values[d]);
+    for (size_t i = 0; i < operands.size(); ++i)
+      if (!is_empty(share.operands[i]))
+        values.push_back(operands[i]->values[d]);
+    if (copies_all(node, share)) {
+      held_[node.result()].values[d] = values[0];
+      return;
+    }
     GraphBuilder builder(graphs_[d], node.loc);
     Node* local = builder.apply(*node.op, node.name, std::move(values), share.attrs);
     origins_[local] = {&node, nullptr};
@@ -263,17 +318,26 @@ private:
 
   void emit_outputs() {
     for (const Graph::Output& output : whole_.outputs) {
-      const Held& have = held(*output.value);
-      const Held& whole =
-          have.sharding.partial()
-              ? bring(*output.value, on_device(output.value->type.shape, strategy_.devices, 0),
-                      nullptr)
-              : have;
-      for (size_t d = 0; d < devices(); ++d)
+      const Value& value = *output.value;
+      const Sharding one = on_device(value.type.shape, strategy_.devices, 0);
+      const bool partial = held(value).sharding.partial();
+      const Held& whole = partial ? bring(value, one, nullptr) : held(value);
+      for (size_t d = 0; d < devices(); ++d) {
+        if (partial && held(value).values[d])
+          name_partial(d, *held(value).values[d], whole.values[d]);
         if (whole.values[d] && is_first_holder(whole.sharding, d))
-          graphs_[d].outputs.push_back({output.name, whole.values[d], output.value->type.shape,
-                                        begin_of(whole.sharding.boxes[d])});
+          graphs_[d].outputs.push_back(
+              {output.name, whole.values[d], value.type.shape, begin_of(whole.sharding.boxes[d])});
+      }
     }
+  }
+
+  /// An output has the name of the value that it is the whole of; a partial result gives it up.
+  void name_partial(size_t device, Value& partial, Value* whole) {
+    const std::string name = partial.name;
+    partial.name = graphs_[device].unique_name(name + ".partial");
+    if (whole)
+      whole->name = name;
   }
 
   /// Whether no device before holds the same part.
@@ -297,6 +361,18 @@ private:
     }
   }
 
+  /// Where all devices do a layer, some may not go on from it.
+  void remove_dead() {
+    std::unordered_map<const Node*, CutOrigin> origins;
+    for (Graph& graph : graphs_) {
+      PassContext context;
+      eliminate_dead_code(graph, context);
+      for (const auto& node : graph.nodes)
+        origins[node.get()] = origins_.at(node.get());
+    }
+    origins_ = std::move(origins);
+  }
+
   const Graph& whole_;
   const NodeCuts& cuts_;
   const Strategy& strategy_;
@@ -304,7 +380,7 @@ private:
   std::vector<Graph> graphs_;
   std::vector<size_t> sources_; ///< How many nodes at the front of each graph are sources.
   std::unordered_map<const Node*, NodeSharding> shardings_;
-  std::unordered_map<const Value*, Sharding> needed_; ///< Of sources.
+  std::unordered_map<const Value*, Sharding> needed_; ///< Of sources, and of slices of them.
   struct Gradient {
     Sharding sharding; ///< As the update reads it.
     const Node* update;

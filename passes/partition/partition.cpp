@@ -3,6 +3,7 @@
 
 #include "passes/partition/partition.h"
 #include "ir/ops.h"
+#include "passes/partition/micro_batch.h"
 #include "passes/passes.h"
 
 namespace netc {
@@ -19,7 +20,13 @@ int partition(Graph& graph, PassContext& context) {
     return 0;
   prepare_to_cut(graph, context.origins);
   NodeCuts cuts = assign_cuts(graph, *context.partition, context.origins);
-  CutStep step = cut_graph(graph, cuts, context.partition->strategy);
+  const Strategy& strategy = context.partition->strategy;
+  if (strategy.micro_batches.count > 1) {
+    MicroBatchedStep parts = micro_batch(graph, cuts, strategy, context.origins, context.exact);
+    graph = std::move(parts.graph);
+    cuts = std::move(parts.cuts);
+  }
+  CutStep step = cut_graph(graph, cuts, strategy);
   graph = std::move(step.graphs[static_cast<size_t>(context.device)]);
   return static_cast<int>(exchanges_of(graph).size());
 }

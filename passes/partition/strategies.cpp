@@ -2,6 +2,7 @@
 
 #include "ir/ops.h"
 #include "passes/partition/partition.h"
+#include "passes/partition/stages.h"
 
 #include <fmt/ranges.h>
 
@@ -94,6 +95,43 @@ void owt(Strategy& strategy, const Layers& layers) {
   });
 }
 
+/// One weird trick, scheme (b): the devices' samples go through the linear layers in turns.
+void owt_b(Strategy& strategy, const Layers& layers) {
+  owt(strategy, layers);
+  strategy.micro_batches = {strategy.devices, Schedule::one_forward_one_backward};
+}
+
+/// One weird trick, scheme (c): in each turn some samples of every device.
+void owt_c(Strategy& strategy, const Layers& layers) {
+  owt(strategy, layers);
+  strategy.micro_batches = {strategy.devices, Schedule::round_robin};
+}
+
+/// 4, or 2 where the batch divides by that alone, or what there is.
+int usual_micro_batches(const Layers& layers) {
+  int64_t samples = 1;
+  for (const StrategyLayer& layer : layers)
+    samples = std::max(samples, layer.samples);
+  if (samples % 4 && samples % 2 == 0)
+    return 2;
+  return static_cast<int>(std::min<int64_t>(4, samples));
+}
+
+void pipeline(Strategy& strategy, const Layers& layers) {
+  std::vector<StageLayer> chain;
+  for (const StrategyLayer& layer : layers)
+    chain.push_back({layer.macs, layer.bytes});
+  const std::vector<int> stages = balanced_stages(chain, strategy.devices);
+  for (size_t i = 0; i < layers.size(); ++i)
+    strategy.layers[layers[i].name] = {.cut = Cut::device, .device = stages[i]};
+  strategy.micro_batches = {usual_micro_batches(layers), Schedule::gpipe};
+}
+
+void pipeline_1f1b(Strategy& strategy, const Layers& layers) {
+  pipeline(strategy, layers);
+  strategy.micro_batches.schedule = Schedule::one_forward_one_backward;
+}
+
 void spatial(Strategy& strategy, const Layers& layers) {
   cut_each(strategy, layers, [&](const StrategyLayer& layer) {
     if (layer.kind == Kind::input)
@@ -127,7 +165,13 @@ const std::vector<Maker>& makers() {
       {{"filter", "each device computes some output channels of every layer"}, filter},
       {{"channel", "each device sums over some input channels of every layer"}, channel},
       {{"owt", "one weird trick (a): convolutions by samples, linear layers by features"}, owt},
+      {{"owt-b", "the same, the devices' samples one after the other in the linear layers"}, owt_b},
+      {{"owt-c", "the same, in each turn some samples of every device"}, owt_c},
       {{"spatial", "convolutions by rows of the images, linear layers by features"}, spatial},
+      {{"pipeline", "consecutive layers on each device, the batch in parts: all forward, all back"},
+       pipeline},
+      {{"pipeline-1f1b", "the same, each part back as soon as can be, which needs less memory"},
+       pipeline_1f1b},
   };
   return table;
 }
@@ -172,24 +216,45 @@ Strategy named_strategy(const std::string& name, const Layers& layers, int devic
   return strategy;
 }
 
+namespace {
+
+void describe(const Node& node, StrategyLayer& layer) {
+  if (node.op == &ops::conv2d)
+    layer.kind = Kind::convolution, layer.groups = node.attrs.integer("groups");
+  else if (node.op == &ops::linear)
+    layer.kind = Kind::linear;
+  else if (node.op == &ops::softmax_cross_entropy)
+    layer.kind = Kind::loss;
+  else if (node.op == &ops::input_image)
+    layer.kind = Kind::input, layer.samples = node.result()->type.shape[0];
+  if (node.op->is_contraction())
+    layer.macs += node.op->macs(node);
+}
+
+} // namespace
+
 Layers strategy_layers(const Graph& forward, const std::vector<LayerPlace>& places) {
   Layers layers;
+  std::map<std::pair<int, int>, size_t> index;
   for (const LayerPlace& place : places) {
-    StrategyLayer layer{.name = place.name};
-    for (const auto& node : forward.nodes) {
-      if (node->loc.line != place.loc.line || node->loc.column != place.loc.column)
-        continue;
-      if (node->op == &ops::conv2d)
-        layer.kind = Kind::convolution, layer.groups = node->attrs.integer("groups");
-      else if (node->op == &ops::linear)
-        layer.kind = Kind::linear;
-      else if (node->op == &ops::softmax_cross_entropy)
-        layer.kind = Kind::loss;
-      else if (node->op == &ops::input_image)
-        layer.kind = Kind::input;
-    }
-    layers.push_back(layer);
+    index[{place.loc.line, place.loc.column}] = layers.size();
+    layers.push_back({.name = place.name});
   }
+  std::map<const Value*, std::pair<size_t, size_t>> spans; // the layer of a value, its last reader
+  for (const auto& node : forward.nodes) {
+    auto own = index.find({node->loc.line, node->loc.column});
+    if (own == index.end() || node->operands.empty()) // parameters belong to layers, too
+      continue;
+    describe(*node, layers[own->second]);
+    for (const auto& result : node->results)
+      spans[result.get()] = {own->second, own->second};
+    for (const Value* operand : node->operands)
+      if (auto span = spans.find(operand); span != spans.end())
+        span->second.second = own->second;
+  }
+  for (const auto& [value, span] : spans)
+    for (size_t i = span.first; i < span.second; ++i)
+      layers[i].bytes += value->type.bytes();
   return layers;
 }
 

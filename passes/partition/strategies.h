@@ -11,7 +11,10 @@ struct StrategyLayer {
   enum class Kind { input, convolution, linear, loss, other };
   std::string name;
   Kind kind = Kind::other;
-  int64_t groups = 1; ///< Of a convolution.
+  int64_t groups = 1;  ///< Of a convolution.
+  int64_t macs = 0;    ///< Multiply-adds of its contractions.
+  int64_t bytes = 0;   ///< What layers behind it read of it and those before.
+  int64_t samples = 1; ///< Of the input: the batch.
 };
 
 struct NamedStrategy {

@@ -35,6 +35,23 @@ TEST(Machine, IsReadInSecondsAndBytes) {
   EXPECT_EQ(*machine, (MachineProfile{"pair", {first, first, other}, link}));
 }
 
+TEST(Machine, ComesBackFromItsText) {
+  Diagnostics diagnostics;
+  auto machine = parse_machine(good, "pair.yaml", diagnostics);
+  ASSERT_TRUE(machine);
+  machine->devices[2].name = "a \"name\": with #, \\ and {";
+  machine->devices[2].flops_per_second = 123456789012.0;
+  machine->devices[2].launch_seconds = 0.1 / 1e6;
+  machine->devices[2].memory_bytes = 123;
+  machine->link = {1.7 / 1e6, 3.3 * 1e9, false, false};
+  const std::string text = print(*machine);
+  auto read = parse_machine(text, "again.yaml", diagnostics);
+  ASSERT_TRUE(read) << diagnostics.render() << text;
+  EXPECT_EQ(*read, *machine) << text;
+  EXPECT_EQ(print(*read), text);
+  EXPECT_THAT(text, testing::HasSubstr("count: 2\n    gflops: 1000\n"));
+}
+
 struct Mistake {
   const char* what; ///< In the good file ...
   const char* with; ///< ... replaced by this ...

@@ -2,10 +2,9 @@
 
 #include "ir/ops.h"
 #include "ir/support/philox.h"
-#include "passes/passes.h"
 #include "runtime/session.h"
-#include "tools/driver/compile.h"
 #include "tools/driver/temporary_directory.h"
+#include "tools/driver/trial_plan.h"
 
 #include <algorithm>
 #include <cmath>
@@ -66,41 +65,6 @@ Graph graph_of(const Node& contraction) {
   return graph;
 }
 
-/// A program of one step.
-Program program_of(Graph& graph, const std::string& name, const LoweringOptions& options,
-                   KernelSet& kernels) {
-  PassContext context;
-  context.workspace_bytes = [&](const Node& node) -> int64_t {
-    auto all = [](const Value&) { return true; };
-    return node.op->is_contraction() ? lower(node, all, options).workspace_bytes() : 0;
-  };
-  plan_memory(graph, context);
-  return build_program(graph, context.memory, name, options, kernels);
-}
-
-/// A plan of a program for each candidate, under its name; the kernels are in `folder`.
-Plan plan_of(Graph& graph, const std::vector<std::string>& names, const Backend& backend,
-             const LoweringOptions& lowering, const std::filesystem::path& folder) {
-  KernelSet kernels(lowering.target, lowering.exact);
-  Plan plan;
-  plan.network = graph.name;
-  plan.target = lowering.target.str();
-  plan.compiler = backend.version;
-  plan.machine = backend.machine;
-  plan.threads = lowering.threads;
-  plan.state = state_of(graph);
-  for (const std::string& name : names) {
-    LoweringOptions options = lowering;
-    options.choose = [&](const Node&) { return name; };
-    plan.programs.push_back(program_of(graph, name, options, kernels));
-  }
-  std::vector<CompileJob> jobs = jobs_of(kernels);
-  backend.compile(jobs, default_threads());
-  std::filesystem::create_directories(folder / "kernels");
-  plan.kernels = place_kernels(kernels, jobs, backend, folder);
-  return plan;
-}
-
 /// Least time of a run; the first one warms up.
 double best_ms(Session& session, const std::string& program, double budget_ms) {
   session.profile(true);
@@ -124,7 +88,11 @@ MeasureCandidates measure_on(const DeviceSpec& device, const Backend& backend,
   return [=, &backend](const Node& node, const std::vector<std::string>& names) {
     TemporaryDirectory folder("netc-trial");
     Graph graph = graph_of(node);
-    Session session(plan_of(graph, names, backend, lowering, folder.path()), folder.path(), device);
+    std::vector<TrialProgram> programs;
+    for (const std::string& name : names)
+      programs.push_back({name, {&graph}, [name](const Node&) { return name; }});
+    Session session(trial_plan(graph.name, programs, backend, lowering, folder.path()),
+                    folder.path(), device);
     const std::vector<float> a = fill(session, "a", 1), b = fill(session, "b", 2);
     std::vector<Trial> trials;
     for (const std::string& name : names) {

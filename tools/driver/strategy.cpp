@@ -51,6 +51,11 @@ Strategy from_file(const std::string& name, const Network& network, int devices)
     strategy.layers[layer] = std::move(cut);
   if (file->says_update)
     strategy.sharded_update = file->strategy.sharded_update;
+  const MicroBatches& parts = file->strategy.micro_batches;
+  if (parts.loc.known())
+    strategy.micro_batches.count = parts.count, strategy.micro_batches.loc = parts.loc;
+  if (file->says_schedule)
+    strategy.micro_batches.schedule = parts.schedule;
   return strategy;
 }
 

@@ -53,6 +53,7 @@ void add_eval(CLI::App& app, std::function<void()>& run);
 void add_predict(CLI::App& app, std::function<void()>& run);
 void add_viz(CLI::App& app, std::function<void()>& run);
 void add_bench(CLI::App& app, std::function<void()>& run);
+void add_calibrate(CLI::App& app, std::function<void()>& run);
 void add_data(CLI::App& app, std::function<void()>& run);
 void add_partition(CLI::App& app, std::function<void()>& run);
 void add_lists(CLI::App& app, std::function<void()>& run);  ///< ops, passes, models, schema.

@@ -58,8 +58,8 @@ int run(int argc, char** argv) {
   std::function<void()> command;
   for (netc::cli::Register add :
        {netc::cli::add_compile, netc::cli::add_train, netc::cli::add_eval, netc::cli::add_predict,
-        netc::cli::add_viz, netc::cli::add_bench, netc::cli::add_partition, netc::cli::add_data,
-        netc::cli::add_lists, netc::cli::add_doctor})
+        netc::cli::add_viz, netc::cli::add_bench, netc::cli::add_partition,
+        netc::cli::add_calibrate, netc::cli::add_data, netc::cli::add_lists, netc::cli::add_doctor})
     add(app, command);
   try {
     app.parse(argc, argv);

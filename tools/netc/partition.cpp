@@ -7,6 +7,7 @@
 #include "runtime/devices.h"
 #include "tools/driver/backend.h"
 #include "tools/netc/command.h"
+#include "tools/partition/calibrate.h"
 #include "tools/partition/laboratory.h"
 
 #include <iostream>
@@ -33,14 +34,30 @@ std::vector<std::string> wanted(const Flags& flags) {
   return flags.strategies;
 }
 
-/// The machine that predictions are for, with a device for each logical one.
-MachineProfile machine_of(const Flags& flags) {
-  MachineProfile machine = load_machine(flags.machine);
-  if (machine.devices.size() < flags.devices.size())
-    machine.devices.resize(flags.devices.size(), machine.devices.back());
+/// What predictions are for: this machine, measured now unless it has been, or a described one.
+Calibration calibration_of(const Flags& flags) {
+  CalibrateOptions calibrate{.devices = {}, .threads = flags.threads, .cache = flags.cache};
+  for (const std::string& name : flags.devices)
+    calibrate.devices.push_back({.name = name});
+  Calibration calibration;
+  if (!flags.machine.empty()) {
+    calibration.machine = load_machine(flags.machine);
+    if (calibration.machine.devices.size() < flags.devices.size())
+      calibration.machine.devices.resize(flags.devices.size(), calibration.machine.devices.back());
+  } else {
+    const std::string fingerprint = fingerprint_of(calibrate);
+    if (std::optional<Calibration> known = load_calibration(fingerprint, flags.cache)) {
+      calibration = std::move(*known);
+    } else {
+      if (!flags.quiet)
+        std::cerr << "measuring this machine (once; `netc calibrate` does it again) ...\n";
+      calibration = {fingerprint, today(), calibrate_machine(calibrate).machine, {}};
+      save(calibration, flags.cache);
+    }
+  }
   if (!flags.link.empty())
-    machine.link = parse_link(flags.link, machine.link);
-  return machine;
+    calibration.machine.link = parse_link(flags.link, calibration.machine.link);
+  return calibration;
 }
 
 void write_report(const PartitionReport& report, const std::string& output) {
@@ -54,13 +71,15 @@ void run(const Flags& flags) {
   CompileOptions options = flags.compile_options();
   std::unique_ptr<Device> first = open_device({.name = flags.devices.at(0)});
   options.target = compile_target(*first);
+  Calibration calibration = calibration_of(flags);
+  const bool here = flags.machine.empty();
   LaboratoryOptions laboratory{.devices = {},
                                .strategies = wanted(flags),
-                               .machine = machine_of(flags),
-                               .times = {},
+                               .calibration = &calibration,
                                .link_text = flags.link,
                                .one_queue = options.target.kind != Target::Kind::cuda,
                                .measure = !flags.no_measure,
+                               .measure_kernels = here && !flags.no_measure,
                                .sweeps = !flags.no_sweeps,
                                .rounds = flags.rounds,
                                .memory_limit = parse_bytes(flags.memory_limit).value_or(0),
@@ -71,6 +90,8 @@ void run(const Flags& flags) {
   if (!flags.quiet)
     laboratory.progress = [](const std::string& text) { std::cerr << text << " ...\n"; };
   PartitionReport report = explore_partitions(source, options, laboratory);
+  if (here && flags.link.empty())
+    save(calibration, flags.cache); // with the kernels that are new
   report.host = processor_description();
   report.version = fmt::format("netc {}", NETC_VERSION);
   if (!flags.output.empty())
@@ -97,8 +118,8 @@ void add_partition(CLI::App& app, std::function<void()>& command) {
   sub->add_option("--strategy", flags->strategies,
                   "names or files, or `all` (default): every named one, and `auto`, the search's")
       ->delimiter(',');
-  sub->add_option("--machine", flags->machine, "that predictions are for: a bundled name or a file")
-      ->default_val("k20");
+  sub->add_option("--machine", flags->machine,
+                  "that predictions are for, instead of this one: a bundled name or a file");
   sub->add_option("--link", flags->link, "between devices instead of the machine's: 6GB/s,20us");
   sub->add_flag("--no-measure", flags->no_measure, "predict only; no device is needed");
   sub->add_flag("--no-sweeps", flags->no_sweeps, "leave out other bandwidths and batches");

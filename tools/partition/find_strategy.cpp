@@ -1,13 +1,12 @@
 // The strategy `auto`: the exact search by the additive model, its best candidates simulated.
 
 #include "passes/partition/problem.h"
-#include "tools/driver/strategy.h"
 #include "tools/partition/laboratory.h"
 #include "tools/partition/predict.h"
+#include "tools/partition/uncut.h"
 
 #include <chrono>
 #include <cmath>
-#include <sstream>
 
 namespace netc {
 
@@ -16,34 +15,19 @@ namespace {
 /// How many of the cheapest assignments are simulated.
 constexpr int candidates = 8;
 
-/// The training step up to where it is cut.
-struct Uncut {
-  Graph graph;
-  PassContext context;
-  std::vector<LayerPlace> places;
-};
-
-Uncut uncut_step(const Network& network, const CompileOptions& options) {
-  Uncut uncut{
-      forward_graph(network, options.batch > 0 ? options.batch : network.recipe.train.batch),
-      {},
-      places_of(network)};
-  uncut.context.target = options.target;
-  uncut.context.exact = options.exact;
-  uncut.context.optimizer = network.recipe.train.optimizer;
-  std::ostringstream dump;
-  run_pipeline(uncut.graph, uncut.context, {.stop_after = "assign-layouts"}, dump);
-  prepare_to_cut(uncut.graph, uncut.context.origins);
-  return uncut;
+StepCosts costs_of(const MachineProfile& machine, const MeasuredTimes& times) {
+  return {[&](const Node& node, int device) {
+            return node_seconds(node, machine.devices[static_cast<size_t>(device)], &times);
+          },
+          [&](const Exchange& exchange) { return exchange_seconds(exchange, machine); }};
 }
 
-StepCosts costs_of(const LaboratoryOptions& laboratory) {
-  const MachineProfile& machine = laboratory.machine;
-  return {[&laboratory](const Node& node, int device) {
-            return node_seconds(node, laboratory.machine.devices[static_cast<size_t>(device)],
-                                &laboratory.times);
-          },
-          [&machine](const Exchange& exchange) { return exchange_seconds(exchange, machine); }};
+/// The first note of a diagnostic, which says why; else its first line.
+std::string reason_of(const std::string& diagnostic) {
+  const std::string mark = "note: ";
+  size_t begin = diagnostic.find(mark);
+  begin = begin == diagnostic.npos ? 0 : begin + mark.size();
+  return diagnostic.substr(begin, diagnostic.find('\n', begin) - begin);
 }
 
 /// What each choice of a layer would come to, all others at their best.
@@ -63,8 +47,8 @@ std::vector<LayerChoices> explain_choices(const PartitionProblem& problem,
     }
     for (const PartitionProblem::Refusal& refusal : problem.refused)
       if (refusal.layer == searched.name)
-        row.choices.push_back(
-            {refusal.cut, std::numeric_limits<double>::infinity(), 0, 0, 0, refusal.why});
+        row.choices.push_back({refusal.cut, std::numeric_limits<double>::infinity(), 0, 0, 0,
+                               reason_of(refusal.why)});
     matrix.push_back(std::move(row));
   }
   return matrix;
@@ -72,13 +56,22 @@ std::vector<LayerChoices> explain_choices(const PartitionProblem& problem,
 
 } // namespace
 
+PredictionSetup prediction_setup(const Network& network, const CompileOptions& options,
+                                 const LaboratoryOptions& laboratory) {
+  const Calibration& calibration = *laboratory.calibration;
+  return {network, options, calibration.machine,
+          [&calibration](int busy) { return times_for(calibration, busy); }, laboratory.one_queue};
+}
+
 FoundStrategy find_strategy(const Network& network, const CompileOptions& options,
                             const LaboratoryOptions& laboratory) {
-  const Uncut uncut = uncut_step(network, options);
+  const UncutStep uncut = uncut_step(network, options);
   const int devices = static_cast<int>(laboratory.devices.size());
+  const MeasuredTimes times = times_for(*laboratory.calibration, devices);
+  const StepCosts costs = costs_of(laboratory.calibration->machine, times);
   auto start = std::chrono::steady_clock::now();
-  PartitionProblem problem = partition_problem({uncut.graph, uncut.places, uncut.context.origins},
-                                               devices, costs_of(laboratory));
+  PartitionProblem problem =
+      partition_problem({uncut.graph, uncut.places, uncut.context.origins}, devices, costs);
   problem.search.memory_limit = laboratory.memory_limit;
   std::vector<SearchResult> found = k_best(problem.search, candidates);
   std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
@@ -91,8 +84,7 @@ FoundStrategy find_strategy(const Network& network, const CompileOptions& option
                            least));
   }
   FoundStrategy result{{}, explain_choices(problem, found[0]), took.count()};
-  PredictionSetup setup{network, options, laboratory.machine, &laboratory.times,
-                        laboratory.one_queue};
+  const PredictionSetup setup = prediction_setup(network, options, laboratory);
   double fastest = std::numeric_limits<double>::infinity();
   for (const SearchResult& candidate : found) {
     Strategy strategy = strategy_of(problem, candidate.choices, "auto");

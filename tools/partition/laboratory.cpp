@@ -1,11 +1,16 @@
 #include "tools/partition/laboratory.h"
 
+#include "ir/support/files.h"
 #include "passes/partition/strategies.h"
 #include "tools/driver/strategy.h"
+#include "tools/driver/temporary_directory.h"
+#include "tools/partition/drawing.h"
 #include "tools/partition/figures.h"
 #include "tools/partition/predict.h"
+#include "tools/partition/strategy_times.h"
 #include "tools/partition/sweeps.h"
 #include "tools/partition/trial.h"
+#include "tools/viz/render.h"
 
 #include <algorithm>
 #include <cmath>
@@ -37,9 +42,8 @@ class Laboratory {
 public:
   Laboratory(const NetworkSource& source, const CompileOptions& options,
              const LaboratoryOptions& laboratory)
-      : source_(source), options_(options),
-        laboratory_(laboratory), setup_{source.network, options, laboratory.machine,
-                                        &laboratory.times, laboratory.one_queue},
+      : source_(source), options_(options), laboratory_(laboratory),
+        uncut_(uncut_step(source.network, options)),
         layers_(strategy_layers(forward_graph(source.network, 1), places_of(source.network))) {}
 
   PartitionReport run() {
@@ -50,7 +54,7 @@ public:
       measure();
     choose_best();
     if (laboratory_.sweeps)
-      report_.sweeps = sweep_bandwidth_and_batch(setup_, strategies_);
+      report_.sweeps = sweep_bandwidth_and_batch(setup(), strategies_);
     return std::move(report_);
   }
 
@@ -58,6 +62,18 @@ private:
   void say(const std::string& text) const {
     if (laboratory_.progress)
       laboratory_.progress(text);
+  }
+
+  const MachineProfile& machine() const { return laboratory_.calibration->machine; }
+  PredictionSetup setup() const { return prediction_setup(source_.network, options_, laboratory_); }
+
+  /// Kernels that nobody has measured yet are, so that predictions rest on times.
+  void measure_kernels(const Strategy& strategy) {
+    if (!laboratory_.measure_kernels)
+      return;
+    StepsToMeasure steps{source_, options_, laboratory_.devices, 3};
+    steps.options.strategy = strategy;
+    measure_strategy(steps, *laboratory_.calibration);
   }
 
   int devices() const { return static_cast<int>(laboratory_.devices.size()); }
@@ -68,8 +84,8 @@ private:
     report_.math = options_.exact ? "exact" : "fast";
     for (const DeviceSpec& device : laboratory_.devices)
       report_.devices.push_back(device.name);
-    report_.machine = laboratory_.machine.name;
-    const LinkProfile& link = laboratory_.machine.link;
+    report_.machine = machine().name;
+    const LinkProfile& link = machine().link;
     report_.link = fmt::format("{:.3g} GB/s, {:.3g} us{}{}", link.bytes_per_second / 1e9,
                                link.latency_seconds * 1e6, link.full_duplex ? "" : ", half duplex",
                                link.shared ? ", shared" : "");
@@ -118,9 +134,11 @@ private:
                                       [&](const NamedStrategy& n) { return n.name == name; });
     try {
       Strategy found = strategy(name);
-      PredictedStep step = predict_step(setup_, found);
+      measure_kernels(found);
+      PredictedStep step = predict_step(setup(), found);
       StepTimes times = simulate(step.schedule);
       fill(row, step, times);
+      row.drawing = draw(found);
       found.name = name;
       strategies_.push_back({name, std::move(found), std::move(step)});
     } catch (const UserError& error) {
@@ -177,34 +195,46 @@ private:
     return span;
   }
 
-  /// Compute and exchanges by layer: a step's label begins with the name of its first node.
+  /// As SVG; nothing without Graphviz.
+  std::string draw(const Strategy& strategy) const {
+    if (!graphviz_available())
+      return "";
+    TemporaryDirectory folder("netc-drawing");
+    render_dot(partition_dot(uncut_, uncut_.cut(strategy), report_.devices), "svg",
+               folder.path() / "step.svg");
+    return read_text(folder.path() / "step.svg").value_or("");
+  }
+
+  /// Compute and exchanges by the layers that strategies speak of; others count to the one above.
   void fill_layers(StrategyReport& row, const PredictedStep& step) const {
+    std::map<std::string, size_t> line_of;
     for (const StrategyLayer& layer : layers_) {
-      if (layer.kind == StrategyLayer::Kind::other)
-        continue;
-      auto cut = step.strategy.layers.find(layer.name);
-      LayerReport line{layer.name, "follow", 0, 0, 0};
-      if (cut != step.strategy.layers.end())
-        line.cut = std::string(to_string(cut->second.cut));
-      auto belongs = [&](const std::string& label) {
-        return label.rfind(layer.name, 0) == 0 &&
-               (label.size() == layer.name.size() || label[layer.name.size()] == '.' ||
-                label[layer.name.size()] == ':');
-      };
-      for (const auto& tasks : step.schedule.devices) {
-        double seconds = 0;
-        for (const StepTask& task : tasks)
-          if (task.exchange < 0 && belongs(task.name))
-            seconds += task.seconds;
-        line.compute_ms = std::max(line.compute_ms, ms(seconds));
+      if (layer.kind != StrategyLayer::Kind::other || row.layers.empty()) {
+        auto cut = step.strategy.layers.find(layer.name);
+        const bool named = cut != step.strategy.layers.end();
+        row.layers.push_back(
+            {layer.name, named ? std::string(to_string(cut->second.cut)) : "follow", 0, 0, 0});
       }
-      for (const Exchange& exchange : step.exchanges)
-        if (belongs(exchange.name)) {
-          Traffic traffic = traffic_of(exchange);
-          line.exchange_ms += ms(exchange_seconds(traffic, setup_.machine));
-          line.bytes_sent += traffic.all_bytes();
+      line_of[layer.name] = row.layers.size() - 1;
+    }
+    auto line = [&](const std::string& label) -> LayerReport& {
+      auto it = line_of.find(label.substr(0, label.find(": ")));
+      return row.layers[it == line_of.end() ? 0 : it->second];
+    };
+    std::vector<bool> seen(step.exchanges.size());
+    for (const auto& tasks : step.schedule.devices) {
+      std::map<LayerReport*, double> seconds;
+      for (const StepTask& task : tasks)
+        if (task.exchange < 0) {
+          seconds[&line(task.name)] += task.seconds;
+        } else if (const size_t e = static_cast<size_t>(task.exchange); !seen[e]) {
+          seen[e] = true;
+          Traffic traffic = traffic_of(step.exchanges[e]);
+          line(task.name).exchange_ms += ms(exchange_seconds(traffic, machine()));
+          line(task.name).bytes_sent += traffic.all_bytes();
         }
-      row.layers.push_back(std::move(line));
+      for (const auto& [layer, sum] : seconds)
+        layer->compute_ms = std::max(layer->compute_ms, ms(sum));
     }
   }
 
@@ -290,7 +320,7 @@ private:
   const NetworkSource& source_;
   const CompileOptions& options_;
   const LaboratoryOptions& laboratory_;
-  const PredictionSetup setup_;
+  const UncutStep uncut_;
   const std::vector<StrategyLayer> layers_;
   PartitionReport report_;
   std::vector<StrategyCase> strategies_; ///< Those that suit the network.

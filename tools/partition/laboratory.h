@@ -2,10 +2,10 @@
 // `netc partition`: every strategy of a network predicted, and measured where the devices are
 // here.
 
-#include "ir/device_profile.h"
-#include "passes/partition/cost.h"
 #include "runtime/device.h"
 #include "tools/driver/compile.h"
+#include "tools/partition/calibration.h"
+#include "tools/partition/predict.h"
 #include "tools/partition/report.h"
 
 #include <functional>
@@ -15,11 +15,13 @@ namespace netc {
 struct LaboratoryOptions {
   std::vector<DeviceSpec> devices;     ///< Logical ones, as many as the step is cut over.
   std::vector<std::string> strategies; ///< Names or files; empty: all that have names, and `auto`.
-  MachineProfile machine;              ///< What predictions are for.
-  MeasuredTimes times;                 ///< Of kernels; empty: rooflines.
-  std::string link_text;               ///< `--link`, for the report.
-  bool one_queue = true;               ///< As PredictionSetup.
-  bool measure = true;                 ///< Run the steps, too.
+  /// What predictions are for: its machine; and its times, to which those of kernels that were not
+  /// measured yet are added. Without times: rooflines.
+  Calibration* calibration = nullptr;
+  std::string link_text;        ///< `--link`, for the report.
+  bool one_queue = true;        ///< As PredictionSetup.
+  bool measure = true;          ///< Run the steps, too.
+  bool measure_kernels = false; ///< The calibration is of this machine and may grow.
   bool sweeps = true;
   int rounds = 5;           ///< Measured steps of each strategy, interleaved.
   int difference_steps = 3; ///< After which weights are compared.
@@ -32,6 +34,10 @@ struct LaboratoryOptions {
 /// that do not suit the network are rows of the report that say why.
 PartitionReport explore_partitions(const NetworkSource& source, const CompileOptions& options,
                                    const LaboratoryOptions& laboratory);
+
+/// What predictions of the laboratory's strategies are made from, as the calibration is now.
+PredictionSetup prediction_setup(const Network& network, const CompileOptions& options,
+                                 const LaboratoryOptions& laboratory);
 
 /// The strategy that the search finds for a network, its runners-up simulated.
 struct FoundStrategy {

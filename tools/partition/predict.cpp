@@ -1,6 +1,8 @@
 #include "tools/partition/predict.h"
 
 #include "ir/ops.h"
+#include "tools/driver/strategy.h"
+#include "tools/partition/step_times.h"
 
 #include <algorithm>
 #include <numeric>
@@ -60,7 +62,8 @@ int64_t state_bytes(const Program& program) {
 
 class Predictor {
 public:
-  Predictor(const PredictionSetup& setup, const Strategy& strategy) : setup_(setup) {
+  Predictor(const PredictionSetup& setup, const Strategy& strategy)
+      : setup_(setup), places_(places_of(setup.network)) {
     step_.strategy = strategy;
     options_ = setup.options;
     options_.strategy = strategy;
@@ -72,7 +75,7 @@ public:
     const LoweringOptions lowering = lowering_options(options_);
     KernelSet kernels(options_.target, options_.exact);
     std::ostringstream dump;
-    double most = 0;
+    std::vector<Graph> graphs;
     for (int device = 0; device < step_.strategy.devices; ++device) {
       PassedGraph passed =
           run_passes(setup_.network, Mode::train, options_, lowering, dump, device);
@@ -80,10 +83,15 @@ public:
           build_program(passed.graph, passed.context.memory, "train", lowering, kernels, device));
       const Program& program = step_.programs.back();
       step_.peak_bytes.push_back(program.arena_bytes + state_bytes(program));
-      if (device == 0)
-        take_exchanges(program);
-      most = std::max(most, add_tasks(device, program, step_nodes(passed.graph)));
+      graphs.push_back(std::move(passed.graph));
     }
+    if (setup_.times)
+      times_ = setup_.times(busy_devices(graphs));
+    take_exchanges(step_.programs[0]);
+    double most = 0;
+    for (size_t device = 0; device < graphs.size(); ++device)
+      most = std::max(most, add_tasks(static_cast<int>(device), step_.programs[device],
+                                      step_nodes(graphs[device])));
     step_.additive_seconds = most + exchange_sum_;
     return std::move(step_);
   }
@@ -108,14 +116,14 @@ private:
     double computes = 0;
     for (size_t s = 0; s < program.steps.size(); ++s) {
       const Step& step = program.steps[s];
-      StepTask task{step.label, 0, -1, {}};
+      StepTask task{step_label(step, places_), 0, -1, {}};
       if (step.exchange >= 0) {
         const Traffic& traffic = traffic_[static_cast<size_t>(step.exchange)];
         task.seconds = setup_seconds(traffic, device, setup_.machine);
         if (traffic.bytes_in(device) + traffic.bytes_out(device) > 0)
           task.exchange = step.exchange;
       } else {
-        task.seconds = node_seconds(*nodes[s], profile, setup_.measured);
+        task.seconds = node_seconds(*nodes[s], profile, &times_);
       }
       if (task.exchange < 0)
         computes += task.seconds;
@@ -130,13 +138,25 @@ private:
   }
 
   const PredictionSetup& setup_;
+  const std::vector<LayerPlace> places_;
   CompileOptions options_;
   PredictedStep step_;
+  MeasuredTimes times_;
   std::vector<Traffic> traffic_;
   double exchange_sum_ = 0;
 };
 
 } // namespace
+
+std::string step_label(const Step& step, const std::vector<LayerPlace>& places) {
+  std::string label = step.label;
+  if (size_t colon = label.find(": "); colon != label.npos)
+    label.replace(colon, 2, ", ");
+  for (const LayerPlace& place : places)
+    if (place.loc.line == step.loc.line && place.loc.column == step.loc.column)
+      return fmt::format("{}: {}", place.name, label);
+  return label;
+}
 
 PredictedStep predict_step(const PredictionSetup& setup, const Strategy& strategy) {
   return Predictor(setup, strategy).run();

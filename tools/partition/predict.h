@@ -4,6 +4,7 @@
 
 #include "ir/device_profile.h"
 #include "passes/partition/cost.h"
+#include "passes/partition/partition.h"
 #include "passes/partition/simulate.h"
 #include "tools/driver/compile.h"
 
@@ -14,7 +15,8 @@ struct PredictionSetup {
   const Network& network;
   CompileOptions options; ///< Target, batch, math, threads; of the strategy nothing.
   MachineProfile machine; ///< With at least as many devices as strategies have.
-  const MeasuredTimes* measured = nullptr;
+  /// Measured times of kernels while so many devices compute; null, or without any: rooflines.
+  std::function<MeasuredTimes(int busy_devices)> times{};
   bool one_queue = true; ///< Devices do not compute while they take part in an exchange: CPUs.
 };
 
@@ -27,6 +29,10 @@ struct PredictedStep {
   double additive_seconds = 0; ///< The device with most to compute, and every exchange after it.
   std::vector<int64_t> peak_bytes; ///< By device: state and arena.
 };
+
+/// What people read of a step: its layer, then what it computes: `conv1: relu1.fused, conv2d + bias
+/// + relu`.
+std::string step_label(const Step& step, const std::vector<LayerPlace>& places);
 
 /// Cuts, fuses and plans the step; nothing is compiled or run. UserError when the network cannot be
 /// cut so.

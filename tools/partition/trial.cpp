@@ -2,6 +2,8 @@
 
 #include "runtime/train/feeds.h"
 #include "tools/driver/random_batch.h"
+#include "tools/driver/strategy.h"
+#include "tools/partition/predict.h"
 
 #include <chrono>
 #include <cmath>
@@ -26,7 +28,8 @@ Trial::Trial(const NetworkSource& source, const CompileOptions& options, const S
              std::vector<DeviceSpec> devices)
     : folder_("netc-partition"),
       compiled_(compile_network(source, with(options, strategy), folder_.path(), std::cerr)),
-      devices_(std::move(devices)), batch_(random_batch(compiled_.plan, 1)) {}
+      devices_(std::move(devices)), places_(places_of(source.network)),
+      batch_(random_batch(compiled_.plan, 1)) {}
 
 void Trial::open(uint64_t seed) {
   if (!session_)
@@ -64,7 +67,7 @@ std::vector<TimelineSpan> Trial::timeline(int64_t number) {
     for (size_t i = 0; i < times.size(); ++i) {
       TimelineSpan span{device,
                         program.steps[i].exchange >= 0,
-                        times[i].label,
+                        step_label(program.steps[i], places_),
                         times[i].begin * 1e3,
                         times[i].end * 1e3,
                         0};

@@ -1,6 +1,7 @@
 #pragma once
 // Steps that really run: strategies compiled, loaded and measured beside each other.
 
+#include "passes/partition/partition.h"
 #include "runtime/data/loader.h"
 #include "runtime/session.h"
 #include "tools/driver/compile.h"
@@ -26,7 +27,6 @@ public:
   /// One step with the times of all that devices do in it.
   std::vector<TimelineSpan> timeline(int64_t number);
   std::vector<int64_t> device_bytes() const;
-  /// Median seconds of the steps of a device, by index, from runs of timeline().
   const Plan& plan() const { return compiled_.plan; }
   Session& session() { return *session_; }
   /// Seconds of all steps measured so far.
@@ -38,6 +38,7 @@ private:
   TemporaryDirectory folder_;
   Compiled compiled_;
   std::vector<DeviceSpec> devices_;
+  std::vector<LayerPlace> places_;
   Batch batch_;
   uint64_t seed_ = 0;
   std::unique_ptr<Session> session_;

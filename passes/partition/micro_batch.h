@@ -1,0 +1,27 @@
+#pragma once
+// A step in micro-batches: a rewrite of the whole graph, before it is cut over devices.
+
+#include "passes/partition/partition.h"
+
+namespace netc {
+
+/// A step whose nodes have an order that later passes must keep, and their cuts.
+struct MicroBatchedStep {
+  Graph graph;
+  /// Of all nodes but updates, and but those that micro-batches add and that do what they do where
+  /// their operands are: slices of samples, sums, some joins of samples.
+  NodeCuts cuts;
+};
+
+/// Repeats what has a loop over the samples that no device cuts, once a micro-batch, in the order
+/// of the schedule. Whoever reads samples of the rest gets slices of them; samples are joined for
+/// the rest, and sums over samples are added as a binary tree in the order of the samples, which
+/// has the bits of exact sums over the batch where its blocks stay whole: exact plans have no more
+/// micro-batches than blocks.
+///
+/// With more micro-batches than samples a UserError, where a strategy file asks for them; else
+/// there are fewer.
+MicroBatchedStep micro_batch(const Graph& graph, const NodeCuts& cuts, const Strategy& strategy,
+                             const GradientOrigins& origins, bool exact);
+
+} // namespace netc

@@ -1,0 +1,19 @@
+#pragma once
+// A training step as it is before it is cut.
+
+#include "passes/partition/partition.h"
+#include "tools/driver/compile.h"
+
+namespace netc {
+
+/// The step, after the passes that come before cutting, and what cutting needs beside it.
+struct UncutStep {
+  Graph graph;
+  PassContext context;
+  std::vector<LayerPlace> places;
+
+  CutStep cut(const Strategy& strategy) const;
+};
+UncutStep uncut_step(const Network& network, const CompileOptions& options);
+
+} // namespace netc
