@@ -1,11 +1,12 @@
 #include "frontend/keys.h"
 
+#include "ir/strategy.h"
+
 namespace netc::frontend {
 
 namespace {
 
 constexpr double largest_side = 1 << 16;
-constexpr double most_devices = 64;
 constexpr double most_micro_batches = 1024;
 
 AttrDef integer(const char* name, std::optional<int64_t> fallback, double min, double max,

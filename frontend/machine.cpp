@@ -3,6 +3,7 @@
 #include "frontend/keys.h"
 #include "frontend/section.h"
 #include "ir/op.h"
+#include "ir/strategy.h"
 
 #include <algorithm>
 #include <charconv>
@@ -15,7 +16,6 @@ using namespace frontend;
 namespace {
 
 constexpr double giga = 1e9, microseconds = 1e6; // 20 / 1e6 is 20e-6, 20 * 1e-6 is not
-constexpr int64_t most_devices = 64;
 
 /// `operators: {conv2d: 0.5}`.
 void read_operators(const YamlNode& value, DeviceProfile& device, Diagnostics& diagnostics) {

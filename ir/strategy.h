@@ -3,6 +3,7 @@
 
 #include "ir/support/diagnostics.h"
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -43,6 +44,9 @@ struct LayerCut {
            device == other.device;
   }
 };
+
+/// As many logical devices a step may be cut over.
+inline constexpr int64_t most_devices = 64;
 
 /// In which order a step does its micro-batches.
 enum class Schedule {

@@ -1,73 +1,10 @@
 // The `netc` command as a user meets it: messages, exit codes, the keys of --json.
 
 #include "codegen/nvrtc.h"
-#include "tests/driver/driver_support.h"
-
-#include <gmock/gmock.h>
-#include <nlohmann/json.hpp>
-
-#include <regex>
+#include "tests/driver/cli_support.h"
 
 namespace netc::test {
 namespace {
-
-using Keys = std::vector<std::string>;
-
-Keys keys_of(const nlohmann::ordered_json& json) {
-  Keys keys;
-  for (const auto& [key, value] : json.items())
-    keys.push_back(key);
-  return keys;
-}
-
-class Cli : public testing::Test {
-protected:
-  void SetUp() override {
-    write("tiny.yaml", tiny_network());
-    std::string text = tiny_network();
-    write("no-loss.yaml", text.substr(0, text.find("  - {name: loss")));
-    size_t at = text.find("features: 10");
-    write("few.yaml", text.replace(at, 12, "features: 3"));
-    write("empty.yaml", "");
-    write("not-an-image.png", "text");
-    fs::create_directories(folder_ / "mine");
-    write("mine/thesis.txt", "years of work");
-  }
-  void write(const std::string& name, const std::string& text) {
-    std::ofstream(folder_ / name) << text;
-  }
-  Outcome run(const std::string& arguments) {
-    return run_netc(words_of(arguments), folder_.path());
-  }
-  /// Runs a command that compiles, with the tests' cache.
-  Outcome compiling(const std::string& arguments) {
-    return run(arguments + " --cache " + kernel_cache().string());
-  }
-  nlohmann::ordered_json json_of(const std::string& arguments) {
-    Outcome outcome = compiling(arguments + " --json");
-    EXPECT_EQ(outcome.code, 0) << outcome.err;
-    return nlohmann::ordered_json::parse(outcome.out); // one object and nothing else
-  }
-  void train_steps(const std::string& run, int steps) {
-    ASSERT_EQ(compiling(fmt::format("train tiny.yaml --data shapes --quiet --steps {} --run {}",
-                                    steps, run))
-                  .code,
-              0);
-  }
-  /// Command lines with what each answers, as one text that names no processor.
-  std::string transcript(const std::vector<std::string>& commands) {
-    std::string text;
-    for (const std::string& command : commands) {
-      Outcome o = run(command);
-      std::string err =
-          std::regex_replace(o.err, std::regex("runs on cpu:0 \\(.*\\)"), "runs on cpu:0 (...)");
-      text += fmt::format("$ netc {}\n{}{}exit {}\n\n", command, o.out, err, o.code);
-    }
-    return text;
-  }
-
-  TemporaryFolder folder_;
-};
 
 TEST_F(Cli, WrongCommandLines) {
   expect_golden("tests/driver/goldens/command-lines.txt",
@@ -199,7 +136,10 @@ TEST_F(Cli, JsonOfCompile) {
   EXPECT_EQ(keys_of(json),
             (Keys{"network", "plan", "target", "batch", "parameters", "macs_per_image",
                   "planned_peak_bytes", "peak_lower_bound_bytes", "kernels", "compile_seconds",
-                  "cache_hits", "layers", "kernel_list"}));
+                  "cache_hits", "layers", "kernel_list", "devices", "strategy",
+                  "planned_peak_bytes_per_device"}));
+  EXPECT_EQ(json["planned_peak_bytes_per_device"],
+            nlohmann::ordered_json::array({json["planned_peak_bytes"]}));
   EXPECT_EQ(json["target"], "cpu");
   EXPECT_EQ(keys_of(json["layers"][0]), (Keys{"name", "type", "output_shape", "parameters",
                                               "macs_per_image", "activation_bytes"}));
@@ -210,8 +150,9 @@ TEST_F(Cli, JsonOfCompile) {
 TEST_F(Cli, JsonOfTrainEvalAndPredict) {
   nlohmann::ordered_json json =
       json_of("train tiny.yaml --data shapes --steps 5 --validate --run r --quiet");
-  EXPECT_EQ(keys_of(json), (Keys{"steps", "images_per_second", "peak_bytes", "data_wait_fraction",
-                                 "train_loss", "val_top1", "val_top5", "damaged_images", "run"}));
+  EXPECT_EQ(keys_of(json),
+            (Keys{"steps", "images_per_second", "peak_bytes", "data_wait_fraction", "train_loss",
+                  "val_top1", "val_top5", "damaged_images", "run", "devices", "strategy"}));
   EXPECT_EQ(json["steps"], 5);
   EXPECT_EQ(json["run"], "r");
   double top1 = json["val_top1"];
@@ -247,7 +188,7 @@ TEST_F(Cli, JsonOfBench) {
     EXPECT_TRUE(json.contains(key)) << key;
   EXPECT_EQ(json["batch"], 16);
   EXPECT_EQ(json["mode"], "train");
-  EXPECT_EQ(keys_of(json["layers"][0]), (Keys{"name", "ms"}));
+  EXPECT_EQ(keys_of(json["layers"][0]), (Keys{"name", "ms", "device"}));
   EXPECT_EQ(json_of("bench tiny.yaml --steps 2 --mode infer")["mode"], "infer");
 }
 

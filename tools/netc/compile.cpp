@@ -48,7 +48,7 @@ int64_t state_bytes(const Plan& plan, int device) {
   std::map<std::string, int64_t> buffers;
   for (const Program& program : plan.programs)
     for (const Buffer& buffer : program.buffers)
-      if (program.device == device && buffer.place == Place::state)
+      if (program.device == device && buffer.place == Place::state && buffer.alias < 0)
         buffers[buffer.name] = buffer.type.bytes();
   int64_t bytes = 0;
   for (const auto& [name, size] : buffers)

@@ -53,6 +53,9 @@ std::vector<std::string> named_devices(const CommonFlags& flags) {
                  "names stand between commas, as in `--devices cpu:0,cpu:1`");
     begin = end + 1;
   }
+  if (names.size() > most_devices)
+    user_error(fmt::format("{} devices are too many", names.size()),
+               fmt::format("a step may be cut over {} at most", most_devices));
   return names;
 }
 

@@ -86,7 +86,8 @@ void remove_leftovers(const RunDirectory& run) {
          {config_name, "network.yaml", "metrics.csv", "curves.svg", strategy_file})
       if (is_temporary_of(entry.path().filename().string(), target))
         std::filesystem::remove(entry.path(), ignored);
-  std::filesystem::remove_all(run.file(next_plan), ignored);
+  for (const char* folder : {next_plan, former_plan})
+    std::filesystem::remove_all(run.file(folder), ignored);
 }
 
 void record(const TrainFlags& flags, const Origin& origin, const RunSetup& setup,

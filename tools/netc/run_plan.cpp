@@ -172,12 +172,14 @@ void tell_anew(const RunSetup& setup) {
             "4 or 8 devices)");
 }
 
-/// Puts the plan made anew in the place of the one before.
+/// Puts the plan made anew in the place of the one before: whenever this is cut short, the run has
+/// a whole plan or none.
 void replace_plan(const RunDirectory& run) {
-  std::error_code error;
-  fs::remove_all(run.file("plan"), error);
+  std::error_code error, ignored;
+  fs::rename(run.file("plan"), run.file(former_plan), error);
   if (!error)
     fs::rename(run.file(next_plan), run.file("plan"), error);
+  fs::remove_all(run.file(former_plan), ignored);
   if (error)
     throw RuntimeError(
         fmt::format("replacing `{}` failed: {}", run.file("plan").string(), error.message()));

@@ -30,8 +30,10 @@ Origin origin_of(const TrainFlags& flags);
 /// other numbers than the run had so far is a UserError.
 void merge_config(TrainFlags& flags, const RunDirectory& run);
 
-/// A plan for the run that is being made, while an earlier one stands.
+/// A plan for the run that is being made while an earlier one stands, and the earlier one on its
+/// way out.
 inline constexpr const char* next_plan = "plan.next";
+inline constexpr const char* former_plan = "plan.former";
 
 /// Removes what killed processes left of files they were writing; the run is ours alone.
 void remove_leftovers(const RunDirectory& run);
