@@ -65,8 +65,8 @@ public:
   }
 
 private:
-  /// Outputs take the names they have for the host, as that of the whole of a sum; another value of
-  /// that name, as what the device adds to it, yields.
+  /// Outputs take the names they have for the host; another value of such a name, as a layer may
+  /// have it, yields.
   std::string name_of(const Value& value) const {
     const bool yields =
         std::any_of(graph_.outputs.begin(), graph_.outputs.end(), [&](const auto& output) {

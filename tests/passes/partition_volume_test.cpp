@@ -1,6 +1,7 @@
 // Bytes that the strategies move for AlexNet, read off the graphs of the devices, against the
 // figures of the published analyses.
 
+#include "tests/support/cut_steps.h"
 #include "tests/support/golden.h"
 #include "tools/driver/compile.h"
 #include "tools/driver/strategy.h"
@@ -13,13 +14,6 @@
 
 namespace netc::test {
 namespace {
-
-Network network_of(const std::string& text) {
-  Diagnostics diagnostics;
-  std::optional<Network> network = parse_network(text, "alexnet.yaml", diagnostics);
-  EXPECT_EQ(diagnostics.render(), "");
-  return std::move(*network);
-}
 
 std::string replaced(std::string text, const std::string& what, const std::string& with) {
   for (size_t at; (at = text.find(what)) != std::string::npos;)
@@ -47,24 +41,8 @@ const Network& untowered_lrn() {
   return network;
 }
 
-/// The graphs of all devices of a training step of 128 images, before fusion.
-std::vector<Graph> device_graphs(const Network& network, const std::string& strategy, int devices) {
-  PartitionSpecification specification{resolve_strategy(strategy, network, devices),
-                                       places_of(network)};
-  std::vector<Graph> graphs;
-  for (int device = 0; device < devices; ++device) {
-    PassContext context;
-    context.partition = &specification;
-    context.device = device;
-    graphs.push_back(forward_graph(network, 128));
-    std::ostringstream dump;
-    run_pipeline(graphs.back(), context, {.stop_after = "partition", .verify_each = true}, dump);
-  }
-  return graphs;
-}
-
 std::vector<Exchange> exchanges(const Network& network, const std::string& strategy, int devices) {
-  std::vector<Graph> graphs = device_graphs(network, strategy, devices);
+  const std::vector<Graph> graphs = cut_step(network, resolve_strategy(strategy, network, devices));
   std::vector<Exchange> list = exchanges_of(graphs[0]);
   for (const Graph& graph : graphs)
     EXPECT_EQ(exchanges_of(graph), list) << strategy;

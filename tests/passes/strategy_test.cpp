@@ -1,8 +1,8 @@
 // Strategies by name and by file: what they mean for a network, and what is said of mistakes.
 
 #include "frontend/strategy.h"
+#include "tests/support/cut_steps.h"
 #include "tests/support/golden.h"
-#include "tools/driver/compile.h"
 #include "tools/driver/strategy.h"
 
 #include <gmock/gmock.h>
@@ -30,37 +30,15 @@ layers:
 train: {batch: 4}
 )";
 
-Network network_of(const std::string& text) {
-  Diagnostics diagnostics;
-  std::optional<Network> network = parse_network(text, "small.yaml", diagnostics);
-  EXPECT_EQ(diagnostics.render(), "");
-  return std::move(*network);
-}
-
 const Network& small() {
-  static const Network network = network_of(network_text);
+  static const Network network = network_of(network_text, "small.yaml");
   return network;
-}
-
-/// The graphs of the devices of a training step.
-std::vector<Graph> device_graphs(const Strategy& strategy) {
-  const PartitionSpecification specification{strategy, places_of(small())};
-  std::vector<Graph> graphs;
-  for (int device = 0; device < strategy.devices; ++device) {
-    PassContext context;
-    context.partition = &specification;
-    context.device = device;
-    graphs.push_back(forward_graph(small(), small().recipe.train.batch));
-    std::ostringstream dump;
-    run_pipeline(graphs.back(), context, {.stop_after = "partition", .verify_each = true}, dump);
-  }
-  return graphs;
 }
 
 /// What is said of a strategy; empty when nothing is wrong with it.
 std::string mistakes(const std::string& name, const Network& network, int devices) {
   try {
-    device_graphs(resolve_strategy(name, network, devices));
+    cut_step(small(), resolve_strategy(name, network, devices));
   } catch (const UserError& error) {
     return error.what();
   }
@@ -140,7 +118,7 @@ TEST(BadStrategies, TowersOfANetworkWithoutGroups) {
   std::string text = network_text;
   for (size_t at; (at = text.find(", groups: 2")) != std::string::npos;)
     text.erase(at, std::string(", groups: 2").size());
-  const Network plain = network_of(text);
+  const Network plain = network_of(text, "small.yaml");
   EXPECT_EQ(mistakes("towers", plain, 2),
             "error: the network has no towers: no convolution has groups\n"
             "note: the strategy `filter` cuts any network\n");
@@ -159,7 +137,7 @@ TEST(BadStrategies, WhatASearchWroteIsCheckedToo) {
   strategy.layers["conv1"] = {.cut = Cut::filter, .bounds = {0, 4}};
   strategy.layers["fc3"] = {.cut = Cut::device, .device = 2};
   try {
-    device_graphs(strategy);
+    cut_step(small(), strategy);
     FAIL() << "not refused";
   } catch (const UserError& error) {
     EXPECT_THAT(error.what(), HasSubstr("small.yaml:4:5: error: strategy `made`: layer `conv1`: "
@@ -242,10 +220,10 @@ TEST_F(StrategyInAFile, StandsOnANamedOne) {
 
 TEST_F(StrategyInAFile, LayersFollowUnevenBoundsInProportion) {
   std::vector<Graph> graphs =
-      device_graphs(resolved("devices: 2\nlayers:\n"
-                             "  data: {cut: data, bounds: [0, 1, 4]}\n"
-                             "  conv2: {cut: filter, bounds: [0, 4, 8]}\n"
-                             "  conv3: {cut: spatial, bounds: [0, 2, 8]}\n"));
+      cut_step(small(), resolved("devices: 2\nlayers:\n"
+                                 "  data: {cut: data, bounds: [0, 1, 4]}\n"
+                                 "  conv2: {cut: filter, bounds: [0, 4, 8]}\n"
+                                 "  conv3: {cut: spatial, bounds: [0, 2, 8]}\n"));
   auto shape = [&](size_t device, const char* name) {
     return graphs[device].find(name)->type.shape;
   };
@@ -284,7 +262,7 @@ TEST(RandomStrategies, AreRefusedOrGiveGraphsThatVerify) {
   for (int round = 0; round < 500; ++round) {
     Strategy strategy = random_strategy(random);
     try {
-      device_graphs(strategy);
+      cut_step(small(), strategy);
       ++legal;
     } catch (const UserError&) {
       ++refused;
