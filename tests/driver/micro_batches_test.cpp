@@ -21,9 +21,15 @@ layers:
 train: {batch: 16, optimizer: {rate: 0.01, momentum: 0.9, decay: 5e-4}}
 )";
 
-/// What three steps of training come to: the bytes of losses and state.
-std::string trained(const NetworkSource& source, const std::optional<Strategy>& strategy,
-                    const fs::path& folder) {
+/// What three steps of training come to.
+struct Trained {
+  std::vector<float> losses;
+  std::map<std::string, std::vector<float>> state; ///< By name.
+  bool operator==(const Trained&) const = default;
+};
+
+Trained train(const NetworkSource& source, const std::optional<Strategy>& strategy,
+              const fs::path& folder) {
   CompileOptions options = test_options(true, 1);
   options.target = parse_target("cpu");
   options.strategy = strategy;
@@ -35,30 +41,34 @@ std::string trained(const NetworkSource& source, const std::optional<Strategy>& 
   Session session(compiled.plan, compiled.folder, devices);
   session.initialize(3);
   session.poison(std::byte{0xff});
-  std::string bytes;
-  for (float loss : train_steps(session, 3)) {
+  Trained trained{train_steps(session, 3), {}};
+  for (float loss : trained.losses)
     EXPECT_TRUE(std::isfinite(loss) && loss > 0) << loss;
-    bytes.append(reinterpret_cast<const char*>(&loss), sizeof loss);
+  for (const StateInit& state : compiled.plan.state) {
+    const StateValues values = session.state(state.name);
+    trained.state[state.name].assign(values.values.begin(), values.values.end());
   }
-  return bytes + state_bytes(session);
+  return trained;
 }
 
+/// Numbers are compared, so that the sign of a 0 is all that may differ.
 TEST(MicroBatches, HaveTheBitsOfTheBatch) {
   TemporaryFolder folder;
   const NetworkSource source = source_of(network_text);
-  const std::string want = trained(source, {}, folder / "one");
-  auto check = [&](Strategy strategy) {
-    EXPECT_TRUE(trained(source, strategy, folder / "several") == want) << print(strategy);
+  const Trained want = train(source, {}, folder / "one");
+  auto check = [&](const std::string& name, int devices, int count) {
+    Strategy strategy = resolve_strategy(name, source.network, devices);
+    strategy.micro_batches.count = count;
+    EXPECT_TRUE(train(source, strategy, folder / "several") == want) << print(strategy);
   };
-  for (int count : {1, 2, 4, 8})
-    for (Schedule schedule : {Schedule::gpipe, Schedule::one_forward_one_backward}) {
-      Strategy strategy = resolve_strategy("pipeline", source.network, 2);
-      strategy.micro_batches = {count, schedule};
-      check(strategy);
-    }
-  for (auto [name, devices] :
-       {std::pair{"pipeline-1f1b", 4}, {"owt-b", 2}, {"owt-c", 2}, {"owt-b", 4}, {"owt-c", 4}})
-    check(resolve_strategy(name, source.network, devices));
+  check("pipeline", 2, 1);
+  check("pipeline", 2, 4);
+  check("pipeline-1f1b", 2, 8);
+  check("pipeline-1f1b", 4, 2);
+  check("owt-b", 2, 2);
+  check("owt-b", 4, 4);
+  check("owt-c", 2, 2);
+  check("owt-c", 4, 4);
 }
 
 } // namespace
