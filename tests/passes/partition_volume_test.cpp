@@ -41,12 +41,16 @@ const Network& untowered_lrn() {
   return network;
 }
 
-std::vector<Exchange> exchanges(const Network& network, const std::string& strategy, int devices) {
-  const std::vector<Graph> graphs = cut_step(network, resolve_strategy(strategy, network, devices));
+std::vector<Exchange> exchanges(const Network& network, const Strategy& strategy) {
+  const std::vector<Graph> graphs = cut_step(network, strategy);
   std::vector<Exchange> list = exchanges_of(graphs[0]);
   for (const Graph& graph : graphs)
-    EXPECT_EQ(exchanges_of(graph), list) << strategy;
+    EXPECT_EQ(exchanges_of(graph), list) << strategy.name;
   return list;
+}
+
+std::vector<Exchange> exchanges(const Network& network, const std::string& strategy, int devices) {
+  return exchanges(network, resolve_strategy(strategy, network, devices));
 }
 
 /// Millions of bytes that each device sends.
@@ -89,7 +93,9 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Volume{"single", 2, 0}, Volume{"data", 2, 243.9}, Volume{"data", 4, 365.8},
                     Volume{"data", 8, 426.8}, Volume{"towers", 2, 31.1},
                     Volume{"towers-rank0", 2, 30.0}, Volume{"owt", 2, 18.3}, Volume{"owt", 4, 27.4},
-                    Volume{"owt", 8, 31.9}, Volume{"filter", 2, 133.4, false},
+                    Volume{"owt", 8, 31.9}, Volume{"owt-b", 2, 18.3}, Volume{"owt-b", 4, 27.4},
+                    Volume{"owt-b", 8, 31.9}, Volume{"owt-c", 2, 18.3}, Volume{"owt-c", 4, 27.4},
+                    Volume{"owt-c", 8, 31.9}, Volume{"filter", 2, 133.4, false},
                     Volume{"filter", 4, 200.0, false}, Volume{"filter", 8, 233.4, false}),
     [](const auto& info) {
       std::string name = fmt::format("{}_{}", info.param.strategy, info.param.devices);
@@ -102,6 +108,29 @@ TEST(PartitionVolumes, WithoutGroupsTheNetworkIsThePublishedOne) {
   for (const LayerRow& row : layer_table(ungrouped(2), 1))
     parameters += row.parameters;
   EXPECT_EQ(parameters, 62'378'344);
+}
+
+/// Layers up to `last` on device 0, those behind it on device 1.
+Strategy pipeline_behind(const std::string& last, MicroBatches micro_batches) {
+  Strategy strategy{.name = last, .devices = 2, .micro_batches = micro_batches};
+  int device = 0;
+  for (const LayerPlace& place : places_of(alexnet())) {
+    strategy.layers[place.name] = {.cut = Cut::device, .device = device};
+    device += place.name == last;
+  }
+  return strategy;
+}
+
+TEST(PartitionVolumes, PipelinesSendActivationsForwardAndGradientsBack) {
+  for (auto [last, megabytes_sent] : {std::pair{"pool2", 22.2}, {"pool5", 4.7}})
+    for (int count : {1, 2, 4, 8})
+      for (Schedule schedule : {Schedule::gpipe, Schedule::one_forward_one_backward}) {
+        const std::vector<Exchange> list =
+            exchanges(alexnet(), pipeline_behind(last, {count, schedule}));
+        EXPECT_EQ(list.size(), static_cast<size_t>(2 * count));
+        for (double each : megabytes(list, 2))
+          EXPECT_NEAR(each, megabytes_sent, 0.05) << last << " in " << count;
+      }
 }
 
 /// Normalisation over the border of the towers. The analyses count 7.7 MB: the result reads 2

@@ -96,14 +96,14 @@ TEST(BadStrategies, NamesAreSuggestedAndListed) {
   EXPECT_EQ(mistakes("owtt", small(), 2),
             "error: there is no strategy `owtt`, did you mean `owt`?\n"
             "note: strategies are single, data, zero, towers, towers-rank0, filter, channel, owt, "
-            "spatial; or name a strategy file\n");
+            "owt-b, owt-c, spatial, pipeline, pipeline-1f1b; or name a strategy file\n");
 }
 
 TEST(BadStrategies, AFileThatIsNotThere) {
   EXPECT_EQ(mistakes("nowhere.yaml", small(), 2),
             "error: cannot read the strategy file `nowhere.yaml`\n"
             "note: instead of a file it may be a name: single, data, zero, towers, towers-rank0, "
-            "filter, channel, owt, spatial\n");
+            "filter, channel, owt, owt-b, owt-c, spatial, pipeline, pipeline-1f1b\n");
 }
 
 TEST(BadStrategies, AFileForAnotherNumberOfDevices) {
@@ -180,6 +180,7 @@ TEST(StrategyFiles, AreReadAsTheyWerePrinted) {
   strategy.layers["bounds"] = {.cut = Cut::spatial, .bounds = {0, 7, 7, 13}};
   strategy.layers["sum"] = {.cut = Cut::channel, .then = Cut::filter, .bounds = {0, 1, 2, 9}};
   strategy.layers["last"] = {.cut = Cut::device, .device = 2};
+  strategy.micro_batches = {8, Schedule::one_forward_one_backward};
   const std::string text = print(strategy);
   EXPECT_THAT(text, HasSubstr("\n  sum: {cut: channel, then: filter, bounds: [0, 1, 2, 9]}\n"));
   EXPECT_EQ(parsed(text), strategy);
@@ -216,6 +217,17 @@ TEST_F(StrategyInAFile, StandsOnANamedOne) {
   EXPECT_EQ(strategy.layers.at("conv1").cut, Cut::data);
   EXPECT_FALSE(resolved("devices: 2\nstrategy: zero\nupdate: replicated\n").sharded_update);
   EXPECT_TRUE(resolved("devices: 2\n").layers.empty());
+}
+
+TEST_F(StrategyInAFile, TakesMicroBatchesFromTheNamedOne) {
+  const MicroBatches usual = resolved("devices: 2\nstrategy: pipeline\n").micro_batches;
+  EXPECT_EQ(usual, (MicroBatches{4, Schedule::gpipe}));
+  EXPECT_EQ(resolved("devices: 2\nstrategy: pipeline-1f1b\nmicro_batches: 2\n").micro_batches,
+            (MicroBatches{2, Schedule::one_forward_one_backward}));
+  EXPECT_EQ(resolved("devices: 2\nstrategy: owt-b\nschedule: round-robin\n").micro_batches,
+            (MicroBatches{2, Schedule::round_robin}));
+  EXPECT_EQ(resolved("devices: 2\nmicro_batches: 3\n").micro_batches,
+            (MicroBatches{3, Schedule::gpipe}));
 }
 
 TEST_F(StrategyInAFile, LayersFollowUnevenBoundsInProportion) {
