@@ -207,7 +207,11 @@ const std::vector<AttrDef>& link_keys() {
       {.name = "shared",
        .kind = AttrKind::boolean,
        .fallback = Attribute{false},
-       .doc = "all devices share one bus"}};
+       .doc = "all devices share one bus"},
+      {.name = "overlaps",
+       .kind = AttrKind::boolean,
+       .fallback = Attribute{false},
+       .doc = "devices compute while they take part in an exchange"}};
   return keys;
 }
 

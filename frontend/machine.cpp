@@ -76,7 +76,7 @@ void read_link(const YamlNode& value, LinkProfile& link, Diagnostics& diagnostic
   section.finish();
   if (ok)
     link = {keys.real("latency_us") / microseconds, keys.real("gb_per_second") * giga,
-            keys.flag("full_duplex"), keys.flag("shared")};
+            keys.flag("full_duplex"), keys.flag("shared"), keys.flag("overlaps")};
 }
 
 struct Unit {

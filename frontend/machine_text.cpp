@@ -77,9 +77,9 @@ std::string print(const MachineProfile& machine) {
   }
   const LinkProfile& link = machine.link;
   return text + fmt::format("link: {{gb_per_second: {}, latency_us: {}, full_duplex: {}, "
-                            "shared: {}}}\n",
+                            "shared: {}, overlaps: {}}}\n",
                             times(link.bytes_per_second, 1e9), over(link.latency_seconds, 1e6),
-                            link.full_duplex, link.shared);
+                            link.full_duplex, link.shared, link.overlaps);
 }
 
 } // namespace netc

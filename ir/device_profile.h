@@ -28,6 +28,8 @@ struct LinkProfile {
   double bytes_per_second = 0; ///< Reached, not peak; of each device and direction.
   bool full_duplex = true;     ///< Both directions at once; else they share the bandwidth.
   bool shared = false;         ///< All transfers of all devices share the bandwidth, as on one bus.
+  /// Devices compute while they take part in an exchange, as GPUs do; else they copy themselves.
+  bool overlaps = false;
   bool operator==(const LinkProfile&) const = default;
 };
 

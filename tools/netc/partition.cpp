@@ -36,7 +36,10 @@ std::vector<std::string> wanted(const Flags& flags) {
 
 /// What predictions are for: this machine, measured now unless it has been, or a described one.
 Calibration calibration_of(const Flags& flags) {
-  CalibrateOptions calibrate{.devices = {}, .threads = flags.threads, .cache = flags.cache};
+  CalibrateOptions calibrate{.devices = {},
+                             .threads = flags.threads,
+                             .exact = flags.math == "exact",
+                             .cache = flags.cache};
   for (const std::string& name : flags.devices)
     calibrate.devices.push_back({.name = name});
   Calibration calibration;
@@ -77,7 +80,6 @@ void run(const Flags& flags) {
                                .strategies = wanted(flags),
                                .calibration = &calibration,
                                .link_text = flags.link,
-                               .one_queue = options.target.kind != Target::Kind::cuda,
                                .measure = !flags.no_measure,
                                .measure_kernels = here && !flags.no_measure,
                                .sweeps = !flags.no_sweeps,

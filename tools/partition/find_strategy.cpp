@@ -60,7 +60,7 @@ PredictionSetup prediction_setup(const Network& network, const CompileOptions& o
                                  const LaboratoryOptions& laboratory) {
   const Calibration& calibration = *laboratory.calibration;
   return {network, options, calibration.machine,
-          [&calibration](int busy) { return times_for(calibration, busy); }, laboratory.one_queue};
+          [&calibration](int busy) { return times_for(calibration, busy); }};
 }
 
 FoundStrategy find_strategy(const Network& network, const CompileOptions& options,

@@ -19,7 +19,6 @@ struct LaboratoryOptions {
   /// measured yet are added. Without times: rooflines.
   Calibration* calibration = nullptr;
   std::string link_text;        ///< `--link`, for the report.
-  bool one_queue = true;        ///< As PredictionSetup.
   bool measure = true;          ///< Run the steps, too.
   bool measure_kernels = false; ///< The calibration is of this machine and may grow.
   bool sweeps = true;

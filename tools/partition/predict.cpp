@@ -68,7 +68,7 @@ public:
     options_ = setup.options;
     options_.strategy = strategy;
     step_.schedule.link = setup.machine.link;
-    step_.schedule.one_queue = setup.one_queue;
+    step_.schedule.one_queue = !setup.machine.link.overlaps;
   }
 
   PredictedStep run() {

@@ -17,7 +17,6 @@ struct PredictionSetup {
   MachineProfile machine; ///< With at least as many devices as strategies have.
   /// Measured times of kernels while so many devices compute; null, or without any: rooflines.
   std::function<MeasuredTimes(int busy_devices)> times{};
-  bool one_queue = true; ///< Devices do not compute while they take part in an exchange: CPUs.
 };
 
 /// The training step of one strategy.
