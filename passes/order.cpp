@@ -1,5 +1,6 @@
 // Orders nodes so that less memory is live at once: of the nodes that can run, the one runs first
-// that leaves the fewest bytes alive. The new order is kept if its peak is lower.
+// that leaves the fewest bytes alive. The new order is kept if its peak is lower. Of steps in
+// micro-batches contractions stay as they are: their order is the schedule.
 
 #include "ir/ops.h"
 #include "passes/fusion.h"
@@ -7,13 +8,17 @@
 #include "passes/partition/partition.h"
 #include "passes/passes.h"
 
+#include <algorithm>
+
 namespace netc {
 
 namespace {
 
 class Scheduler {
 public:
-  explicit Scheduler(Graph& graph) : graph_(graph), left_(graph.use_counts()) {}
+  /// `keep_contractions`: they stay in their order.
+  Scheduler(Graph& graph, bool keep_contractions)
+      : graph_(graph), keep_contractions_(keep_contractions), left_(graph.use_counts()) {}
 
   std::vector<size_t> run() {
     std::vector<size_t> order;
@@ -53,6 +58,19 @@ private:
         block(operand->node, node.get());
     for (auto [first, then] : implied_order(graph_))
       block(first, then);
+    const Node* last = nullptr;
+    for (const auto& node : graph_.nodes)
+      if (keep_contractions_ && has_contraction(*node)) {
+        if (last)
+          block(last, node.get());
+        last = node.get();
+      }
+  }
+
+  static bool has_contraction(const Node& node) {
+    return node.op->is_contraction() ||
+           (node.body && std::any_of(node.body->nodes.begin(), node.body->nodes.end(),
+                                     [](const auto& inner) { return has_contraction(*inner); }));
   }
 
   /// Bytes alive after the node minus bytes alive before.
@@ -85,6 +103,7 @@ private:
   }
 
   Graph& graph_;
+  const bool keep_contractions_;
   std::unordered_map<const Value*, int> left_; ///< Reads still to come.
   std::vector<int> blocked_by_;
   std::unordered_map<const Node*, std::vector<size_t>> blocks_;
@@ -92,12 +111,19 @@ private:
 
 } // namespace
 
+namespace {
+
+/// Whether the order of the work on micro-batches is to be kept.
+bool is_scheduled(const PassContext& context) {
+  return context.partition && context.partition->strategy.micro_batches.count > 1;
+}
+
+} // namespace
+
 int order_nodes(Graph& graph, PassContext& context) {
   sort_topologically(graph);
-  if (context.partition && context.partition->strategy.micro_batches.count > 1)
-    return 0; // the order is a schedule
   int64_t before = peak_live_bytes(graph, context);
-  std::vector<size_t> order = Scheduler(graph).run();
+  std::vector<size_t> order = Scheduler(graph, is_scheduled(context)).run();
   std::vector<std::unique_ptr<Node>> old = std::move(graph.nodes);
   std::vector<Node*> pointers;
   for (const auto& node : old)

@@ -1,4 +1,5 @@
-// Samples taken out of a batch, and put together again: what a step in micro-batches is made of.
+// What a step in micro-batches is made of: samples taken out of a batch, and put together again;
+// partial sums.
 
 #include "ir/ops/common.h"
 
@@ -83,20 +84,14 @@ void infer_join(InferContext& c) {
   c.results = {result};
 }
 
-/// The elements of one sample, with vectors along what lies together.
-void copy_sample(Body& body, const Node& node, const Run& run, const std::string& operand,
-                 const Expr& n) {
+/// Writes element(lane, place) for all places of the result at one index of its first dimension,
+/// with vectors along what lies together; `place` has the other indices.
+template <class Element> void each_element(Body& body, const Node& node, Element element) {
   const Value& result = *node.result();
-  auto copy = [&](Body& lane, std::vector<Expr> place) {
-    std::vector<Expr> from = {n + Expr(run.from)}, to = {n + Expr(run.to)};
-    from.insert(from.end(), place.begin(), place.end());
-    to.insert(to.end(), place.begin(), place.end());
-    lane.store("result", to, kernel::load(operand, result.type.dtype, from));
-  };
   const Shape& s = result.type.shape;
   if (s.size() < 4) {
     body.loop(StmtKind::lanes, "c", 0, s.size() == 1 ? 1 : s[1], [&](Expr c, Body& lane) {
-      copy(lane, s.size() == 1 ? std::vector<Expr>{} : std::vector<Expr>{c});
+      element(lane, s.size() == 1 ? std::vector<Expr>{} : std::vector<Expr>{c});
     });
     return;
   }
@@ -104,22 +99,54 @@ void copy_sample(Body& body, const Node& node, const Run& run, const std::string
   body.loop(StmtKind::serial, "i", 0, nhwc ? s[2] : s[1], [&](Expr i, Body& outer) {
     outer.loop(StmtKind::serial, "j", 0, nhwc ? s[3] : s[2], [&](Expr j, Body& inner) {
       inner.loop(StmtKind::lanes, "k", 0, nhwc ? s[1] : s[3], [&](Expr k, Body& lane) {
-        copy(lane, nhwc ? std::vector<Expr>{k, i, j} : std::vector<Expr>{i, j, k});
+        element(lane, nhwc ? std::vector<Expr>{k, i, j} : std::vector<Expr>{i, j, k});
       });
     });
   });
 }
 
-kernel::Kernel copy_kernel(const Node& node, const std::vector<Run>& runs) {
+Expr load_at(const Node& node, const std::string& operand, Expr first, std::vector<Expr> place) {
+  place.insert(place.begin(), std::move(first));
+  return kernel::load(operand, node.result()->type.dtype, std::move(place));
+}
+
+void store_at(Body& lane, Expr first, std::vector<Expr> place, Expr value) {
+  place.insert(place.begin(), std::move(first));
+  lane.store("result", std::move(place), std::move(value));
+}
+
+/// Parameters `x0`, `x1` ... and `result`.
+kernel::Kernel kernel_without_body(const Node& node) {
   kernel::Kernel k{.name = node.name, .params = {}, .body = {}};
   for (size_t i = 0; i < node.operands.size(); ++i)
     k.params.push_back({fmt::format("x{}", i), node.operands[i]->type, node.operands[i]->layout,
                         kernel::Access::in});
   k.params.push_back({"result", node.result()->type, node.result()->layout, kernel::Access::out});
+  return k;
+}
+
+kernel::Kernel copy_kernel(const Node& node, const std::vector<Run>& runs) {
+  kernel::Kernel k = kernel_without_body(node);
   Body body;
   for (const Run& run : runs)
-    body.loop(StmtKind::parallel, "n", 0, run.count,
-              [&](Expr n, Body& b) { copy_sample(b, node, run, k.params[run.operand].name, n); });
+    body.loop(StmtKind::parallel, "n", 0, run.count, [&](Expr n, Body& b) {
+      const std::string& operand = k.params[run.operand].name;
+      each_element(b, node, [&](Body& lane, const std::vector<Expr>& place) {
+        store_at(lane, n + Expr(run.to), place, load_at(node, operand, n + Expr(run.from), place));
+      });
+    });
+  k.body = body.take();
+  return k;
+}
+
+kernel::Kernel accumulate_kernel(const Node& node) {
+  kernel::Kernel k = kernel_without_body(node);
+  Body body;
+  body.loop(StmtKind::parallel, "n", 0, node.result()->type.shape[0], [&](Expr n, Body& b) {
+    each_element(b, node, [&](Body& lane, const std::vector<Expr>& place) {
+      store_at(lane, n, place, load_at(node, "x0", n, place) + load_at(node, "x1", n, place));
+    });
+  });
   k.body = body.take();
   return k;
 }
@@ -157,6 +184,11 @@ std::vector<Factor> all_but_samples(const Node& node) {
   return factors;
 }
 
+void accumulate_reference(RefContext& c) {
+  for (size_t i = 0; i < c.results[0].data.size(); ++i)
+    c.results[0].data[i] = c.operands[0]->data[i] + c.operands[1]->data[i];
+}
+
 int64_t no_flops(const Node&) {
   return 0;
 }
@@ -191,5 +223,19 @@ const OpDef join_samples{
     .factors = all_but_samples,
     .lower = KernelLowering{join_kernel},
     .reference = join_reference};
+
+const OpDef accumulate{
+    .name = "accumulate",
+    .doc = "sum + term, of partial sums. Unlike `add` it is never fused, as each term would then "
+           "wait for the last.",
+    .operands = {{"sum", "any tensor"}, {"term", "alike"}},
+    .attrs = {},
+    .results = {{"", "as sum"}},
+    .infer = infer_all_same,
+    .flops = flops_per_element<1>,
+    .factors = map_factors,
+    .lower = KernelLowering{accumulate_kernel},
+    .reference = accumulate_reference,
+    .in_place = {{0, 0}}};
 
 } // namespace netc::ops

@@ -49,8 +49,9 @@ std::vector<SampleRun> sample_runs(const Strategy& strategy, int64_t batch, bool
   return runs;
 }
 
-/// The partial results of a sum over samples, in their order; null where still to come. Neighbours
-/// are added as soon as they are there.
+/// The partial results of a sum over samples, in their order; null where still to come. They are
+/// added as soon as they are there: one after the other, which needs the least memory, in exact
+/// plans as a binary tree.
 struct PartialSums {
   std::vector<Value*> leaves;
   std::map<std::pair<size_t, size_t>, Value*> sums; ///< Of leaves [first, second).
@@ -141,11 +142,11 @@ private:
   Value* sum(PartialSums& sums, size_t first, size_t end) {
     if (end - first == 1)
       return sums.leaves[first];
-    const size_t middle = first + std::bit_ceil(end - first) / 2;
+    const size_t middle = exact_ ? first + std::bit_ceil(end - first) / 2 : end - 1;
     Value *a = sum(sums, first, middle), *b = sum(sums, middle, end);
     Value*& result = sums.sums[{first, end}];
     if (!result && a && b)
-      result = add(*a, ops::add, a->name + ".sum", {a, b});
+      result = add(*a, ops::accumulate, a->name + ".sum", {a, b});
     return result;
   }
 

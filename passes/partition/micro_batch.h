@@ -15,9 +15,9 @@ struct MicroBatchedStep {
 
 /// Repeats what has a loop over the samples that no device cuts, once a micro-batch, in the order
 /// of the schedule. Whoever reads samples of the rest gets slices of them; samples are joined for
-/// the rest, and sums over samples are added as a binary tree in the order of the samples, which
-/// has the bits of exact sums over the batch where its blocks stay whole: exact plans have no more
-/// micro-batches than blocks.
+/// the rest, and partial sums are added: in exact plans as a binary tree in the order of the
+/// samples, which has the bits of the sum over the batch where its blocks stay whole. Exact plans
+/// have no more micro-batches than blocks.
 ///
 /// With more micro-batches than samples a UserError, where a strategy file asks for them; else
 /// there are fewer.

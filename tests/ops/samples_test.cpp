@@ -1,4 +1,4 @@
-// Cases of slice_samples and join_samples.
+// Cases of slice_samples, join_samples and accumulate.
 
 #include "ir/ops.h"
 #include "tests/support/op_harness.h"
@@ -13,6 +13,10 @@ OpCase slice(OperandCase x, Ints ranges) {
 }
 OpCase join(std::vector<OperandCase> operands, Ints runs) {
   return {&ops::join_samples, std::move(operands), {{"runs", std::move(runs)}}};
+}
+
+OpCase accumulate(Shape shape) {
+  return {&ops::accumulate, {parameter(shape), parameter(shape)}};
 }
 
 OperandCase bytes_feed(Shape shape) {
@@ -30,7 +34,10 @@ std::vector<OpCase> cases() {
           slice(bytes_feed({4, 3, 5, 4}), {1, 2, 3, 4}),
           join({feed({2, 3, 4, 5}), feed({1, 3, 4, 5})}, {0, 2, 1, 1}),
           join({feed({2, 7}), feed({3, 7})}, {1, 1, 0, 1, 1, 2, 0, 1}),
-          join({feed({3})}, {0, 3})};
+          join({feed({3})}, {0, 3}),
+          accumulate({5, 3, 2, 4}),
+          accumulate({4, 9}),
+          accumulate({7})};
 }
 
 const OpTests tests("samples", cases);
