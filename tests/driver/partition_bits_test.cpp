@@ -35,7 +35,7 @@ Trained train(const Plan& plan, const fs::path& folder, const std::string& kind 
   Trained trained;
   for (unsigned step = 0; step < steps; ++step) {
     fill_feeds(session, "train", batch_of(plan, step),
-               {.seed = 1, .step = static_cast<int64_t>(step), .rate = 0.02});
+               {.seed = 1, .step = static_cast<int64_t>(step), .rate = 0.005});
     session.run("train");
     trained.losses.push_back(loss_of(session));
   }

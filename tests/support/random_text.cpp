@@ -42,8 +42,8 @@ private:
     const int64_t height = 5 + below(5), width = 4 + below(5);
     const bool larger = now_and_then();
     text_ = fmt::format(
-        "name: random\ninput: {{channels: {}, height: {}, width: {}, scale: 0.01{}{}}}\nlayers:\n",
-        1 + below(3), height, width,
+        "name: random\ninput: {{channels: {}, height: {}, width: {}, scale: 0.002{}{}}}\nlayers:\n",
+        on_blocks_ ? 8 : 1 + below(3), height, width,
         larger ? fmt::format(", stored: {}, crop: random", std::max(height, width) + 2) : "",
         now_and_then() ? ", flip: true" : "");
   }

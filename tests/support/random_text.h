@@ -12,8 +12,8 @@ Network network_of(const std::string& text, const std::string& name = "random.ya
 /// The text of a network that ends in a loss and trains: convolutions of all kinds, normalisation,
 /// pooling, maps, dropout, branches that are added or put together, one or two linear layers.
 ///
-/// `on_blocks`: batch, channels and features are multiples of 8, so that even cuts over 1, 2, 4 and
-/// 8 devices keep the blocks of exact sums whole. Else they are anything.
+/// `on_blocks`: batch, channels (of the images, too) and features are multiples of 8, so that even
+/// cuts over 1, 2, 4 and 8 devices keep the blocks of exact sums whole. Else they are anything.
 std::string random_network_text(Random& random, bool on_blocks);
 
 } // namespace netc::test
