@@ -50,7 +50,6 @@ private:
   }
 
   size_t devices() const { return graphs_.size(); }
-
   /// The shares of all nodes but updates, and what devices need of the sources for them.
   void shard_nodes() {
     for (const auto& node : whole_.nodes) {
@@ -122,7 +121,6 @@ private:
   }
 
   Sharding nowhere() const { return {std::vector<Box>(devices()), Combine::none}; }
-
   /// Updates work on what their device holds of a parameter, or on parts of it.
   void place_parameters() {
     for (const auto& node : whole_.nodes) {
@@ -397,14 +395,6 @@ private:
 
 CutStep cut_graph(const Graph& graph, const NodeCuts& cuts, const Strategy& strategy) {
   return GraphCutter(graph, cuts, strategy).run();
-}
-
-std::vector<Exchange> exchanges_of(const Graph& graph) {
-  std::vector<Exchange> list;
-  for (const auto& node : graph.nodes)
-    if (node->op == &ops::exchange)
-      list.push_back(exchange_of(*node));
-  return list;
 }
 
 } // namespace netc

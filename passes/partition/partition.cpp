@@ -15,6 +15,14 @@ void prepare_to_cut(Graph& graph, GradientOrigins& origins) {
   split_head(graph);
 }
 
+std::vector<Exchange> exchanges_of(const Graph& graph) {
+  std::vector<Exchange> list;
+  for (const auto& node : graph.nodes)
+    if (node->op == &ops::exchange)
+      list.push_back(exchange_of(*node));
+  return list;
+}
+
 int partition(Graph& graph, PassContext& context) {
   if (!context.partition || context.partition->strategy.devices == 1)
     return 0;
