@@ -5,6 +5,8 @@
 #include "runtime/devices.h"
 #include "tools/driver/backend.h"
 #include "tools/driver/strategy.h"
+#include "tools/partition/calibrate.h"
+#include "tools/partition/laboratory.h"
 
 #include <fmt/ranges.h>
 
@@ -94,6 +96,38 @@ Devices choose_devices(const CommonFlags& flags, const Plan* plan) {
   return devices;
 }
 
+Calibration calibration_of_devices(const CommonFlags& flags,
+                                   const std::vector<std::string>& devices) {
+  CalibrateOptions options{.devices = {},
+                           .threads = flags.threads,
+                           .exact = flags.math == "exact",
+                           .cache = flags.cache};
+  for (const std::string& name : devices)
+    options.devices.push_back({.name = name});
+  return this_machine(options, [&] {
+    if (!flags.quiet)
+      std::cerr << "measuring this machine (once; `netc calibrate` does it again) ...\n";
+  });
+}
+
+namespace {
+
+/// What the search finds for the devices that flags name.
+Strategy search_strategy(const CommonFlags& flags, const Network& network, int devices) {
+  std::vector<std::string> names = named_devices(flags);
+  for (int d = static_cast<int>(names.size()); d < devices; ++d)
+    names.push_back(fmt::format("cpu:{}", d));
+  Calibration calibration = calibration_of_devices(flags, names);
+  LaboratoryOptions laboratory;
+  laboratory.calibration = &calibration;
+  laboratory.memory_limit = parse_bytes(flags.memory_limit).value_or(0);
+  for (const std::string& name : names)
+    laboratory.devices.push_back({.name = name});
+  return find_strategy(network, flags.compile_options(), laboratory).strategy;
+}
+
+} // namespace
+
 std::optional<Strategy> choose_strategy(const CommonFlags& flags, const Network& network,
                                         int devices) {
   if (devices == 1 && !flags.partition.empty() && flags.partition != "single")
@@ -102,6 +136,8 @@ std::optional<Strategy> choose_strategy(const CommonFlags& flags, const Network&
                "`--devices` names them, as in `--devices cpu:0,cpu:1`");
   if (devices == 1)
     return std::nullopt;
+  if (flags.partition == "auto")
+    return search_strategy(flags, network, devices);
   if (!flags.partition.empty())
     return resolve_strategy(flags.partition, network, devices);
   Strategy strategy = default_strategy(network, devices);

@@ -3,6 +3,7 @@
 
 #include "runtime/session.h"
 #include "tools/netc/command.h"
+#include "tools/partition/calibration.h"
 
 #include <optional>
 
@@ -24,11 +25,16 @@ std::string names_of(const Devices& devices);
 /// compiled for the first one runs on all.
 Devices choose_devices(const CommonFlags& flags, const Plan* plan);
 
-/// How the step of a network is cut over several devices: as `--partition` says, else as the
+/// How the step of a network is cut over several devices: as `--partition` says (`auto`: as the
+/// search finds best for this machine), else as the
 /// network's section `partition:` does, else by `data`; says which on stderr, unless quiet, where
 /// the user did not. Nothing for one device, of which `--partition` is a UserError.
 std::optional<Strategy> choose_strategy(const CommonFlags& flags, const Network& network,
                                         int devices);
+
+/// What is known of this machine as those devices, measured now if nothing is.
+Calibration calibration_of_devices(const CommonFlags& flags,
+                                   const std::vector<std::string>& devices);
 
 /// The name of the strategy of a plan: `single` for one device.
 std::string strategy_of(const Plan& plan);

@@ -6,8 +6,7 @@
 #include "runtime/cpu_device.h"
 #include "runtime/devices.h"
 #include "tools/driver/backend.h"
-#include "tools/netc/command.h"
-#include "tools/partition/calibrate.h"
+#include "tools/netc/devices.h"
 #include "tools/partition/laboratory.h"
 
 #include <iostream>
@@ -17,7 +16,6 @@ namespace netc::cli {
 namespace {
 
 struct Flags : CommonFlags {
-  std::vector<std::string> devices;
   std::vector<std::string> strategies;
   std::string machine;
   std::string link;
@@ -34,29 +32,15 @@ std::vector<std::string> wanted(const Flags& flags) {
   return flags.strategies;
 }
 
-/// What predictions are for: this machine, measured now unless it has been, or a described one.
-Calibration calibration_of(const Flags& flags) {
-  CalibrateOptions calibrate{.devices = {},
-                             .threads = flags.threads,
-                             .exact = flags.math == "exact",
-                             .cache = flags.cache};
-  for (const std::string& name : flags.devices)
-    calibrate.devices.push_back({.name = name});
+/// What predictions are for: this machine, or one that is described.
+Calibration calibration_of(const Flags& flags, const std::vector<std::string>& devices) {
   Calibration calibration;
-  if (!flags.machine.empty()) {
-    calibration.machine = load_machine(flags.machine);
-    if (calibration.machine.devices.size() < flags.devices.size())
-      calibration.machine.devices.resize(flags.devices.size(), calibration.machine.devices.back());
+  if (flags.machine.empty()) {
+    calibration = calibration_of_devices(flags, devices);
   } else {
-    const std::string fingerprint = fingerprint_of(calibrate);
-    if (std::optional<Calibration> known = load_calibration(fingerprint, flags.cache)) {
-      calibration = std::move(*known);
-    } else {
-      if (!flags.quiet)
-        std::cerr << "measuring this machine (once; `netc calibrate` does it again) ...\n";
-      calibration = {fingerprint, today(), calibrate_machine(calibrate).machine, {}};
-      save(calibration, flags.cache);
-    }
+    calibration.machine = load_machine(flags.machine);
+    if (calibration.machine.devices.size() < devices.size())
+      calibration.machine.devices.resize(devices.size(), calibration.machine.devices.back());
   }
   if (!flags.link.empty())
     calibration.machine.link = parse_link(flags.link, calibration.machine.link);
@@ -67,19 +51,21 @@ void write_report(const PartitionReport& report, const std::string& output) {
   std::filesystem::path html = output;
   write_text(html, partition_html(report));
   write_text(std::filesystem::path(html).replace_extension(".json"), partition_json(report));
+  for (const StrategyReport& strategy : report.strategies)
+    if (strategy.name == "auto" && strategy.error.empty())
+      write_text(std::filesystem::path(html).replace_extension(".auto.yaml"), strategy.file);
 }
 
 void run(const Flags& flags) {
   NetworkSource source = load(flags);
   CompileOptions options = flags.compile_options();
-  std::unique_ptr<Device> first = open_device({.name = flags.devices.at(0)});
-  options.target = compile_target(*first);
-  Calibration calibration = calibration_of(flags);
+  const std::vector<std::string> devices = named_devices(flags);
+  options.target = compile_target(*open_device({.name = devices.at(0)}));
+  Calibration calibration = calibration_of(flags, devices);
   const bool here = flags.machine.empty();
   LaboratoryOptions laboratory{.devices = {},
                                .strategies = wanted(flags),
                                .calibration = &calibration,
-                               .link_text = flags.link,
                                .measure = !flags.no_measure,
                                .measure_kernels = here && !flags.no_measure,
                                .sweeps = !flags.no_sweeps,
@@ -87,7 +73,7 @@ void run(const Flags& flags) {
                                .memory_limit = parse_bytes(flags.memory_limit).value_or(0),
                                .seed = flags.seed,
                                .progress = nullptr};
-  for (const std::string& name : flags.devices)
+  for (const std::string& name : devices)
     laboratory.devices.push_back({.name = name, .memory_limit = laboratory.memory_limit});
   if (!flags.quiet)
     laboratory.progress = [](const std::string& text) { std::cerr << text << " ...\n"; };
@@ -114,9 +100,7 @@ void add_partition(CLI::App& app, std::function<void()>& command) {
   flags->add_compile(*sub);
   flags->add_memory_limit(*sub);
   flags->add_output(*sub);
-  sub->add_option("--devices", flags->devices, "logical devices, e.g. cpu:0,cpu:1")
-      ->delimiter(',')
-      ->required();
+  sub->add_option("--devices", flags->devices, "logical devices, e.g. cpu:0,cpu:1")->required();
   sub->add_option("--strategy", flags->strategies,
                   "names or files, or `all` (default): every named one, and `auto`, the search's")
       ->delimiter(',');
@@ -128,7 +112,9 @@ void add_partition(CLI::App& app, std::function<void()>& command) {
   sub->add_option("--rounds", flags->rounds, "measured steps of each strategy")
       ->check(CLI::Range(1, 1000));
   sub->add_option("--seed", flags->seed, "of weights and dropout");
-  sub->add_option("-o", flags->output, "write the report as HTML here, and as JSON beside it");
+  sub->add_option("-o", flags->output,
+                  "write the report as HTML here, and beside it as JSON and the\n"
+                  "search's strategy as a file");
   sub->callback([flags, &command] { command = [flags] { run(*flags); }; });
 }
 

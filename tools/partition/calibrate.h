@@ -6,8 +6,11 @@
 #include "tools/partition/link_fit.h"
 
 #include <filesystem>
+#include <functional>
 
 namespace netc {
+
+struct Calibration;
 
 struct CalibrateOptions {
   std::vector<DeviceSpec> devices; ///< Of one kind, at least one.
@@ -35,5 +38,9 @@ struct MachineMeasurement {
 /// of 4 digits.
 /// UserError for `emu`, whose times say nothing, and for devices of several kinds.
 MachineMeasurement calibrate_machine(const CalibrateOptions& options);
+
+/// What is known of this machine as these devices: from an earlier command, else measured now and
+/// kept. `measuring` is called before the latter; may be null.
+Calibration this_machine(const CalibrateOptions& options, const std::function<void()>& measuring);
 
 } // namespace netc

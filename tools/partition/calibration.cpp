@@ -129,4 +129,15 @@ std::string machine_file(const Calibration& calibration) {
   return text + print(calibration.machine);
 }
 
+Calibration this_machine(const CalibrateOptions& options, const std::function<void()>& measuring) {
+  const std::string fingerprint = fingerprint_of(options);
+  if (std::optional<Calibration> known = load_calibration(fingerprint, options.cache))
+    return std::move(*known);
+  if (measuring)
+    measuring();
+  Calibration calibration{fingerprint, today(), calibrate_machine(options).machine, {}};
+  save(calibration, options.cache);
+  return calibration;
+}
+
 } // namespace netc

@@ -139,6 +139,7 @@ private:
       StepTimes times = simulate(step.schedule);
       fill(row, step, times);
       row.drawing = draw(found);
+      row.file = print(found);
       found.name = name;
       strategies_.push_back({name, std::move(found), std::move(step)});
     } catch (const UserError& error) {

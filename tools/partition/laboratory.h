@@ -18,7 +18,6 @@ struct LaboratoryOptions {
   /// What predictions are for: its machine; and its times, to which those of kernels that were not
   /// measured yet are added. Without times: rooflines.
   Calibration* calibration = nullptr;
-  std::string link_text;        ///< `--link`, for the report.
   bool measure = true;          ///< Run the steps, too.
   bool measure_kernels = false; ///< The calibration is of this machine and may grow.
   bool sweeps = true;

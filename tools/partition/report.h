@@ -48,6 +48,7 @@ struct StrategyReport {
   std::string name;
   std::string doc; ///< One line.
   bool same_mathematics = true;
+  std::string file;        ///< The text of its strategy file.
   std::string error;       ///< Why the network cannot be cut so; then nothing below is filled.
   double predicted_ms = 0; ///< Additive model.
   double simulated_ms = 0; ///< Event simulation.

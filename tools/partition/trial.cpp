@@ -96,12 +96,8 @@ double largest_difference(Session& a, Session& b) {
     if (!state.trainable)
       continue;
     StateValues x = a.state(state.name), y = b.state(state.name);
-    double most = 0, scale = 0;
-    for (size_t i = 0; i < x.values.size(); ++i) {
-      most = std::max(most, std::abs(static_cast<double>(x.values[i]) - y.values[i]));
-      scale = std::max(scale, std::abs(static_cast<double>(x.values[i])));
-    }
-    largest = std::max(largest, scale > 0 ? most / scale : most);
+    for (size_t i = 0; i < x.values.size(); ++i)
+      largest = std::max(largest, std::abs(static_cast<double>(x.values[i]) - y.values[i]));
   }
   return largest;
 }

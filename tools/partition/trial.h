@@ -45,8 +45,7 @@ private:
   std::vector<double> seconds_;
 };
 
-/// The largest difference of a weight, relative to the largest weight of its tensor, between two
-/// sessions of the same network.
+/// The largest difference of a weight between two sessions of the same network.
 double largest_difference(Session& a, Session& b);
 
 } // namespace netc
