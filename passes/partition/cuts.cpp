@@ -91,13 +91,16 @@ public:
       : graph_(graph), specification_(specification), strategy_(specification.strategy),
         mesh_(Mesh::line(strategy_.devices)), origins_(origins) {
     std::map<std::pair<int, int>, std::string> names;
-    for (const LayerPlace& layer : specification.layers)
+    for (const LayerPlace& layer : specification.layers) {
       if (layer.loc.known())
         names[{layer.loc.line, layer.loc.column}] = layer.name;
+      places_[layer.name] = &layer;
+    }
     for (const auto& node : graph.nodes) {
       auto name = names.find({node->loc.line, node->loc.column});
       const std::string& layer = layers_[node.get()] =
           name == names.end() ? node->name : name->second;
+      present_.insert(layer);
       if (origins_.count(node.get()))
         continue;
       const Node*& main = main_[layer];
@@ -150,9 +153,29 @@ private:
   /// As what the node reads is cut; sources of data say nothing.
   Word inherited(const Node& node) const {
     for (const Value* operand : node.operands)
-      if (auto it = words_.find(operand->node); it != words_.end())
+      if (auto it = words_.find(operand->node); it != words_.end()) {
+        if (const LayerCut* cut = cut_on_the_way(*operand->node, node))
+          return {cut->cut, cut->bounds, cut->device};
         return tail_of(*operand->node, it->second);
+      }
     return {};
+  }
+
+  /// What was asked for a layer between two nodes that left no node, as dropout may at inference:
+  /// what follows it is cut as in training, since both have the same parameters.
+  const LayerCut* cut_on_the_way(const Node& from, const Node& to) const {
+    if (layer_of(from) == layer_of(to))
+      return nullptr;
+    for (auto at = places_.find(layer_of(to)); at != places_.end() && !at->second->from.empty();) {
+      const std::string& read = at->second->from[0];
+      if (present_.count(read))
+        return nullptr;
+      if (auto it = strategy_.layers.find(read);
+          it != strategy_.layers.end() && it->second.cut != Cut::follow)
+        return &it->second;
+      at = places_.find(read);
+    }
+    return nullptr;
   }
 
   /// How the result of a node is cut: that of a sum over channels as the layer says.
@@ -336,6 +359,8 @@ private:
   const Mesh mesh_;
   const GradientOrigins& origins_;
   std::unordered_map<const Node*, std::string> layers_;
+  std::unordered_map<std::string, const LayerPlace*> places_;
+  std::set<std::string> present_; ///< Layers that have nodes.
   /// By layer, the node that its entry is about: its contraction, or that of its own name.
   std::unordered_map<std::string, const Node*> main_;
   std::unordered_map<const Node*, Word> words_;

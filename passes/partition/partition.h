@@ -16,6 +16,7 @@ using NodeCuts = std::unordered_map<const Node*, NodeCut>;
 struct LayerPlace {
   std::string name;
   Loc loc;
+  std::vector<std::string> from{}; ///< The layers it reads.
 };
 
 /// What the pass `partition` needs: the same for all devices of a plan, but for `device`.

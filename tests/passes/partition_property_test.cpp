@@ -4,6 +4,8 @@
 #include "tests/support/cut_steps.h"
 #include "tests/support/partitioned.h"
 
+#include "ir/ops.h"
+
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -44,6 +46,18 @@ std::string difference(const std::vector<Tensors>& got, const std::vector<Tensor
   return "";
 }
 
+/// Programs share state: each device has the same parts in evaluation as in training.
+void expect_same_parameters(const std::vector<Graph>& training,
+                            const std::vector<Graph>& evaluation) {
+  for (size_t d = 0; d < evaluation.size(); ++d)
+    for (const auto& node : evaluation[d].nodes)
+      if (const Value* trained = training[d].find(node->name);
+          node->op == &ops::parameter && trained) {
+        EXPECT_EQ(node->result()->type, trained->type) << node->name << " on device " << d;
+        EXPECT_EQ(node->attrs, trained->node->attrs) << node->name << " on device " << d;
+      }
+}
+
 /// A network and what it computes on one device.
 class Subject {
 public:
@@ -66,6 +80,7 @@ public:
               train(steps_, [&](const Tensors& in) { return interpret_partitioned(graphs, in); }),
               trained_),
           "");
+      expect_same_parameters(graphs, cut_step(network_, strategy, Mode::infer, stop_after));
       EXPECT_EQ(difference({interpret_partitioned(
                                cut_step(network_, strategy, Mode::infer, stop_after), steps_[0])},
                            evaluated_),

@@ -1,6 +1,7 @@
 // Strategies by name and by file: what they mean for a network, and what is said of mistakes.
 
 #include "frontend/strategy.h"
+#include "ir/ops.h"
 #include "tests/support/cut_steps.h"
 #include "tests/support/golden.h"
 #include "tools/driver/strategy.h"
@@ -244,6 +245,39 @@ TEST_F(StrategyInAFile, LayersFollowUnevenBoundsInProportion) {
   EXPECT_EQ(shape(1, "conv2"), (Shape{4, 4, 16, 16}));
   EXPECT_EQ(shape(0, "pool3"), (Shape{4, 12, 1, 4}));
   EXPECT_EQ(shape(1, "pool3"), (Shape{4, 12, 3, 4}));
+}
+
+/// The shapes of all parameters of the devices, by name.
+std::vector<std::map<std::string, Shape>> parameters_of(const std::vector<Graph>& graphs) {
+  std::vector<std::map<std::string, Shape>> list;
+  for (const Graph& graph : graphs) {
+    auto& shapes = list.emplace_back();
+    for (const auto& node : graph.nodes)
+      if (node->op == &ops::parameter && node->attrs.flag("trainable"))
+        shapes[node->name] = node->result()->type.shape;
+  }
+  return list;
+}
+
+// Inverted dropout is nothing at inference, but what follows it stays as it is cut in training.
+TEST(StrategyMeanings, TrainingAndInferenceHaveTheSameParameters) {
+  const Network network = network_of(R"(name: dropping
+input: {channels: 3, height: 4, width: 4}
+layers:
+  - {name: fc1, type: linear, features: 8}
+  - {name: drop1, type: dropout, mode: inverted}
+  - {name: drop2, type: dropout, mode: inverted}
+  - {name: fc2, type: linear, features: 8}
+  - {name: loss, type: softmax_cross_entropy}
+train: {batch: 4}
+)");
+  for (const char* layer : {"drop1", "drop2"}) {
+    Strategy strategy{.name = "made", .devices = 2};
+    strategy.layers[layer] = {.cut = Cut::filter};
+    const auto parameters = parameters_of(cut_step(network, strategy));
+    EXPECT_EQ(parameters[1].at("fc2.weight"), (Shape{4, 8})) << layer;
+    EXPECT_EQ(parameters_of(cut_step(network, strategy, Mode::infer)), parameters) << layer;
+  }
 }
 
 /// Any cut for some of the layers; bounds ascend and may end anywhere near the layer's own.

@@ -62,9 +62,9 @@ Strategy from_file(const std::string& name, const Network& network, int devices)
 } // namespace
 
 std::vector<LayerPlace> places_of(const Network& network) {
-  std::vector<LayerPlace> places = {{"data", network.input_loc}};
+  std::vector<LayerPlace> places = {{"data", network.input_loc, {}}};
   for (const LayerDescription& layer : network.layers)
-    places.push_back({layer.name, layer.loc});
+    places.push_back({layer.name, layer.loc, layer.from});
   return places;
 }
 
