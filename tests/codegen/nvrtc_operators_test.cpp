@@ -89,6 +89,21 @@ std::vector<OpCase> class_part_cases() {
   };
 }
 
+std::vector<OpCase> sample_cases() {
+  using Ints = std::vector<int64_t>;
+  return {
+      {&ops::slice_samples, {feed({6, 3, 4, 5})}, {{"ranges", Ints{0, 2, 3, 5}}}},
+      {&ops::slice_samples, {feed({5, 9})}, {{"ranges", Ints{3, 5}}}},
+      {&ops::join_samples, {feed({2, 3, 4, 5}), feed({1, 3, 4, 5})}, {{"runs", Ints{0, 2, 1, 1}}}},
+      {&ops::accumulate, {parameter({5, 3, 2, 4}), parameter({5, 3, 2, 4})}},
+  };
+}
+
+/// All tables of this file.
+std::vector<std::vector<OpCase>> all_cases() {
+  return {image_cases(), feature_cases(), class_part_cases(), sample_cases()};
+}
+
 void add_kernels(const Graph& graph, const Target& target, const MathMode& mode,
                  KernelSet& kernels) {
   PreparedGraph prepared =
@@ -100,7 +115,7 @@ void add_kernels(const Graph& graph, const Target& target, const MathMode& mode,
 void expect_operators_compile(const NvrtcToolchain& nvrtc, const std::string& arch) {
   const Target target = parse_target("cuda:" + arch);
   KernelSet fast(target, false), exact(target, true);
-  for (const auto& table : {image_cases(), feature_cases(), class_part_cases()}) {
+  for (const auto& table : all_cases()) {
     const CaseGraph built = build_cases(table);
     for (const MathMode& mode : math_modes(target))
       add_kernels(built.graph, target, mode, mode.exact ? exact : fast);
@@ -119,7 +134,7 @@ const bool registered = [] {
 
 TEST(OperatorCases, CoverEveryOperatorWithAKernel) {
   std::set<const OpDef*> covered;
-  for (const auto& table : {image_cases(), feature_cases(), class_part_cases()})
+  for (const auto& table : all_cases())
     for (const auto& node : build_cases(table).graph.nodes)
       covered.insert(node->op);
   for (const OpDef* op : all_ops())
