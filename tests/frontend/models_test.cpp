@@ -48,7 +48,8 @@ struct Size {
 
 TEST(Models, HaveTheirStatedSizes) {
   for (const Size& size :
-       {Size{"alexnet", 60'965'224, 724'406'816, 1000}, Size{"lenet", 431'080, 2'293'000, 10},
+       {Size{"alexnet", 60'965'224, 724'406'816, 1000},
+        Size{"alexnet-half", 59'798'312, 391'514'384, 1000}, Size{"lenet", 431'080, 2'293'000, 10},
         Size{"cifar10-quick", 145'578, 12'354'176, 10},
         Size{"alexnet-small", 216'010, 12'682'496, 10}}) {
     SCOPED_TRACE(size.model);
