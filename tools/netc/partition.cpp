@@ -47,6 +47,21 @@ Calibration calibration_of(const Flags& flags, const std::vector<std::string>& d
   return calibration;
 }
 
+/// There must be several, of one kind, that have such names; GPUs need not be here.
+void check_devices(const std::vector<std::string>& devices) {
+  if (devices.size() < 2)
+    user_error("a step is cut over several devices, and there is one",
+               "`--devices` lists them, as in `--devices cpu:0,cpu:1`");
+  auto kind = [](const std::string& name) { return name.substr(0, name.find(':')); };
+  for (const std::string& name : devices) {
+    if (kind(name) != "cuda")
+      open_device({.name = name});
+    if (kind(name) != kind(devices[0]))
+      user_error(fmt::format("`{}` and `{}` are devices of different kinds", devices[0], name),
+                 "a step is cut over devices of one kind");
+  }
+}
+
 void write_report(const PartitionReport& report, const std::string& output) {
   std::filesystem::path html = output;
   write_text(html, partition_html(report));
@@ -60,6 +75,7 @@ void run(const Flags& flags) {
   NetworkSource source = load(flags);
   CompileOptions options = flags.compile_options();
   const std::vector<std::string> devices = named_devices(flags);
+  check_devices(devices);
   options.target = compile_target(*open_device({.name = devices.at(0)}));
   Calibration calibration = calibration_of(flags, devices);
   const bool here = flags.machine.empty();

@@ -77,11 +77,13 @@ FoundStrategy find_strategy(const Network& network, const CompileOptions& option
   std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   if (found.empty()) {
     const int64_t least = best(problem.search).bytes;
-    user_error(fmt::format("no way to cut `{}` over {} devices keeps within {} bytes of each",
-                           network.recipe.name, devices, laboratory.memory_limit),
-               fmt::format("the least it needs is {} bytes; a smaller batch or more devices need "
-                           "less",
-                           least));
+    auto megabytes = [](int64_t bytes) { return static_cast<double>(bytes) / 1e6; };
+    user_error(
+        fmt::format("no way to cut `{}` over {} devices keeps within {:.1f} MB of each",
+                    network.recipe.name, devices, megabytes(laboratory.memory_limit)),
+        fmt::format("by the search's bound, which lets no two values share memory, {:.1f} MB "
+                    "are needed; a smaller batch or more devices need less",
+                    megabytes(least)));
   }
   FoundStrategy result{{}, explain_choices(problem, found[0]), took.count()};
   const PredictionSetup setup = prediction_setup(network, options, laboratory);
