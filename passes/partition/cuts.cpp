@@ -69,7 +69,7 @@ std::string_view divisor_of(Cut cut) {
 /// The bounds of a layer in iterations of a loop of one that follows it: in proportion.
 std::vector<int64_t> bounds_for(const std::vector<int64_t>& bounds, const Factor& factor,
                                 int devices) {
-  if (bounds.empty())
+  if (bounds.empty() || bounds.back() <= 0) // what is wrong is reported where it is asked for
     return even_bounds(factor.extent, devices);
   std::vector<int64_t> scaled;
   for (int64_t bound : bounds)

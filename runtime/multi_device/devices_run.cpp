@@ -9,6 +9,8 @@ namespace netc {
 /// A device in a run. What changes during a run is changed by its driver alone, but for the counts
 /// that others read and the bell that they ring.
 struct DevicesRun::Member {
+  Member(size_t index, Device& device, const Program& program)
+      : index(index), device(device), program(program) {}
   size_t index;
   Device& device;
   const Program& program;

@@ -123,7 +123,9 @@ Strategy search_strategy(const CommonFlags& flags, const Network& network, int d
   laboratory.memory_limit = parse_bytes(flags.memory_limit).value_or(0);
   for (const std::string& name : names)
     laboratory.devices.push_back({.name = name});
-  return find_strategy(network, flags.compile_options(), laboratory).strategy;
+  CompileOptions options = flags.compile_options();
+  options.target = compile_target(*open_device({.name = names[0]}));
+  return find_strategy(network, options, laboratory).strategy;
 }
 
 } // namespace

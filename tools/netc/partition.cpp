@@ -9,6 +9,7 @@
 #include "tools/netc/devices.h"
 #include "tools/partition/laboratory.h"
 
+#include <algorithm>
 #include <iostream>
 
 namespace netc::cli {
@@ -25,11 +26,16 @@ struct Flags : CommonFlags {
   int rounds = 5;
 };
 
-/// All strategies, or those named.
+/// All strategies, or those named, each once.
 std::vector<std::string> wanted(const Flags& flags) {
-  if (flags.strategies.size() == 1 && flags.strategies[0] == "all")
-    return {};
-  return flags.strategies;
+  std::vector<std::string> names;
+  for (const std::string& name : flags.strategies) {
+    if (name == "all")
+      return {};
+    if (std::find(names.begin(), names.end(), name) == names.end())
+      names.push_back(name);
+  }
+  return names;
 }
 
 /// What predictions are for: this machine, or one that is described.
@@ -47,15 +53,14 @@ Calibration calibration_of(const Flags& flags, const std::vector<std::string>& d
   return calibration;
 }
 
-/// There must be several, of one kind, that have such names; GPUs need not be here.
+/// There must be several, of one kind, that are here.
 void check_devices(const std::vector<std::string>& devices) {
   if (devices.size() < 2)
     user_error("a step is cut over several devices, and there is one",
                "`--devices` lists them, as in `--devices cpu:0,cpu:1`");
   auto kind = [](const std::string& name) { return name.substr(0, name.find(':')); };
   for (const std::string& name : devices) {
-    if (kind(name) != "cuda")
-      open_device({.name = name});
+    open_device({.name = name});
     if (kind(name) != kind(devices[0]))
       user_error(fmt::format("`{}` and `{}` are devices of different kinds", devices[0], name),
                  "a step is cut over devices of one kind");
@@ -64,6 +69,8 @@ void check_devices(const std::vector<std::string>& devices) {
 
 void write_report(const PartitionReport& report, const std::string& output) {
   std::filesystem::path html = output;
+  if (html.extension() == ".json")
+    html.replace_extension(".html"); // the JSON lies beside it
   write_text(html, partition_html(report));
   write_text(std::filesystem::path(html).replace_extension(".json"), partition_json(report));
   for (const StrategyReport& strategy : report.strategies)
@@ -123,7 +130,7 @@ void add_partition(CLI::App& app, std::function<void()>& command) {
   sub->add_option("--machine", flags->machine,
                   "that predictions are for, instead of this one: a bundled name or a file");
   sub->add_option("--link", flags->link, "between devices instead of the machine's: 6GB/s,20us");
-  sub->add_flag("--no-measure", flags->no_measure, "predict only; no device is needed");
+  sub->add_flag("--no-measure", flags->no_measure, "predict only, run nothing");
   sub->add_flag("--no-sweeps", flags->no_sweeps, "leave out other bandwidths and batches");
   sub->add_option("--rounds", flags->rounds, "measured steps of each strategy")
       ->check(CLI::Range(1, 1000));

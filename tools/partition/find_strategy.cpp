@@ -1,6 +1,8 @@
 // The strategy `auto`: the exact search by the additive model, its best candidates simulated.
 
 #include "passes/partition/problem.h"
+#include "passes/partition/strategies.h"
+#include "tools/driver/strategy.h"
 #include "tools/partition/laboratory.h"
 #include "tools/partition/predict.h"
 #include "tools/partition/uncut.h"
@@ -13,7 +15,7 @@ namespace netc {
 namespace {
 
 /// How many of the cheapest assignments are simulated.
-constexpr int candidates = 8;
+constexpr int candidates = 16;
 
 StepCosts costs_of(const MachineProfile& machine, const MeasuredTimes& times) {
   return {[&](const Node& node, int device) {
@@ -88,14 +90,21 @@ FoundStrategy find_strategy(const Network& network, const CompileOptions& option
   FoundStrategy result{{}, explain_choices(problem, found[0]), took.count()};
   const PredictionSetup setup = prediction_setup(network, options, laboratory);
   double fastest = std::numeric_limits<double>::infinity();
-  for (const SearchResult& candidate : found) {
-    Strategy strategy = strategy_of(problem, candidate.choices, "auto");
+  auto try_out = [&](Strategy strategy) {
     const double seconds = simulate(predict_step(setup, strategy).schedule).seconds;
-    if (seconds < fastest) {
-      fastest = seconds;
-      result.strategy = std::move(strategy);
+    if (seconds >= fastest)
+      return;
+    fastest = seconds;
+    strategy.name = "auto";
+    result.strategy = std::move(strategy);
+  };
+  for (const SearchResult& candidate : found)
+    try_out(strategy_of(problem, candidate.choices, "auto"));
+  for (const NamedStrategy& named : named_strategies()) // what overlaps may win, though it adds up
+    try {                                               // to more
+      try_out(resolve_strategy(named.name, network, devices));
+    } catch (const UserError&) { // does not suit the network
     }
-  }
   return result;
 }
 

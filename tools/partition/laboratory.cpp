@@ -141,6 +141,7 @@ private:
       row.drawing = draw(found);
       row.file = print(found);
       found.name = name;
+      check_room(row);
       strategies_.push_back({name, std::move(found), std::move(step)});
     } catch (const UserError& error) {
       if (!bundled)
@@ -148,6 +149,15 @@ private:
       row.error = error.what();
     }
     report_.strategies.push_back(std::move(row));
+  }
+
+  /// What does not fit is not run, and does not count as fast.
+  void check_room(const StrategyReport& row) const {
+    const auto& bytes = row.peak_bytes_per_device;
+    const int64_t most = *std::max_element(bytes.begin(), bytes.end());
+    if (laboratory_.memory_limit > 0 && most > laboratory_.memory_limit)
+      user_error(fmt::format("needs {} MB on one device, the limit is {} MB",
+                             report::megabytes(most), report::megabytes(laboratory_.memory_limit)));
   }
 
   void fill(StrategyReport& row, const PredictedStep& step, const StepTimes& times) const {
@@ -196,9 +206,9 @@ private:
     return span;
   }
 
-  /// As SVG; nothing without Graphviz.
+  /// As SVG; nothing without Graphviz, or of micro-batches, whose repetitions nobody could read.
   std::string draw(const Strategy& strategy) const {
-    if (!graphviz_available())
+    if (!graphviz_available() || strategy.micro_batches.count > 1)
       return "";
     TemporaryDirectory folder("netc-drawing");
     render_dot(partition_dot(uncut_, uncut_.cut(strategy), report_.devices), "svg",
@@ -247,7 +257,8 @@ private:
       trials.push_back(
           std::make_unique<Trial>(source_, options_, one.strategy, laboratory_.devices));
     }
-    compare_weights(trials);
+    if (!trials.empty())
+      compare_weights(trials);
     for (int round = 0; round < laboratory_.rounds; ++round)
       for (size_t i = 0; i < trials.size(); ++i) {
         say(fmt::format("measuring {}, round {} of {}", strategies_[i].name, round + 1,
@@ -277,7 +288,10 @@ private:
     trial.close();
   }
 
+  /// With those of one device, if it could take part.
   void compare_weights(std::vector<std::unique_ptr<Trial>>& trials) {
+    if (strategies_[0].name != "single")
+      return;
     Trial& single = *trials[0];
     auto train = [&](Trial& trial) {
       trial.open(laboratory_.seed);

@@ -7,7 +7,9 @@
 
 #include <chrono>
 #include <cmath>
+#include <cstring>
 #include <iostream>
+#include <limits>
 
 namespace netc {
 
@@ -96,8 +98,13 @@ double largest_difference(Session& a, Session& b) {
     if (!state.trainable)
       continue;
     StateValues x = a.state(state.name), y = b.state(state.name);
-    for (size_t i = 0; i < x.values.size(); ++i)
-      largest = std::max(largest, std::abs(static_cast<double>(x.values[i]) - y.values[i]));
+    for (size_t i = 0; i < x.values.size(); ++i) {
+      if (std::memcmp(&x.values[i], &y.values[i], sizeof(float)) == 0)
+        continue;
+      const double difference = std::abs(static_cast<double>(x.values[i]) - y.values[i]);
+      if (!(difference <= largest)) // also where one is no number
+        largest = std::isnan(difference) ? std::numeric_limits<double>::infinity() : difference;
+    }
   }
   return largest;
 }
