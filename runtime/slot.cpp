@@ -11,6 +11,8 @@ int64_t block_bytes(const Program& program, Place place) {
 }
 
 void fill_memory(Device& device, const DeviceMemory& memory, std::byte value) {
+  if (memory.size() == 0)
+    return;
   std::vector<std::byte> bytes(static_cast<size_t>(memory.size()), value);
   device.write(memory.data(), bytes.data(), memory.size());
 }

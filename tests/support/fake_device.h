@@ -57,16 +57,19 @@ public:
 protected:
   std::byte* take(int64_t bytes, bool host) override {
     std::byte* data = memory_.take(bytes);
-    return host ? data : data + away;
+    return host ? data : moved(data, away);
   }
   void give_back(std::byte* data, bool host) noexcept override {
-    memory_.give_back(host ? data : data - away);
+    memory_.give_back(host ? data : real(data));
   }
 
 private:
   /// Between the addresses of the device and those of the host: no address of a process.
-  static constexpr std::ptrdiff_t away = std::ptrdiff_t{1} << 60;
-  template <class T> static T* real(T* device) { return device - away; }
+  static constexpr std::intptr_t away = std::intptr_t{1} << 60;
+  template <class T> static T* moved(T* data, std::intptr_t bytes) {
+    return reinterpret_cast<T*>(reinterpret_cast<std::intptr_t>(data) + bytes);
+  }
+  template <class T> static T* real(T* device) { return moved(device, -away); }
 
   class FakeProgram : public DeviceProgram {
   public:
