@@ -128,23 +128,20 @@ std::string_view trimmed(std::string_view text) {
 
 std::optional<MachineProfile> parse_machine(const std::string& text, const std::string& file_name,
                                             Diagnostics& diagnostics) {
-  const int errors_before = diagnostics.error_count();
-  auto file = std::make_shared<const SourceFile>(SourceFile{file_name, text});
-  YamlPtr root = parse_yaml(file, diagnostics);
-  if (!root)
-    return std::nullopt;
   MachineProfile machine;
-  Section section(*root, "the machine", diagnostics);
-  if (const YamlNode* name = section.require("name", "of the machine, for example `k20`"))
-    machine.name =
-        ValueReader(diagnostics).name(*name, section.what("name")).value_or(std::string{});
-  if (const YamlNode* devices = section.require("devices", "the list of its devices"))
-    read_devices(*devices, machine, diagnostics);
-  if (const YamlNode* link = section.require(
-          "link", "between devices, for example {gb_per_second: 6, latency_us: 20}"))
-    read_link(*link, machine.link, diagnostics);
-  section.finish();
-  if (diagnostics.error_count() > errors_before)
+  auto read = [&](Section& section) {
+    if (const YamlNode* name = section.require("name", "of the machine, for example `k20`"))
+      machine.name =
+          ValueReader(diagnostics).name(*name, section.what("name")).value_or(std::string{});
+    if (const YamlNode* devices = section.require("devices", "the list of its devices"))
+      read_devices(*devices, machine, diagnostics);
+    if (const YamlNode* link = section.require(
+            "link", "between devices, for example {gb_per_second: 6, latency_us: 20}"))
+      read_link(*link, machine.link, diagnostics);
+  };
+  const Document document{text, file_name, "the machine",
+                          "a machine has the keys `name`, `devices` and `link`"};
+  if (!read_document(document, diagnostics, read))
     return std::nullopt;
   return machine;
 }

@@ -98,4 +98,19 @@ void Section::finish() {
   }
 }
 
+bool read_document(const Document& document, Diagnostics& diagnostics,
+                   const std::function<void(Section&)>& read) {
+  const int errors_before = diagnostics.error_count();
+  auto file = std::make_shared<const SourceFile>(SourceFile{document.file_name, document.text});
+  const YamlPtr root = parse_yaml(file, diagnostics, document.keys);
+  if (!root)
+    return false;
+  Section section(*root, document.name, diagnostics);
+  read(section);
+  section.finish();
+  if (too_many(diagnostics))
+    diagnostics.error({file}, "too many errors, others are not shown");
+  return diagnostics.error_count() == errors_before;
+}
+
 } // namespace netc::frontend

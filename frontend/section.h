@@ -3,6 +3,8 @@
 
 #include "frontend/values.h"
 
+#include <functional>
+
 namespace netc::frontend {
 
 /// Reads a map. `name` says which in messages: "`input`", "conv2d `conv1`".
@@ -46,5 +48,16 @@ private:
   std::vector<Missing> missing_;
   std::vector<std::string> reported_; ///< Unknown keys that need no second error.
 };
+
+/// A file that is one map.
+struct Document {
+  const std::string& text;
+  const std::string& file_name;
+  std::string name; ///< "the network", for messages.
+  std::string keys; ///< Says of an empty file what it must hold.
+};
+/// Has `read` read the map. False after an error.
+bool read_document(const Document& document, Diagnostics& diagnostics,
+                   const std::function<void(Section&)>& read);
 
 } // namespace netc::frontend

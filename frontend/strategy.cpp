@@ -115,36 +115,31 @@ void read_cuts(const YamlNode& value, Strategy& strategy, Diagnostics& diagnosti
 
 std::optional<StrategyFile> parse_strategy(const std::string& text, const std::string& file_name,
                                            Diagnostics& diagnostics) {
-  const int errors_before = diagnostics.error_count();
-  auto file = std::make_shared<const SourceFile>(SourceFile{file_name, text});
-  YamlPtr root = parse_yaml(file, diagnostics, "a strategy has the keys `devices` and `layers`");
-  if (!root)
-    return std::nullopt;
   StrategyFile result;
   result.strategy.name = std::filesystem::path(file_name).stem().string();
-  Section section(*root, "the strategy", diagnostics);
-  Attributes keys;
-  if (section.read(strategy_keys(), keys)) {
-    result.strategy.devices = static_cast<int>(keys.integer("devices"));
-    result.base = keys.text("strategy");
-    result.strategy.sharded_update = keys.text("update") == "sharded";
-    result.devices_loc = section.take("devices")->loc;
-    result.says_update = section.take("update") != nullptr;
-    MicroBatches& parts = result.strategy.micro_batches;
-    parts.count = static_cast<int>(keys.integer("micro_batches"));
-    parts.schedule = *parse_schedule(keys.text("schedule"));
-    if (const YamlNode* count = section.take("micro_batches"))
-      parts.loc = count->loc;
-    result.says_schedule = section.take("schedule") != nullptr;
-    if (const YamlNode* base = section.take("strategy"))
-      result.base_loc = base->loc;
-  }
-  if (const YamlNode* layers = section.take("layers"))
-    read_cuts(*layers, result.strategy, diagnostics);
-  section.finish();
-  if (too_many(diagnostics))
-    diagnostics.error({file}, "too many errors, others are not shown");
-  if (diagnostics.error_count() > errors_before)
+  auto read = [&](Section& section) {
+    Attributes keys;
+    if (section.read(strategy_keys(), keys)) {
+      result.strategy.devices = static_cast<int>(keys.integer("devices"));
+      result.base = keys.text("strategy");
+      result.strategy.sharded_update = keys.text("update") == "sharded";
+      result.devices_loc = section.take("devices")->loc;
+      result.says_update = section.take("update") != nullptr;
+      MicroBatches& parts = result.strategy.micro_batches;
+      parts.count = static_cast<int>(keys.integer("micro_batches"));
+      parts.schedule = *parse_schedule(keys.text("schedule"));
+      if (const YamlNode* count = section.take("micro_batches"))
+        parts.loc = count->loc;
+      result.says_schedule = section.take("schedule") != nullptr;
+      if (const YamlNode* base = section.take("strategy"))
+        result.base_loc = base->loc;
+    }
+    if (const YamlNode* layers = section.take("layers"))
+      read_cuts(*layers, result.strategy, diagnostics);
+  };
+  const Document document{text, file_name, "the strategy",
+                          "a strategy has the keys `devices` and `layers`"};
+  if (!read_document(document, diagnostics, read))
     return std::nullopt;
   return result;
 }

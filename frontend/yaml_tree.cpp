@@ -255,7 +255,7 @@ void report(const YAML::Exception& e, const TreeBuilder& builder, Diagnostics& d
 } // namespace
 
 YamlPtr parse_yaml(const std::shared_ptr<const SourceFile>& file, Diagnostics& diagnostics,
-                   const char* keys) {
+                   const std::string& keys) {
   if (!check_source(file, diagnostics))
     return nullptr;
   TreeBuilder builder(file, diagnostics);

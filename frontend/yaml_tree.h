@@ -39,7 +39,6 @@ struct YamlNode {
 /// 100,000 values with aliases expanded. Tags, keys that are not plain text and second documents
 /// are refused, too; a duplicate key is reported and its second value ignored.
 YamlPtr parse_yaml(const std::shared_ptr<const SourceFile>& file, Diagnostics& diagnostics,
-                   const char* keys = "a network description has the keys `name`, `input` and "
-                                      "`layers`");
+                   const std::string& keys);
 
 } // namespace netc::frontend

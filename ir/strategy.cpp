@@ -71,6 +71,17 @@ std::vector<std::string> cut_words() {
   return words_of(cuts);
 }
 
+std::string describe(const LayerCut& cut) {
+  std::string text{to_string(cut.cut)};
+  if (cut.cut == Cut::device)
+    text += fmt::format(" {}", cut.device);
+  if (cut.then != Cut::follow)
+    text += fmt::format(", then {}", to_string(cut.then));
+  if (!cut.bounds.empty())
+    text += fmt::format(" [{}]", fmt::join(cut.bounds, ", "));
+  return text;
+}
+
 std::string_view to_string(Schedule schedule) {
   return word_of(schedules, schedule);
 }

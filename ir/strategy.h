@@ -45,6 +45,9 @@ struct LayerCut {
   }
 };
 
+/// For people: `data`, `device 1`, `channel, then filter`, `filter [0, 40, 96]`.
+std::string describe(const LayerCut& cut);
+
 /// As many logical devices a step may be cut over.
 inline constexpr int64_t most_devices = 64;
 

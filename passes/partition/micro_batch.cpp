@@ -21,24 +21,16 @@ struct SampleRun {
   Range samples;
 };
 
+/// Parts of a batch that micro-batches have samples of.
+int parts_of(const Strategy& strategy) {
+  return strategy.micro_batches.schedule == Schedule::round_robin ? strategy.devices : 1;
+}
+
 /// The runs of a batch in the order of the samples: one a micro-batch, or one a micro-batch and
 /// device.
 std::vector<SampleRun> sample_runs(const Strategy& strategy, int64_t batch, bool exact) {
-  const MicroBatches& asked = strategy.micro_batches;
-  const int parts = asked.schedule == Schedule::round_robin ? strategy.devices : 1;
-  const int64_t most = std::max<int64_t>(1, batch / parts);
-  if (asked.count > most && asked.loc.known()) {
-    Diagnostics diagnostics;
-    diagnostics
-        .error(asked.loc,
-               fmt::format("a batch of {} samples has no {} micro-batches{}", batch, asked.count,
-                           parts > 1 ? " with samples of every device" : ""))
-        .note(fmt::format("there may be 1 to {}", most));
-    diagnostics.throw_if_errors();
-  }
-  int64_t count = std::min<int64_t>(asked.count, most);
-  if (exact)
-    count = std::clamp<int64_t>(kernel::exact_blocks / parts, 1, count);
+  const int parts = parts_of(strategy);
+  const int64_t count = micro_batch_count(strategy, batch, exact);
   std::vector<SampleRun> runs;
   const Ints outer = even_bounds(batch, parts);
   for (size_t part = 1; part < outer.size(); ++part) {
@@ -281,6 +273,29 @@ private:
 };
 
 } // namespace
+
+int micro_batch_count(const Strategy& strategy, int64_t batch, bool exact) {
+  const MicroBatches& asked = strategy.micro_batches;
+  const int parts = parts_of(strategy);
+  const int64_t by_samples = std::max<int64_t>(1, batch / parts);
+  const int64_t by_blocks = exact ? std::max(1, kernel::exact_blocks / parts) : by_samples;
+  const int64_t most = std::min(by_samples, by_blocks);
+  if (asked.count > most && asked.loc.known()) {
+    const char* of_each = parts > 1 ? " with samples of every device" : "";
+    Diagnostics diagnostics;
+    diagnostics
+        .error(asked.loc,
+               by_samples > most
+                   ? fmt::format("`--math exact` sums over a batch in {} blocks, too few "
+                                 "for {} micro-batches{}",
+                                 kernel::exact_blocks, asked.count, of_each)
+                   : fmt::format("a batch of {} samples has no {} micro-batches{}", batch,
+                                 asked.count, of_each))
+        .note(fmt::format("there may be 1 to {}", most));
+    diagnostics.throw_if_errors();
+  }
+  return static_cast<int>(std::min<int64_t>(asked.count, most));
+}
 
 MicroBatchedStep micro_batch(const Graph& graph, const NodeCuts& cuts, const Strategy& strategy,
                              const GradientOrigins& origins, bool exact) {

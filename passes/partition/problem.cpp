@@ -26,17 +26,44 @@ std::vector<LayerCut> all_cuts(StrategyLayer::Kind kind) {
   return cuts;
 }
 
-std::string name_of(const LayerCut& cut) {
-  if (cut.cut == Cut::channel)
-    return fmt::format("channel, then {}", to_string(cut.then));
-  return std::string(to_string(cut.cut));
-}
-
 /// Seconds and bytes of a step by whose decisions they depend on.
 struct Bill {
-  std::vector<double> layers;
-  std::vector<int64_t> bytes; ///< Held by the fullest device.
+  struct Layer {
+    double computes = 0, exchanges = 0;
+    int64_t bytes = 0; ///< Held by the fullest device.
+  };
+  std::vector<Layer> layers;
   std::map<std::pair<int, int>, double> edges;
+
+  void charge(int a, int b, double Layer::*what, double seconds) {
+    if (a == b)
+      layers[static_cast<size_t>(a)].*what += seconds;
+    else
+      edges[{std::min(a, b), std::max(a, b)}] += seconds;
+  }
+};
+
+/// What nodes of the whole graph take on the slowest device, in the order of the devices' graphs.
+class SlowestNodes {
+public:
+  SlowestNodes(const CutStep& step, const StepCosts& costs) {
+    for (size_t d = 0; d < step.graphs.size(); ++d)
+      for (const auto& node : step.graphs[d].nodes)
+        if (node->op != &ops::exchange && node->op != &ops::feed && node->op != &ops::parameter)
+          meet(step.origins.at(node.get()).node, costs.node(*node, static_cast<int>(d)));
+  }
+  const std::vector<std::pair<const Node*, double>>& seconds() const { return seconds_; }
+
+private:
+  void meet(const Node* node, double seconds) {
+    auto [it, first] = index_.try_emplace(node, seconds_.size());
+    if (first)
+      seconds_.emplace_back(node, seconds);
+    double& most = seconds_[it->second].second;
+    most = std::max(most, seconds);
+  }
+  std::unordered_map<const Node*, size_t> index_;
+  std::vector<std::pair<const Node*, double>> seconds_;
 };
 
 class ProblemBuilder {
@@ -107,10 +134,10 @@ private:
         try {
           assign_cuts(step_.graph, {probe, step_.places}, step_.origins);
         } catch (const UserError& error) {
-          problem_.refused.push_back({layer.name, name_of(cut), error.what()});
+          problem_.refused.push_back({layer.name, describe(cut), error.what()});
           continue;
         }
-        layer.choices.push_back({name_of(cut), 0, 0});
+        layer.choices.push_back({describe(cut), 0, 0});
         problem_.cuts.back().push_back(cut);
       }
     }
@@ -118,40 +145,30 @@ private:
 
   Bill bill(const std::vector<int>& choices) const {
     CutStep step = cut(strategy(choices));
-    Bill bill{std::vector<double>(static_cast<size_t>(segments())),
-              std::vector<int64_t>(static_cast<size_t>(segments())),
-              {}};
-    auto charge = [&](int a, int b, double seconds) {
-      if (a == b)
-        bill.layers[static_cast<size_t>(a)] += seconds;
-      else
-        bill.edges[{std::min(a, b), std::max(a, b)}] += seconds;
-    };
-    std::unordered_map<const Node*, double> slowest;
-    std::vector<std::vector<int64_t>> held(static_cast<size_t>(segments()),
-                                           std::vector<int64_t>(step.graphs.size()));
-    for (size_t d = 0; d < step.graphs.size(); ++d)
-      for (const auto& node : step.graphs[d].nodes) {
-        const CutOrigin& origin = step.origins.at(node.get());
-        for (const auto& result : node->results)
-          held[static_cast<size_t>(segment_of(*origin.node))][d] += result->type.bytes();
-        if (node->op == &ops::exchange || node->op == &ops::feed || node->op == &ops::parameter)
-          continue;
-        double& most = slowest[origin.node];
-        most = std::max(most, costs_.node(*node, static_cast<int>(d)));
-      }
-    for (const auto& node : step_.graph.nodes) // in order, so that sums have one
-      if (auto it = slowest.find(node.get()); it != slowest.end()) {
-        auto [a, b] = deciders(*node);
-        charge(a, b, it->second);
-      }
-    charge_exchanges(step, charge);
-    for (size_t s = 0; s < held.size(); ++s)
-      bill.bytes[s] = *std::max_element(held[s].begin(), held[s].end());
+    Bill bill{std::vector<Bill::Layer>(static_cast<size_t>(segments())), {}};
+    const SlowestNodes slowest(step, costs_);
+    for (const auto& [node, seconds] : slowest.seconds()) {
+      auto [a, b] = deciders(*node);
+      bill.charge(a, b, &Bill::Layer::computes, seconds);
+    }
+    charge_exchanges(step, bill);
+    charge_memory(step, bill);
     return bill;
   }
 
-  template <class Charge> void charge_exchanges(const CutStep& step, Charge charge) const {
+  void charge_memory(const CutStep& step, Bill& bill) const {
+    for (const Graph& graph : step.graphs) {
+      std::vector<int64_t> held(static_cast<size_t>(segments()));
+      for (const auto& node : graph.nodes)
+        for (const auto& result : node->results)
+          held[static_cast<size_t>(segment_of(*step.origins.at(node.get()).node))] +=
+              result->type.bytes();
+      for (size_t s = 0; s < held.size(); ++s)
+        bill.layers[s].bytes = std::max(bill.layers[s].bytes, held[s]);
+    }
+  }
+
+  void charge_exchanges(const CutStep& step, Bill& bill) const {
     std::vector<Exchange> exchanges = exchanges_of(step.graphs[0]);
     size_t next = 0;
     for (const auto& node : step.graphs[0].nodes)
@@ -164,7 +181,7 @@ private:
         // Of the segments that take part, the two that differ; a flattening takes part for two.
         const int low = std::min({from, producer, reads, reader});
         const int high = std::max({from, producer, reads, reader});
-        charge(low, high, costs_.exchange(exchanges[next++]));
+        bill.charge(low, high, &Bill::Layer::exchanges, costs_.exchange(exchanges[next++]));
       }
   }
 
@@ -194,6 +211,7 @@ private:
   }
 
   void fill_layers() {
+    problem_.exchange_seconds.resize(problem_.search.layers.size());
     size_t most = 0;
     for (int s = 0; s < segments(); ++s)
       most = std::max(most, choices_of(s));
@@ -204,9 +222,11 @@ private:
       Bill paid = bill(choices);
       for (int s = 0; s < segments(); ++s)
         if (c < choices_of(s)) {
+          const Bill::Layer& layer = paid.layers[static_cast<size_t>(s)];
           Choice& choice = problem_.search.layers[static_cast<size_t>(s)].choices[c];
-          choice.seconds = paid.layers[static_cast<size_t>(s)];
-          choice.bytes = paid.bytes[static_cast<size_t>(s)];
+          choice.seconds = layer.computes + layer.exchanges;
+          choice.bytes = layer.bytes;
+          problem_.exchange_seconds[static_cast<size_t>(s)].push_back(layer.exchanges);
         }
     }
   }
@@ -265,20 +285,13 @@ private:
 } // namespace
 
 double additive_seconds(const CutStep& step, const StepCosts& costs) {
-  std::unordered_map<const Node*, double> slowest;
-  for (size_t d = 0; d < step.graphs.size(); ++d)
-    for (const auto& node : step.graphs[d].nodes) {
-      if (node->op == &ops::exchange || node->op == &ops::feed || node->op == &ops::parameter)
-        continue;
-      double& most = slowest[step.origins.at(node.get()).node];
-      most = std::max(most, costs.node(*node, static_cast<int>(d)));
-    }
-  double seconds = 0;
-  for (const auto& [node, most] : slowest)
-    seconds += most;
+  const SlowestNodes slowest(step, costs);
+  double sum = 0;
+  for (const auto& [node, seconds] : slowest.seconds())
+    sum += seconds;
   for (const Exchange& exchange : exchanges_of(step.graphs[0]))
-    seconds += costs.exchange(exchange);
-  return seconds;
+    sum += costs.exchange(exchange);
+  return sum;
 }
 
 PartitionProblem partition_problem(const WholeStep& step, int devices, const StepCosts& costs) {

@@ -28,6 +28,8 @@ struct WholeStep {
 struct PartitionProblem {
   SearchProblem search;
   std::vector<std::vector<LayerCut>> cuts; ///< [layer of the search][choice].
+  /// Of a choice's seconds, those of exchanges: of gradients, halos and the like. Alike.
+  std::vector<std::vector<double>> exchange_seconds;
   struct Refusal {
     std::string layer, cut, why;
   };

@@ -204,8 +204,7 @@ Strategy named_strategy(const std::string& name, const Layers& layers, int devic
     const std::vector<std::string> names = strategy_names();
     diagnostics
         .error(loc, fmt::format("there is no strategy `{}`{}", name, did_you_mean(name, names)))
-        .note(fmt::format("strategies are {}{}", fmt::join(names, ", "),
-                          loc.known() ? "" : "; or name a strategy file"));
+        .note(fmt::format("strategies are {}", fmt::join(names, ", ")));
   } else if (std::string reason = maker->towers ? no_towers(layers, devices) : "";
              !reason.empty()) {
     diagnostics.error(loc, reason).note("the strategy `filter` cuts any network");

@@ -6,31 +6,18 @@
 namespace netc::test {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
-
-/// Towers, and channels and classes that two devices share evenly.
-std::string cut_network() {
-  return R"(name: cut
-input: {channels: 3, height: 16, width: 16, stored: 18, mean: channel, crop: random, flip: true, scale: 0.015625}
-layers:
-  - {name: conv1, type: conv2d, filters: 16, kernel: 3, pad: 1}
-  - {name: relu1, type: relu}
-  - {name: pool1, type: max_pool2d, kernel: 3, stride: 2, rounding: ceil}
-  - {name: conv2, type: conv2d, filters: 16, kernel: 3, pad: 1, groups: 2}
-  - {name: relu2, type: relu}
-  - {name: fc3, type: linear, features: 16}
-  - {name: loss, type: softmax_cross_entropy}
-train:
-  batch: 16
-  optimizer: {rate: 0.01, momentum: 0.9, decay: 5e-4}
-)";
-}
 
 class CliPartition : public Cli {
 protected:
   void SetUp() override {
     Cli::SetUp();
-    write("cut.yaml", cut_network());
+    write("cut.yaml", replaced(cut_network(), "  - .name: norm1.*\n", "")); // towers stay apart
+    write("norm.yaml", cut_network());
+  }
+  static std::string replaced(const std::string& text, const char* what, const char* by) {
+    return std::regex_replace(text, std::regex(what), by);
   }
   static const nlohmann::ordered_json& strategy(const nlohmann::ordered_json& report,
                                                 const std::string& name) {
@@ -105,7 +92,73 @@ TEST_F(CliPartition, Messages) {
   EXPECT_THAT(error(std::string(predict) + " --strategy owtt"), HasSubstr("did you mean `owt`?"));
   EXPECT_THAT(error(std::string(predict) + " --link 6GBs"), HasSubstr("`GBs` is no unit"));
   Outcome tight = run(std::string(predict) + " --no-sweeps --strategy auto --memory-limit 1kB");
-  EXPECT_THAT(tight.out, HasSubstr("no way to cut `cut` over 2 devices keeps within 0.0 MB"));
+  EXPECT_THAT(tight.out, HasSubstr("no way to cut `cut` over 2 devices that was tried fits into "
+                                   "their memory"));
+  EXPECT_THAT(tight.out, HasSubstr("of a device that may use 0.001 MB"));
+  write("parts.yaml", "devices: 2\nstrategy: pipeline\nmicro_batches: 16\n");
+  EXPECT_THAT(error(std::string(predict) + " --strategy parts.yaml --math exact"),
+              AllOf(HasSubstr("parts.yaml:3:16: error: `--math exact` sums over a batch in 8 "
+                              "blocks, too few for 16 micro-batches"),
+                    HasSubstr("there may be 1 to 8")));
+}
+
+TEST_F(CliPartition, TheSearchKeepsWithinWhatDevicesHave) {
+  const std::string search =
+      "partition norm.yaml --devices cpu:0,cpu:1 --no-measure --quiet --no-sweeps --strategy "
+      "data,auto --machine ";
+  auto peak = [&](const nlohmann::ordered_json& row) {
+    return std::max(row.at("peak_bytes_per_device")[0].get<int64_t>(),
+                    row.at("peak_bytes_per_device")[1].get<int64_t>());
+  };
+  write("slow.yaml", replaced(read_text(source_root() / "models/machines/k20.yaml"), "link: .*",
+                              "link: {gb_per_second: 0.001, latency_us: 900}"));
+  const nlohmann::ordered_json free = json_of(search + "slow.yaml");
+  EXPECT_EQ(peak(strategy(free, "auto")), peak(strategy(free, "single"))) << "slow links";
+  // What was found has less memory than it needs: of the machine, or by a flag.
+  const int64_t limit = peak(strategy(free, "auto")) - 1000;
+  write("small.yaml", replaced(read_text(folder_ / "slow.yaml"), "memory_gib: .*",
+                               fmt::format("memory_gib: {}", std::ldexp(limit, -30)).c_str()));
+  for (const std::string& flags :
+       {std::string("small.yaml"), fmt::format("slow.yaml --memory-limit {}B", limit)}) {
+    const nlohmann::ordered_json tight = json_of(search + flags);
+    EXPECT_THAT(strategy(tight, "single").at("error").get<std::string>(), HasSubstr("may use"));
+    EXPECT_TRUE(strategy(tight, "auto").at("error").is_null());
+    EXPECT_LE(peak(strategy(tight, "auto")), limit);
+  }
+}
+
+TEST_F(CliPartition, WhatCannotBeMeasuredIsANote) {
+  const std::string measure =
+      "partition cut.yaml --devices cpu:0,cpu:0 --machine k20 --no-sweeps --quiet --rounds 1 "
+      "--strategy data";
+  const nlohmann::ordered_json all = json_of(measure);
+  EXPECT_THAT(all.at("banner").get<std::string>(), HasSubstr("logical devices share `cpu:0`"));
+  // A session has the feeds, too, for which there is no room beside the plan.
+  const auto& planned = strategy(all, "single").at("peak_bytes_per_device")[0];
+  const nlohmann::ordered_json tight =
+      json_of(fmt::format("{} --memory-limit {}B", measure, planned.get<int64_t>()));
+  EXPECT_TRUE(strategy(tight, "single").at("measured_ms").is_null());
+  EXPECT_FALSE(strategy(tight, "data").at("measured_ms").is_null());
+  EXPECT_THAT(tight.at("notes").dump(), HasSubstr("`single` could not be measured: "));
+}
+
+TEST_F(CliPartition, ExplainsWhatOtherChoicesCost) {
+  const nlohmann::ordered_json report = json_of(std::string(predict) + " --no-sweeps");
+  for (const auto& layer : report.at("choices")) {
+    double cheapest = std::numeric_limits<double>::infinity();
+    bool exchanges = false;
+    for (const auto& choice : layer.at("choices"))
+      if (choice.at("why_not").is_null()) {
+        cheapest = std::min(cheapest, choice.at("total_ms").get<double>());
+        exchanges |= choice.at("exchange_ms").get<double>() > 0;
+        EXPECT_LE(choice.at("compute_ms").get<double>() + choice.at("exchange_ms").get<double>(),
+                  choice.at("total_ms").get<double>() * (1 + 1e-9));
+      }
+    EXPECT_TRUE(exchanges) << layer.at("layer");
+    EXPECT_LT(cheapest, std::numeric_limits<double>::infinity());
+  }
+  EXPECT_GT(strategy(report, "pipeline").at("micro_batches").get<int>(), 1);
+  EXPECT_EQ(strategy(report, "data").at("micro_batches"), 1);
 }
 
 } // namespace

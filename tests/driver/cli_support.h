@@ -19,6 +19,27 @@ inline Keys keys_of(const nlohmann::ordered_json& json) {
   return keys;
 }
 
+/// Towers, and channels and classes that devices share evenly.
+inline std::string cut_network() {
+  return R"(name: cut
+input: {channels: 3, height: 16, width: 16, stored: 18, mean: channel, crop: random, flip: true, scale: 0.015625}
+layers:
+  - {name: conv1, type: conv2d, filters: 16, kernel: 3, pad: 1}
+  - {name: relu1, type: relu}
+  - {name: norm1, type: lrn, n: 3, k: 2, alpha: 1e-4, beta: 0.75, alpha_over_n: false}
+  - {name: pool1, type: max_pool2d, kernel: 3, stride: 2, rounding: ceil}
+  - {name: conv2, type: conv2d, filters: 16, kernel: 3, pad: 1, groups: 2}
+  - {name: relu2, type: relu}
+  - {name: drop2, type: dropout, rate: 0.25, mode: inverted}
+  - {name: fc3, type: linear, features: 16}
+  - {name: loss, type: softmax_cross_entropy}
+train:
+  batch: 16
+  optimizer: {rate: 0.01, momentum: 0.9, decay: 5e-4}
+partition: {devices: 2, strategy: towers}
+)";
+}
+
 class Cli : public testing::Test {
 protected:
   void SetUp() override {

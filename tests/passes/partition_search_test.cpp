@@ -5,39 +5,25 @@
 #include "ir/support/files.h"
 #include "passes/partition/problem.h"
 #include "passes/partition/strategies.h"
-#include "passes/passes.h"
 #include "tests/support/places.h"
+#include "tools/partition/uncut.h"
 
 #include <gtest/gtest.h>
 
 #include <chrono>
 #include <numeric>
 #include <random>
-#include <sstream>
 
 namespace netc::test {
 namespace {
 
-struct Prepared {
-  Graph graph;
-  PassContext context;
-  std::vector<LayerPlace> places;
-  WholeStep step() const { return {graph, places, context.origins}; }
-};
-
-Prepared prepare(const std::string& text, int64_t batch) {
+UncutStep prepare(const std::string& text, int64_t batch) {
   Diagnostics diagnostics;
   std::optional<Network> network = parse_network(text, "net.yaml", diagnostics);
   EXPECT_EQ(diagnostics.render(), "");
-  Prepared prepared{build_forward(*network, batch, diagnostics), {}, {}};
-  EXPECT_EQ(diagnostics.render(), "");
-  prepared.places = {{"data", network->input_loc}};
-  for (const LayerDescription& layer : network->layers)
-    prepared.places.push_back({layer.name, layer.loc});
-  std::ostringstream dump;
-  run_pipeline(prepared.graph, prepared.context, {.stop_after = "assign-layouts"}, dump);
-  prepare_to_cut(prepared.graph, prepared.context.origins);
-  return prepared;
+  CompileOptions options;
+  options.batch = batch;
+  return uncut_step(*network, options);
 }
 
 std::string alexnet() {
@@ -66,22 +52,16 @@ StepCosts roofline(double flops, double bandwidth, double latency) {
           }};
 }
 
-CutStep cut(const Prepared& prepared, const Strategy& strategy) {
-  PartitionSpecification specification{strategy, prepared.places};
-  return cut_graph(prepared.graph,
-                   assign_cuts(prepared.graph, specification, prepared.context.origins), strategy);
-}
-
 /// The additive cost of an assignment's own graphs.
-double lowered_seconds(const Prepared& prepared, const Strategy& strategy, const StepCosts& costs) {
-  return additive_seconds(cut(prepared, strategy), costs);
+double lowered_seconds(const UncutStep& uncut, const Strategy& strategy, const StepCosts& costs) {
+  return additive_seconds(uncut.cut(strategy), costs);
 }
 
 TEST(PartitionSearch, CostsAreThoseOfTheGraphs) {
-  Prepared alex = prepare(alexnet(), 128);
+  UncutStep alex = prepare(alexnet(), 128);
   for (int devices : {2, 4}) {
     StepCosts costs = roofline(1e12, 6e9, 2e-5);
-    PartitionProblem problem = partition_problem(alex.step(), devices, costs);
+    PartitionProblem problem = partition_problem(alex.whole(), devices, costs);
     std::mt19937 random(7);
     for (int trial = 0; trial < 40; ++trial) {
       std::vector<int> choices;
@@ -95,11 +75,11 @@ TEST(PartitionSearch, CostsAreThoseOfTheGraphs) {
 }
 
 TEST(PartitionSearch, BruteForceAgreesOnAlexNet) {
-  Prepared alex = prepare(alexnet(), 128);
+  UncutStep alex = prepare(alexnet(), 128);
   for (auto [flops, bandwidth, latency] : {std::tuple{1.6e12, 6e9, 2e-5}, {3e13, 5e10, 1e-5}}) {
     StepCosts costs = roofline(flops, bandwidth, latency);
     auto start = std::chrono::steady_clock::now();
-    PartitionProblem problem = partition_problem(alex.step(), 2, costs);
+    PartitionProblem problem = partition_problem(alex.whole(), 2, costs);
     SearchResult found = best(problem.search);
     std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
     BruteForce all = brute_force(problem.search, 1);
@@ -119,18 +99,19 @@ TEST(PartitionSearch, BruteForceAgreesOnAlexNet) {
 }
 
 TEST(PartitionSearch, IsMonotoneInBandwidth) {
-  Prepared alex = prepare(alexnet(), 128);
+  UncutStep alex = prepare(alexnet(), 128);
   double before = std::numeric_limits<double>::infinity();
   for (double bandwidth = 1e8; bandwidth < 1e12; bandwidth *= 2) {
-    PartitionProblem problem = partition_problem(alex.step(), 2, roofline(1.6e12, bandwidth, 2e-5));
+    PartitionProblem problem =
+        partition_problem(alex.whole(), 2, roofline(1.6e12, bandwidth, 2e-5));
     double seconds = best(problem.search).seconds;
     EXPECT_LE(seconds, before);
     before = seconds;
   }
   // Where nothing is free, one device does all; where messages are, the least work wins.
-  PartitionProblem slow = partition_problem(alex.step(), 2, roofline(1.6e12, 1.0, 1.0));
+  PartitionProblem slow = partition_problem(alex.whole(), 2, roofline(1.6e12, 1.0, 1.0));
   Strategy alone = strategy_of(slow, best(slow.search).choices, "alone");
-  for (const Exchange& exchange : exchanges_of(cut(alex, alone).graphs[0]))
+  for (const Exchange& exchange : exchanges_of(alex.cut(alone).graphs[0]))
     EXPECT_EQ(exchange.kind(), ExchangeKind::slice) << exchange.name;
 }
 
@@ -151,13 +132,14 @@ train: {{batch: 1, epochs: 1, optimizer: {{rate: 0.01}}}}
   costs.exchange = [bytes](const Exchange& exchange) { // of the loss's parts, one number a sample
     return exchange.type.shape.size() < 2 ? 0 : bytes(exchange);
   };
-  PartitionProblem problem = partition_problem(prepare(text, batch).step(), 2, costs);
+  const UncutStep uncut = prepare(text, batch);
+  PartitionProblem problem = partition_problem(uncut.whole(), 2, costs);
   for (int layer : {0, 1}) // the input and what feeds
     for (Choice& choice : problem.search.layers[static_cast<size_t>(layer)].choices)
       if (choice.name != "data")
         choice.seconds = std::numeric_limits<double>::infinity();
   for (Choice& choice : problem.search.layers[2].choices) // all work together
-    if (choice.name == "whole" || choice.name == "device")
+    if (choice.name == "whole" || choice.name == "device 0")
       choice.seconds = std::numeric_limits<double>::infinity();
   const int chosen = best(problem.search).choices[2];
   return std::string(to_string(problem.cuts[2][static_cast<size_t>(chosen)].cut));

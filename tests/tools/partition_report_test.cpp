@@ -91,12 +91,13 @@ TEST(PartitionJson, HasStableKeys) {
                                       "choices", "search_seconds", "sweeps", "notes"));
   const auto& owt = json["strategies"][3];
   EXPECT_THAT(keys(owt),
-              ElementsAre("name", "doc", "same_mathematics", "error", "predicted_ms",
-                          "simulated_ms", "measured_ms", "measured_low_ms", "measured_high_ms",
-                          "images_per_second", "speed_up", "bytes_sent_per_device", "link_bytes",
-                          "busy_ms_per_device", "exposed_ms_per_device", "peak_bytes_per_device",
-                          "used_bytes_per_device", "max_weight_difference", "difference_steps",
-                          "layers", "exchanges", "predicted_timeline", "measured_timeline"));
+              ElementsAre("name", "doc", "same_mathematics", "micro_batches", "error",
+                          "predicted_ms", "simulated_ms", "measured_ms", "measured_low_ms",
+                          "measured_high_ms", "images_per_second", "speed_up",
+                          "bytes_sent_per_device", "link_bytes", "busy_ms_per_device",
+                          "exposed_ms_per_device", "peak_bytes_per_device", "used_bytes_per_device",
+                          "max_weight_difference", "difference_steps", "layers", "exchanges",
+                          "predicted_timeline", "measured_timeline"));
   EXPECT_THAT(keys(owt["layers"][0]),
               ElementsAre("name", "cut", "compute_ms", "exchange_ms", "bytes_sent"));
   EXPECT_THAT(keys(owt["exchanges"][0]), ElementsAre("name", "kind", "from", "to", "bytes"));

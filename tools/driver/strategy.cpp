@@ -69,6 +69,16 @@ std::vector<LayerPlace> places_of(const Network& network) {
 }
 
 Strategy resolve_strategy(const std::string& name_or_file, const Network& network, int devices) {
+  if (!is_file(name_or_file) && !is_strategy(name_or_file)) {
+    std::vector<std::string> names = strategy_names();
+    names.emplace_back(found_strategy);
+    if (name_or_file == found_strategy)
+      user_error("`auto` is what a search finds when a step is cut, and no strategy of its own",
+                 "`netc partition` and `--partition auto` search");
+    user_error(
+        fmt::format("there is no strategy `{}`{}", name_or_file, did_you_mean(name_or_file, names)),
+        fmt::format("strategies are {}; or name a strategy file", fmt::join(names, ", ")));
+  }
   return is_file(name_or_file) ? from_file(name_or_file, network, devices)
                                : named_strategy(name_or_file, layers_of(network), devices);
 }

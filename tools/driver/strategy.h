@@ -9,6 +9,9 @@ namespace netc {
 /// The layers of a network as the pass `partition` knows them: `data`, then those of the file.
 std::vector<LayerPlace> places_of(const Network& network);
 
+/// The name of what the search finds; resolve_strategy() does not search.
+inline constexpr std::string_view found_strategy = "auto";
+
 /// The strategy of that name, else that of a file. A name that is neither, a bad file, a file for
 /// another number of devices, and a network that the named strategy does not suit are a UserError;
 /// whether the network may be cut as the file says is for assign_cuts to tell.

@@ -138,7 +138,7 @@ std::optional<Strategy> choose_strategy(const CommonFlags& flags, const Network&
                "`--devices` names them, as in `--devices cpu:0,cpu:1`");
   if (devices == 1)
     return std::nullopt;
-  if (flags.partition == "auto")
+  if (flags.partition == found_strategy)
     return search_strategy(flags, network, devices);
   if (!flags.partition.empty())
     return resolve_strategy(flags.partition, network, devices);

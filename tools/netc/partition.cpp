@@ -6,6 +6,7 @@
 #include "runtime/cpu_device.h"
 #include "runtime/devices.h"
 #include "tools/driver/backend.h"
+#include "tools/driver/strategy.h"
 #include "tools/netc/devices.h"
 #include "tools/partition/laboratory.h"
 
@@ -74,7 +75,7 @@ void write_report(const PartitionReport& report, const std::string& output) {
   write_text(html, partition_html(report));
   write_text(std::filesystem::path(html).replace_extension(".json"), partition_json(report));
   for (const StrategyReport& strategy : report.strategies)
-    if (strategy.name == "auto" && strategy.error.empty())
+    if (strategy.name == found_strategy && strategy.error.empty())
       write_text(std::filesystem::path(html).replace_extension(".auto.yaml"), strategy.file);
 }
 

@@ -8,10 +8,9 @@ namespace netc {
 
 namespace {
 
-/// Of tensors. Small ones tell the latency. Most do not fit into caches, so that they decide the
-/// bandwidth: what steps spend time on are weights and activations as large.
-constexpr int64_t kilobytes[] = {1,        4,        16,       2 << 10,  8 << 10,
-                                 16 << 10, 24 << 10, 32 << 10, 48 << 10, 64 << 10};
+/// Of tensors. Small ones tell the latency. Large ones tell the bandwidth: none of them fits into
+/// the caches, in which what a step exchanges was not used for long.
+constexpr int64_t kilobytes[] = {1, 2, 4, 48 << 10, 64 << 10, 80 << 10, 96 << 10, 128 << 10};
 constexpr int64_t bytes_of_chain = 64 << 20;
 constexpr int64_t fewest_exchanges = 4, most_exchanges = 64;
 

@@ -132,3 +132,12 @@ std::string sweep_point(const Sweep& sweep, double value) {
 }
 
 } // namespace netc::report
+
+namespace netc {
+
+void add_banner(PartitionReport& report, const std::string& sentence) {
+  if (report.banner.find(sentence) == std::string::npos)
+    report.banner += (report.banner.empty() ? "" : "; ") + sentence;
+}
+
+} // namespace netc

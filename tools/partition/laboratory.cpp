@@ -1,26 +1,24 @@
 #include "tools/partition/laboratory.h"
 
 #include "ir/support/files.h"
+#include "passes/partition/micro_batch.h"
 #include "passes/partition/strategies.h"
 #include "tools/driver/strategy.h"
 #include "tools/driver/temporary_directory.h"
 #include "tools/partition/drawing.h"
 #include "tools/partition/figures.h"
+#include "tools/partition/measurement.h"
 #include "tools/partition/predict.h"
 #include "tools/partition/strategy_times.h"
 #include "tools/partition/sweeps.h"
-#include "tools/partition/trial.h"
 #include "tools/viz/render.h"
 
 #include <algorithm>
-#include <cmath>
+#include <set>
 
 namespace netc {
 
 namespace {
-
-/// Predictions that are further off than this are worth a word.
-constexpr double worth_a_note = 0.25;
 
 double ms(double seconds) {
   return seconds * 1e3;
@@ -51,7 +49,7 @@ public:
     for (const std::string& name : names())
       predict(name);
     if (laboratory_.measure)
-      measure();
+      measure_strategies(source_, options_, laboratory_, strategies_, report_);
     choose_best();
     if (laboratory_.sweeps)
       report_.sweeps = sweep_bandwidth_and_batch(setup(), strategies_);
@@ -90,6 +88,12 @@ private:
                                link.latency_seconds * 1e6, link.full_duplex ? "" : ", half duplex",
                                link.shared ? ", shared" : "");
     report_.seed = laboratory_.seed;
+    std::set<std::string> seen;
+    for (const std::string& name : report_.devices)
+      if (!seen.insert(name).second)
+        add_banner(report_, fmt::format("logical devices share `{}`: what they take together "
+                                        "tells of no speed-up",
+                                        name));
   }
 
   /// `single` first: the others are compared with it.
@@ -104,12 +108,12 @@ private:
     for (const NamedStrategy& named : named_strategies())
       if (named.name != "single")
         names.push_back(named.name);
-    names.push_back("auto");
+    names.emplace_back(found_strategy);
     return names;
   }
 
   Strategy strategy(const std::string& name) {
-    if (name != "auto")
+    if (name != found_strategy)
       return resolve_strategy(name, source_.network, devices());
     FoundStrategy found = find_strategy(source_.network, options_, laboratory_);
     report_.choices = std::move(found.choices);
@@ -121,7 +125,7 @@ private:
     for (const NamedStrategy& named : named_strategies())
       if (named.name == name)
         return named.doc;
-    return name == "auto" ? "what the search found" : "a strategy file";
+    return name == found_strategy ? "what the search found" : "a strategy file";
   }
 
   /// A strategy that has no such name at all is a mistake; one that does not suit is a finding.
@@ -129,9 +133,9 @@ private:
     say(fmt::format("predicting {}", name));
     StrategyReport row;
     row.name = name, row.doc = doc_of(name);
-    const bool bundled =
-        name == "auto" || std::any_of(named_strategies().begin(), named_strategies().end(),
-                                      [&](const NamedStrategy& n) { return n.name == name; });
+    const bool bundled = name == found_strategy ||
+                         std::any_of(named_strategies().begin(), named_strategies().end(),
+                                     [&](const NamedStrategy& n) { return n.name == name; });
     try {
       Strategy found = strategy(name);
       measure_kernels(found);
@@ -140,6 +144,7 @@ private:
       fill(row, step, times);
       row.drawing = draw(found);
       row.file = print(found);
+      row.micro_batches = micro_batch_count(found, report_.batch, options_.exact);
       found.name = name;
       check_room(row);
       strategies_.push_back({name, std::move(found), std::move(step)});
@@ -153,11 +158,13 @@ private:
 
   /// What does not fit is not run, and does not count as fast.
   void check_room(const StrategyReport& row) const {
-    const auto& bytes = row.peak_bytes_per_device;
-    const int64_t most = *std::max_element(bytes.begin(), bytes.end());
-    if (laboratory_.memory_limit > 0 && most > laboratory_.memory_limit)
-      user_error(fmt::format("needs {} MB on one device, the limit is {} MB",
-                             report::megabytes(most), report::megabytes(laboratory_.memory_limit)));
+    for (size_t device = 0; device < row.peak_bytes_per_device.size(); ++device) {
+      const int64_t bytes = row.peak_bytes_per_device[device];
+      const int64_t limit = memory_limit_of(laboratory_, device);
+      if (limit > 0 && bytes > limit)
+        user_error(fmt::format("needs {} MB of `{}`, which may use {} MB", report::megabytes(bytes),
+                               report_.devices[device], report::megabytes(limit)));
+    }
   }
 
   void fill(StrategyReport& row, const PredictedStep& step, const StepTimes& times) const {
@@ -206,10 +213,12 @@ private:
     return span;
   }
 
-  /// As SVG; nothing without Graphviz, or of micro-batches, whose repetitions nobody could read.
-  std::string draw(const Strategy& strategy) const {
-    if (!graphviz_available() || strategy.micro_batches.count > 1)
+  /// As SVG; nothing without Graphviz. Of micro-batches, which all look alike, the step that does
+  /// them at once.
+  std::string draw(Strategy strategy) const {
+    if (!graphviz_available())
       return "";
+    strategy.micro_batches = {};
     TemporaryDirectory folder("netc-drawing");
     render_dot(partition_dot(uncut_, uncut_.cut(strategy), report_.devices), "svg",
                folder.path() / "step.svg");
@@ -223,8 +232,7 @@ private:
       if (layer.kind != StrategyLayer::Kind::other || row.layers.empty()) {
         auto cut = step.strategy.layers.find(layer.name);
         const bool named = cut != step.strategy.layers.end();
-        row.layers.push_back(
-            {layer.name, named ? std::string(to_string(cut->second.cut)) : "follow", 0, 0, 0});
+        row.layers.push_back({layer.name, describe(named ? cut->second : LayerCut{}), 0, 0, 0});
       }
       line_of[layer.name] = row.layers.size() - 1;
     }
@@ -249,80 +257,6 @@ private:
     }
   }
 
-  /// Rounds over all strategies, so that a noisy moment meets all of them.
-  void measure() {
-    std::vector<std::unique_ptr<Trial>> trials;
-    for (const StrategyCase& one : strategies_) {
-      say(fmt::format("compiling {}", one.name));
-      trials.push_back(
-          std::make_unique<Trial>(source_, options_, one.strategy, laboratory_.devices));
-    }
-    if (!trials.empty())
-      compare_weights(trials);
-    for (int round = 0; round < laboratory_.rounds; ++round)
-      for (size_t i = 0; i < trials.size(); ++i) {
-        say(fmt::format("measuring {}, round {} of {}", strategies_[i].name, round + 1,
-                        laboratory_.rounds));
-        measure_round(*trials[i], row_of(strategies_[i].name), round);
-      }
-    for (size_t i = 0; i < trials.size(); ++i)
-      summarise(*trials[i], row_of(strategies_[i].name));
-  }
-
-  StrategyReport& row_of(const std::string& name) {
-    return *std::find_if(report_.strategies.begin(), report_.strategies.end(),
-                         [&](const StrategyReport& row) { return row.name == name; });
-  }
-
-  /// One step to warm up, one that counts.
-  void measure_round(Trial& trial, StrategyReport& row, int round) {
-    trial.open(laboratory_.seed);
-    trial.step(0);
-    seconds_[&trial].push_back(trial.step(1));
-    if (round == 0) {
-      row.measured_timeline = trial.timeline(2);
-      row.used_bytes_per_device = trial.device_bytes();
-      for (const std::string& note : trial.session().notes())
-        report_.banner = note;
-    }
-    trial.close();
-  }
-
-  /// With those of one device, if it could take part.
-  void compare_weights(std::vector<std::unique_ptr<Trial>>& trials) {
-    if (strategies_[0].name != "single")
-      return;
-    Trial& single = *trials[0];
-    auto train = [&](Trial& trial) {
-      trial.open(laboratory_.seed);
-      for (int step = 0; step < laboratory_.difference_steps; ++step)
-        trial.step(step);
-    };
-    say("comparing weights");
-    train(single);
-    for (size_t i = 0; i < trials.size(); ++i) {
-      StrategyReport& row = row_of(strategies_[i].name);
-      if (i > 0)
-        train(*trials[i]);
-      row.max_weight_difference = largest_difference(single.session(), trials[i]->session());
-      row.difference_steps = laboratory_.difference_steps;
-      if (i > 0)
-        trials[i]->close();
-    }
-    single.close();
-  }
-
-  void summarise(const Trial& trial, StrategyReport& row) {
-    std::vector<double>& seconds = seconds_[&trial];
-    std::sort(seconds.begin(), seconds.end());
-    row.measured =
-        MeasuredTime{ms(seconds[seconds.size() / 2]), ms(seconds.front()), ms(seconds.back())};
-    if (std::optional<double> error = report::prediction_error(row);
-        error && std::abs(*error) > worth_a_note)
-      report_.notes.push_back(
-          fmt::format("the prediction for `{}` is {} off", row.name, report::percent(*error)));
-  }
-
   void choose_best() {
     const StrategyReport* best = nullptr;
     for (const StrategyReport& row : report_.strategies)
@@ -339,7 +273,6 @@ private:
   const std::vector<StrategyLayer> layers_;
   PartitionReport report_;
   std::vector<StrategyCase> strategies_; ///< Those that suit the network.
-  std::map<const Trial*, std::vector<double>> seconds_;
 };
 
 } // namespace

@@ -23,7 +23,7 @@ struct LaboratoryOptions {
   bool sweeps = true;
   int rounds = 5;           ///< Measured steps of each strategy, interleaved.
   int difference_steps = 3; ///< After which weights are compared.
-  int64_t memory_limit = 0; ///< Of each device, for the search; 0: none.
+  int64_t memory_limit = 0; ///< Of each device; 0: what the machine has.
   uint64_t seed = 1;
   std::function<void(const std::string&)> progress; ///< What it is at; may be null.
 };
@@ -33,11 +33,16 @@ struct LaboratoryOptions {
 PartitionReport explore_partitions(const NetworkSource& source, const CompileOptions& options,
                                    const LaboratoryOptions& laboratory);
 
+/// What a device may use at most: the limit, or less if its machine has less; 0 when neither is
+/// known.
+int64_t memory_limit_of(const LaboratoryOptions& laboratory, size_t device);
+
 /// What predictions of the laboratory's strategies are made from, as the calibration is now.
 PredictionSetup prediction_setup(const Network& network, const CompileOptions& options,
                                  const LaboratoryOptions& laboratory);
 
-/// The strategy that the search finds for a network, its runners-up simulated.
+/// The strategy that the search finds for a network, its runners-up simulated. UserError when
+/// nothing fits into the devices' memory.
 struct FoundStrategy {
   Strategy strategy;
   std::vector<LayerChoices> choices;

@@ -29,7 +29,7 @@ struct TimelineSpan {
 /// A layer under one strategy.
 struct LayerReport {
   std::string name;
-  std::string cut;        ///< `data`, `filter`, ... with bounds when they are uneven.
+  std::string cut;        ///< `data`, `channel, then filter`, `device 1`, `filter [0, 40, 96]`.
   double compute_ms = 0;  ///< Predicted, of the slowest device, forward and backward.
   double exchange_ms = 0; ///< Predicted, of the exchanges that its values need.
   int64_t bytes_sent = 0; ///< By all devices.
@@ -49,8 +49,9 @@ struct StrategyReport {
   std::string doc; ///< One line.
   bool same_mathematics = true;
   std::string file;        ///< The text of its strategy file.
+  int micro_batches = 1;   ///< In which the step does the batch, one after the other.
   std::string error;       ///< Why the network cannot be cut so; then nothing below is filled.
-  double predicted_ms = 0; ///< Additive model.
+  double predicted_ms = 0; ///< Added up: what the device with most to do computes, all exchanges.
   double simulated_ms = 0; ///< Event simulation.
   std::optional<MeasuredTime> measured;
   std::vector<int64_t> bytes_sent_per_device;
@@ -65,21 +66,22 @@ struct StrategyReport {
   std::vector<ExchangeReport> exchanges;
   std::vector<TimelineSpan> predicted_timeline;
   std::vector<TimelineSpan> measured_timeline; ///< Empty when not measured.
-  std::string drawing;                         ///< SVG; empty without Graphviz.
+  std::string drawing; ///< SVG, of all micro-batches at once; empty without Graphviz.
 };
 
-/// What it would cost to cut one layer otherwise, all others at their best.
+/// What it would cost to cut one layer otherwise, all others at their best: sums over nodes before
+/// they are fused, and exchanges.
 struct LayerChoices {
   struct Choice {
     std::string cut;
-    double total_ms = 0; ///< Of the best step with this choice; infinite where it is not legal.
-    double compute_ms = 0;
-    double exchange_ms = 0; ///< Of the layer itself: its gradients.
-    int64_t bytes = 0;      ///< Memory on the fullest device.
-    std::string why;        ///< Why it is not legal; else empty.
+    double total_ms = 0;    ///< Of the best step with this choice; infinite where there is none.
+    double compute_ms = 0;  ///< Of the layer.
+    double exchange_ms = 0; ///< Of the layer in that step, and between it and those beside it.
+    int64_t bytes = 0;      ///< Of the layer on the fullest device, if no two values share memory.
+    std::string why{};      ///< Why there is no such step; else empty.
   };
   std::string layer;
-  std::string chosen;
+  std::string chosen; ///< By `auto`; empty if that is none of the choices.
   std::vector<Choice> choices;
 };
 
@@ -117,6 +119,9 @@ struct PartitionReport {
   std::vector<Sweep> sweeps;
   std::vector<std::string> notes; ///< Such as predictions that are far off.
 };
+
+/// Adds a sentence to the banner, once.
+void add_banner(PartitionReport& report, const std::string& sentence);
 
 /// The table for the terminal.
 std::string partition_table(const PartitionReport& report);

@@ -99,14 +99,16 @@ std::string partition_html(const PartitionReport& report) {
   const std::string body =
       header_html(report) +
       section("Strategies",
-              "Predictions are of two kinds: layers and exchanges added up, and a simulation in "
-              "which exchanges overlap with computing.",
+              "Predictions are of two kinds: what the device with most to do computes and all "
+              "exchanges, added up; and a simulation in which exchanges overlap with computing.",
               strategies_html(report)) +
       section("Sweeps", "", sweeps_html(report)) +
-      section("Why not otherwise?",
-              "The step in ms, added up, if one layer were cut so and all others as suits that "
-              "best; below it how much longer it is than the fastest.",
-              choices_html(report)) +
+      section(
+          "Why not otherwise?",
+          "The step in ms, if one layer were cut so and all others as suits that best; below it "
+          "how much longer it is than the fastest. The search adds up what each operator takes "
+          "on the slowest device, before any are fused, and all exchanges.",
+          choices_html(report)) +
       section("Who sends what to whom", "Megabytes over each link in one step.",
               links_html(report)) +
       section("Each strategy", "", details_html(report)) + section("Notes", "", notes_html(report));

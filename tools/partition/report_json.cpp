@@ -75,6 +75,7 @@ Json strategy_json(const PartitionReport& report, const StrategyReport& s) {
       {"name", s.name},
       {"doc", s.doc},
       {"same_mathematics", s.same_mathematics},
+      {"micro_batches", s.micro_batches},
       {"error", text_or_null(s.error)},
       {"predicted_ms", figure(s.predicted_ms)},
       {"simulated_ms", figure(s.simulated_ms)},

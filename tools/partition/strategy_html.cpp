@@ -101,8 +101,11 @@ std::string body_html(const PartitionReport& report, const StrategyReport& strat
     out += exchanges_html(strategy);
   if (std::string svg = inline_svg(strategy.drawing, fmt::format("drawing-{}-", index));
       !svg.empty())
-    out += fmt::format("<details><summary>drawing</summary><div class=\"scroll drawing\" "
+    out += fmt::format("<details><summary>drawing{}</summary><div class=\"scroll drawing\" "
                        "tabindex=\"0\">{}</div></details>\n",
+                       strategy.micro_batches > 1
+                           ? fmt::format(" of all {} micro-batches at once", strategy.micro_batches)
+                           : "",
                        svg);
   return out;
 }

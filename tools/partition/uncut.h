@@ -1,7 +1,7 @@
 #pragma once
 // A training step as it is before it is cut.
 
-#include "passes/partition/partition.h"
+#include "passes/partition/problem.h"
 #include "tools/driver/compile.h"
 
 namespace netc {
@@ -12,6 +12,7 @@ struct UncutStep {
   PassContext context;
   std::vector<LayerPlace> places;
 
+  WholeStep whole() const { return {graph, places, context.origins}; }
   CutStep cut(const Strategy& strategy) const;
 };
 UncutStep uncut_step(const Network& network, const CompileOptions& options);
