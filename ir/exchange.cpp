@@ -127,16 +127,10 @@ ExchangeSteps steps_of(const Exchange& exchange) {
 std::vector<std::vector<int64_t>> bytes_sent(const Exchange& exchange) {
   const size_t devices = exchange.to.boxes.size();
   std::vector<std::vector<int64_t>> bytes(devices, std::vector<int64_t>(devices, 0));
-  ExchangeSteps steps = steps_of(exchange);
-  auto send = [&](size_t from, size_t to, const Box& box) {
+  for_each_pull(exchange, steps_of(exchange), [&](size_t from, size_t to, const Box& box) {
     if (from != to)
       bytes[from][to] += elements(box) * byte_size(exchange.type.dtype);
-  };
-  for (size_t to = 0; to < devices; ++to)
-    for (size_t from = 0; from < devices; ++from)
-      send(from, to, intersect(steps.combined[to], exchange.from.boxes[from]));
-  for (const Move& move : steps.moves)
-    send(static_cast<size_t>(move.from), static_cast<size_t>(move.to), move.box);
+  });
   return bytes;
 }
 

@@ -61,6 +61,17 @@ struct ExchangeSteps {
 };
 ExchangeSteps steps_of(const Exchange& exchange);
 
+/// Calls pull(from, to, box) for each box that device `to` takes out of what `from` holds, empty
+/// ones and its own among them.
+template <class Pull>
+void for_each_pull(const Exchange& exchange, const ExchangeSteps& steps, Pull pull) {
+  for (size_t to = 0; to < exchange.to.boxes.size(); ++to)
+    for (size_t from = 0; from < exchange.from.boxes.size(); ++from)
+      pull(from, to, intersect(steps.combined[to], exchange.from.boxes[from]));
+  for (const Move& move : steps.moves)
+    pull(static_cast<size_t>(move.from), static_cast<size_t>(move.to), move.box);
+}
+
 /// Bytes that device `from` sends to device `to`: [from][to].
 std::vector<std::vector<int64_t>> bytes_sent(const Exchange& exchange);
 

@@ -138,8 +138,7 @@ Traffic traffic_of(const Exchange& exchange) {
   const auto devices = static_cast<size_t>(exchange.to.devices());
   Traffic traffic{bytes_sent(exchange), std::vector<int>(devices, 0),
                   std::vector<int64_t>(devices, 0)};
-  const ExchangeSteps steps = steps_of(exchange);
-  auto pull = [&](size_t from, size_t to, const Box& box) {
+  for_each_pull(exchange, steps_of(exchange), [&](size_t from, size_t to, const Box& box) {
     if (is_empty(box))
       return;
     if (from != to)
@@ -148,12 +147,7 @@ Traffic traffic_of(const Exchange& exchange) {
       traffic.local_bytes[to] += 2 * elements(box) * byte_size(exchange.type.dtype);
     else if (exchange.from.partial()) // replaces the source, which others still read: set aside
       traffic.local_bytes[to] += 4 * elements(box) * byte_size(exchange.type.dtype);
-  };
-  for (size_t to = 0; to < devices; ++to)
-    for (size_t from = 0; from < devices; ++from)
-      pull(from, to, intersect(steps.combined[to], exchange.from.boxes[from]));
-  for (const Move& move : steps.moves)
-    pull(static_cast<size_t>(move.from), static_cast<size_t>(move.to), move.box);
+  });
   return traffic;
 }
 

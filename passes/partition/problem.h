@@ -23,8 +23,8 @@ struct WholeStep {
   const GradientOrigins& origins;
 };
 
-/// Layers are searched in segments: a weighted layer, the input or the loss, and what follows
-/// without weights and is cut alike.
+/// Layers are searched in segments: a weighted layer or the input, and what follows, the loss too,
+/// that has no weights and is cut alike.
 struct PartitionProblem {
   SearchProblem search;
   std::vector<std::vector<LayerCut>> cuts; ///< [layer of the search][choice].

@@ -57,10 +57,7 @@ Plan compile_step(int devices, const std::string& target, const fs::path& folder
   add_programs(plan, graphs, "train", false, kernels, lowering);
   Backend backend = make_backend(lowering.target, kernel_cache());
   plan.machine = backend.machine;
-  std::vector<CompileJob> jobs = jobs_of(kernels);
-  backend.compile(jobs, 2);
-  fs::create_directories(folder / "kernels");
-  plan.kernels = place_kernels(kernels, jobs, backend, folder);
+  plan.kernels = compile_kernels(kernels, backend, 2, folder);
   write_plan(plan, folder);
   return read_plan(folder);
 }

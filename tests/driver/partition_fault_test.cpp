@@ -53,13 +53,10 @@ public:
     add_programs(plan, graphs, "train", false, kernels, lowering);
     Backend backend = make_backend(lowering.target, kernel_cache());
     plan.machine = backend.machine;
-    std::vector<CompileJob> jobs = jobs_of(kernels);
-    backend.compile(jobs, 2);
-    fs::create_directories(folder / "kernels");
+    plan.kernels = compile_kernels(kernels, backend, 2, folder.path());
     // Graphs list it as they come to it.
     std::sort(plan.state.begin(), plan.state.end(),
               [](const StateInit& a, const StateInit& b) { return a.name < b.name; });
-    plan.kernels = place_kernels(kernels, jobs, backend, folder.path());
     std::vector<DeviceSpec> devices;
     for (int i = 0; i < plan.devices; ++i)
       devices.push_back({.name = fmt::format("cpu:{}", i)});

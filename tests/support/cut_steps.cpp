@@ -63,14 +63,6 @@ int64_t extent_of(const Graph& forward, const LayerPlace& layer, Cut cut) {
   return 0;
 }
 
-std::vector<int64_t> random_bounds(int64_t extent, int devices, Random& random) {
-  std::vector<int64_t> bounds = {0, extent};
-  while (static_cast<int>(bounds.size()) < devices + 1)
-    bounds.push_back(static_cast<int64_t>(random() % static_cast<uint64_t>(extent + 1)));
-  std::sort(bounds.begin(), bounds.end());
-  return bounds;
-}
-
 LayerCut random_cut(const Graph& forward, const LayerPlace& layer, int devices,
                     const StrategyDraw& how, Random& random) {
   static constexpr std::array cuts = {Cut::whole,   Cut::data,   Cut::filter, Cut::channel,

@@ -67,4 +67,12 @@ RefTensor draw(const TensorType& type, const Draw& how, Random& random) {
   return tensor;
 }
 
+std::vector<int64_t> random_bounds(int64_t extent, int parts, Random& random) {
+  std::vector<int64_t> bounds = {0, extent};
+  while (static_cast<int>(bounds.size()) < parts + 1)
+    bounds.push_back(static_cast<int64_t>(random() % static_cast<uint64_t>(extent + 1)));
+  std::sort(bounds.begin(), bounds.end());
+  return bounds;
+}
+
 } // namespace netc::test

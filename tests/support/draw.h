@@ -24,6 +24,9 @@ Draw integers(int64_t lo, int64_t hi);
 /// These very numbers.
 Draw values(std::vector<double> list);
 
+/// Ascending bounds of so many parts, from 0 to `extent`; parts may be empty.
+std::vector<int64_t> random_bounds(int64_t extent, int parts, Random& random);
+
 RefTensor draw(const TensorType& type, const Draw& how, Random& random);
 
 } // namespace netc::test

@@ -134,15 +134,6 @@ private:
   Counts& counts_;
 };
 
-/// Ascending bounds from 0 to `extent`, some of the parts empty.
-std::vector<int64_t> random_bounds(int64_t extent, int devices, Random& random) {
-  std::vector<int64_t> bounds = {0, extent};
-  while (static_cast<int>(bounds.size()) < devices + 1)
-    bounds.push_back(static_cast<int64_t>(random() % static_cast<uint64_t>(extent + 1)));
-  std::sort(bounds.begin(), bounds.end());
-  return bounds;
-}
-
 /// Cuts a node by one loop, and by pairs of them.
 class Cuts {
 public:

@@ -61,6 +61,7 @@ Target compile_target(const Device& device) {
 
 std::vector<PlanKernel> place_kernels(const KernelSet& kernels, const std::vector<CompileJob>& jobs,
                                       const Backend& backend, const std::filesystem::path& folder) {
+  std::filesystem::create_directories(folder / "kernels");
   std::vector<PlanKernel> list;
   for (size_t i = 0; i < jobs.size(); ++i) {
     const KernelSet::Entry& entry = kernels.entries()[i];
@@ -75,6 +76,13 @@ std::vector<PlanKernel> place_kernels(const KernelSet& kernels, const std::vecto
         {entry.name, jobs[i].key, entry.implementation, entry.precision, jobs[i].entries});
   }
   return list;
+}
+
+std::vector<PlanKernel> compile_kernels(const KernelSet& kernels, const Backend& backend,
+                                        int parallel, const std::filesystem::path& folder) {
+  std::vector<CompileJob> jobs = jobs_of(kernels);
+  backend.compile(jobs, parallel);
+  return place_kernels(kernels, jobs, backend, folder);
 }
 
 } // namespace netc

@@ -29,8 +29,11 @@ Target compile_target(const Device& device);
 Backend make_backend(const Target& target, const std::filesystem::path& cache);
 
 /// Copies the binaries of compiled jobs, those of jobs_of(kernels), to `folder`/kernels, where a
-/// session looks for them; returns what a plan says of them.
+/// session looks for them; makes the folder. Returns what a plan says of them.
 std::vector<PlanKernel> place_kernels(const KernelSet& kernels, const std::vector<CompileJob>& jobs,
                                       const Backend& backend, const std::filesystem::path& folder);
+/// Compiles the kernels, so many at a time, and places them.
+std::vector<PlanKernel> compile_kernels(const KernelSet& kernels, const Backend& backend,
+                                        int parallel, const std::filesystem::path& folder);
 
 } // namespace netc

@@ -42,10 +42,7 @@ Plan trial_plan(const std::string& name, const std::vector<TrialProgram>& progra
     }
   }
   plan.state = state_of(all);
-  std::vector<CompileJob> jobs = jobs_of(kernels);
-  backend.compile(jobs, default_threads());
-  std::filesystem::create_directories(folder / "kernels");
-  plan.kernels = place_kernels(kernels, jobs, backend, folder);
+  plan.kernels = compile_kernels(kernels, backend, default_threads(), folder);
   return plan;
 }
 

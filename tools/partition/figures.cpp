@@ -128,7 +128,9 @@ std::string sweep_point(const Sweep& sweep, double value) {
     return number(value, 0);
   if (value < 1e9)
     return fmt::format("{:.3g} MB/s", value / 1e6);
-  return fmt::format("{:.3g} GB/s", value / 1e9);
+  if (value < 1e12)
+    return fmt::format("{:.3g} GB/s", value / 1e9);
+  return fmt::format("{:.3g} TB/s", value / 1e12);
 }
 
 } // namespace netc::report
