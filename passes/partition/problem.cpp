@@ -12,7 +12,7 @@ namespace netc {
 namespace {
 
 /// What the search may decide for one layer.
-std::vector<LayerCut> all_cuts(StrategyLayer::Kind kind) {
+std::vector<LayerCut> all_cuts(StrategyLayer::Kind kind, const std::vector<int>& alone) {
   using Kind = StrategyLayer::Kind;
   std::vector<LayerCut> cuts = {{.cut = Cut::whole}, {.cut = Cut::data}};
   if (kind != Kind::input)
@@ -22,7 +22,8 @@ std::vector<LayerCut> all_cuts(StrategyLayer::Kind kind) {
   if (kind == Kind::convolution || kind == Kind::linear)
     for (Cut then : {Cut::whole, Cut::data, Cut::filter})
       cuts.push_back({.cut = Cut::channel, .then = then});
-  cuts.push_back({.cut = Cut::device, .device = 0});
+  for (int device : alone)
+    cuts.push_back({.cut = Cut::device, .device = device});
   return cuts;
 }
 
@@ -128,7 +129,7 @@ private:
     for (int s = 0; s < segments(); ++s) {
       SearchLayer& layer = problem_.search.layers[static_cast<size_t>(s)];
       problem_.cuts.emplace_back();
-      for (const LayerCut& cut : all_cuts(kinds_[static_cast<size_t>(s)])) {
+      for (const LayerCut& cut : all_cuts(kinds_[static_cast<size_t>(s)], costs_.alone)) {
         Strategy probe{.name = "search", .devices = devices_};
         probe.layers[layer.name] = cut;
         try {

@@ -11,6 +11,7 @@ namespace netc {
 struct StepCosts {
   std::function<double(const Node& node, int device)> node;
   std::function<double(const Exchange& exchange)> exchange;
+  std::vector<int> alone = {0}; ///< Devices that may do a layer alone: one of those that are alike.
 };
 
 /// The additive model: each node takes as long as on the slowest device, nothing overlaps.

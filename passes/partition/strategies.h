@@ -20,8 +20,6 @@ struct StrategyLayer {
 struct NamedStrategy {
   std::string name;
   std::string doc;
-  /// Whether the step computes what it does on one device, rounding aside.
-  bool same_mathematics = true;
 };
 /// In the order in which tables show them.
 const std::vector<NamedStrategy>& named_strategies();

@@ -94,7 +94,14 @@ TEST_F(CliPartition, Messages) {
   Outcome tight = run(std::string(predict) + " --no-sweeps --strategy auto --memory-limit 1kB");
   EXPECT_THAT(tight.out, HasSubstr("no way to cut `cut` over 2 devices that was tried fits into "
                                    "their memory"));
-  EXPECT_THAT(tight.out, HasSubstr("of a device that may use 0.001 MB"));
+  EXPECT_THAT(tight.out, HasSubstr("which may use 0.001 MB; a smaller batch"));
+  EXPECT_EQ(tight.code, 1);
+  EXPECT_THAT(tight.err, HasSubstr("no strategy is possible"));
+  EXPECT_THAT(error(std::string(predict) + " --strategy all,none.yaml"),
+              HasSubstr("cannot read the strategy file `none.yaml`"));
+  EXPECT_THAT(error(std::string(predict) + " -o nowhere/report.html"),
+              HasSubstr("there is no folder `nowhere` for the report"));
+  EXPECT_THAT(error(std::string(predict) + " -o mine"), HasSubstr("would be a folder"));
   write("parts.yaml", "devices: 2\nstrategy: pipeline\nmicro_batches: 16\n");
   EXPECT_THAT(error(std::string(predict) + " --strategy parts.yaml --math exact"),
               AllOf(HasSubstr("parts.yaml:3:16: error: `--math exact` sums over a batch in 8 "
@@ -132,14 +139,56 @@ TEST_F(CliPartition, WhatCannotBeMeasuredIsANote) {
       "partition cut.yaml --devices cpu:0,cpu:0 --machine k20 --no-sweeps --quiet --rounds 1 "
       "--strategy data";
   const nlohmann::ordered_json all = json_of(measure);
-  EXPECT_THAT(all.at("banner").get<std::string>(), HasSubstr("logical devices share `cpu:0`"));
   // A session has the feeds, too, for which there is no room beside the plan.
   const auto& planned = strategy(all, "single").at("peak_bytes_per_device")[0];
   const nlohmann::ordered_json tight =
       json_of(fmt::format("{} --memory-limit {}B", measure, planned.get<int64_t>()));
   EXPECT_TRUE(strategy(tight, "single").at("measured_ms").is_null());
   EXPECT_FALSE(strategy(tight, "data").at("measured_ms").is_null());
+  EXPECT_EQ(tight.at("best"), "data") << "a simulated step is not compared with a measured one";
+  EXPECT_TRUE(strategy(tight, "data").at("speed_up").is_null());
+  EXPECT_FALSE(strategy(all, "data").at("speed_up").is_null());
   EXPECT_THAT(tight.at("notes").dump(), HasSubstr("`single` could not be measured: "));
+}
+
+TEST_F(CliPartition, WhatDoesNotFitIsARow) {
+  write("whole.yaml", "devices: 2\nlayers: {data: whole}\n");
+  const std::string search = std::string(predict) + " --strategy all,whole.yaml --memory-limit ";
+  const nlohmann::ordered_json all = json_of(search + "100MB");
+  ASSERT_EQ(all.at("strategies").size(), 15u);
+  const int64_t limit = strategy(all, "single").at("peak_bytes_per_device")[0].get<int64_t>() - 1;
+  const nlohmann::ordered_json tight = json_of(search + fmt::format("{}B", limit));
+  for (const char* name : {"single", "whole.yaml"})
+    EXPECT_THAT(strategy(tight, name).at("error").get<std::string>(), HasSubstr("which may use"));
+  for (const char* name : {"data", "filter", "auto"})
+    EXPECT_TRUE(strategy(tight, name).at("error").is_null()) << name;
+  for (const auto& line : tight.at("sweeps").at(1).at("lines")) {
+    EXPECT_NE(line.at("strategy"), "single");
+    EXPECT_TRUE(line.at("ms").back().is_null()) << "2,048 images fit nowhere";
+  }
+}
+
+TEST_F(CliPartition, SweepsHaveTheBatchOfTheReport) {
+  const nlohmann::ordered_json report =
+      json_of(std::string(predict) + " --strategy data --batch 24");
+  EXPECT_EQ(report.at("sweeps").at(1).at("what"), "batch");
+  EXPECT_EQ(report.at("sweeps").at(1).at("points").at(1), 24);
+}
+
+TEST_F(CliPartition, DevicesThatDiffer) {
+  write("two.yaml", R"(name: two
+devices:
+  - {name: slow, gflops: 1000, compute_efficiency: 1, gb_per_second: 100, memory_efficiency: 1, launch_us: 5, memory_gib: 4}
+  - {name: fast, gflops: 9000, compute_efficiency: 1, gb_per_second: 900, memory_efficiency: 1, launch_us: 1, memory_gib: 4}
+link: {gb_per_second: 0.001, latency_us: 900}
+)");
+  const nlohmann::ordered_json report =
+      json_of("partition cut.yaml --devices cpu:0,cpu:1 --no-measure --quiet --no-sweeps "
+              "--strategy auto --machine two.yaml");
+  for (const auto& layer : report.at("choices"))
+    EXPECT_EQ(layer.at("chosen"), "device 1");
+  EXPECT_LT(strategy(report, "auto").at("simulated_ms").get<double>(),
+            0.5 * strategy(report, "single").at("simulated_ms").get<double>());
 }
 
 TEST_F(CliPartition, ExplainsWhatOtherChoicesCost) {

@@ -75,7 +75,7 @@ TEST(PartitionTable, SaysWhenNothingIsPossible) {
   r.strategies.erase(r.strategies.begin(), r.strategies.end() - 1);
   r.best.clear();
   const std::string table = partition_table(r);
-  EXPECT_THAT(table, HasSubstr("No strategy cuts this network"));
+  EXPECT_THAT(table, HasSubstr("No strategy is possible here: each says why."));
   EXPECT_THAT(table, HasSubstr("pipeline: the network has 1 layer"));
   EXPECT_THAT(table, Not(HasSubstr("images/s"))) << "a table without rows";
 }
@@ -86,9 +86,10 @@ TEST(PartitionTable, AlignsCharactersNotBytes) {
 
 TEST(PartitionJson, HasStableKeys) {
   const auto json = ordered_json::parse(partition_json(test::sample_report()));
-  EXPECT_THAT(keys(json), ElementsAre("network", "batch", "math", "devices", "machine", "link",
-                                      "banner", "host", "version", "seed", "best", "strategies",
-                                      "choices", "search_seconds", "sweeps", "notes"));
+  EXPECT_THAT(keys(json),
+              ElementsAre("network", "batch", "math", "devices", "machine", "link", "other_machine",
+                          "banner", "host", "version", "seed", "best", "strategies", "choices",
+                          "search_seconds", "sweeps", "notes"));
   const auto& owt = json["strategies"][3];
   EXPECT_THAT(keys(owt),
               ElementsAre("name", "doc", "same_mathematics", "micro_batches", "error",

@@ -2,6 +2,7 @@
 
 #include "frontend/machine.h"
 #include "ir/support/files.h"
+#include "passes/partition/strategies.h"
 #include "runtime/byte_text.h"
 #include "runtime/cpu_device.h"
 #include "runtime/devices.h"
@@ -27,30 +28,39 @@ struct Flags : CommonFlags {
   int rounds = 5;
 };
 
-/// All strategies, or those named, each once.
+/// Those named, each once; nothing for all that have names, and the search's.
 std::vector<std::string> wanted(const Flags& flags) {
   std::vector<std::string> names;
-  for (const std::string& name : flags.strategies) {
-    if (name == "all")
-      return {};
+  auto add = [&](const std::string& name) {
     if (std::find(names.begin(), names.end(), name) == names.end())
       names.push_back(name);
-  }
+  };
+  for (const std::string& name : flags.strategies)
+    if (name == "all") {
+      for (const std::string& each : strategy_names())
+        add(each);
+      add(std::string(found_strategy));
+    } else {
+      add(name);
+    }
   return names;
 }
 
-/// What predictions are for: this machine, or one that is described.
-Calibration calibration_of(const Flags& flags, const std::vector<std::string>& devices) {
+/// What predictions are for: this machine, or one that is described. Of devices that a described
+/// machine lacks, a remark says what they are taken for.
+Calibration calibration_of(const Flags& flags, const std::vector<std::string>& devices,
+                           std::string& remark) {
+  if (flags.machine.empty())
+    return calibration_of_devices(flags, devices);
   Calibration calibration;
-  if (flags.machine.empty()) {
-    calibration = calibration_of_devices(flags, devices);
-  } else {
-    calibration.machine = load_machine(flags.machine);
-    if (calibration.machine.devices.size() < devices.size())
-      calibration.machine.devices.resize(devices.size(), calibration.machine.devices.back());
+  calibration.machine = load_machine(flags.machine);
+  std::vector<DeviceProfile>& has = calibration.machine.devices;
+  if (has.size() < devices.size()) {
+    remark = fmt::format("the machine `{}` has {} device{}; {} more like the last are assumed",
+                         calibration.machine.name, has.size(), has.size() == 1 ? "" : "s",
+                         devices.size() - has.size());
+    has.resize(devices.size(), DeviceProfile(has.back()));
   }
-  if (!flags.link.empty())
-    calibration.machine.link = parse_link(flags.link, calibration.machine.link);
   return calibration;
 }
 
@@ -68,10 +78,26 @@ void check_devices(const std::vector<std::string>& devices) {
   }
 }
 
-void write_report(const PartitionReport& report, const std::string& output) {
+std::filesystem::path html_of(const std::string& output) {
   std::filesystem::path html = output;
   if (html.extension() == ".json")
     html.replace_extension(".html"); // the JSON lies beside it
+  return html;
+}
+
+/// Before minutes are spent on a report that cannot be written.
+void check_output(const std::string& output) {
+  std::error_code ignored;
+  const std::filesystem::path folder = html_of(output).parent_path();
+  if (std::filesystem::is_directory(output, ignored))
+    user_error(fmt::format("the report `{}` would be a folder", output),
+               "`-o` names a file, as in `-o report.html`");
+  if (!folder.empty() && !std::filesystem::is_directory(folder, ignored))
+    user_error(fmt::format("there is no folder `{}` for the report", folder.string()));
+}
+
+void write_report(const PartitionReport& report, const std::string& output) {
+  const std::filesystem::path html = html_of(output);
   write_text(html, partition_html(report));
   write_text(std::filesystem::path(html).replace_extension(".json"), partition_json(report));
   for (const StrategyReport& strategy : report.strategies)
@@ -79,39 +105,74 @@ void write_report(const PartitionReport& report, const std::string& output) {
       write_text(std::filesystem::path(html).replace_extension(".auto.yaml"), strategy.file);
 }
 
-void run(const Flags& flags) {
-  NetworkSource source = load(flags);
-  CompileOptions options = flags.compile_options();
-  const std::vector<std::string> devices = named_devices(flags);
-  check_devices(devices);
-  options.target = compile_target(*open_device({.name = devices.at(0)}));
-  Calibration calibration = calibration_of(flags, devices);
+LaboratoryOptions laboratory_of(const Flags& flags, const std::vector<std::string>& devices) {
   const bool here = flags.machine.empty();
-  LaboratoryOptions laboratory{.devices = {},
-                               .strategies = wanted(flags),
-                               .calibration = &calibration,
-                               .measure = !flags.no_measure,
-                               .measure_kernels = here && !flags.no_measure,
-                               .sweeps = !flags.no_sweeps,
-                               .rounds = flags.rounds,
-                               .memory_limit = parse_bytes(flags.memory_limit).value_or(0),
-                               .seed = flags.seed,
-                               .progress = nullptr};
+  LaboratoryOptions laboratory;
+  laboratory.strategies = wanted(flags);
+  laboratory.measure = !flags.no_measure;
+  laboratory.measure_kernels = here && !flags.no_measure;
+  laboratory.other_machine = !here || !flags.link.empty();
+  laboratory.sweeps = !flags.no_sweeps;
+  laboratory.rounds = flags.rounds;
+  laboratory.memory_limit = parse_bytes(flags.memory_limit).value_or(0);
+  laboratory.seed = flags.seed;
   for (const std::string& name : devices)
     laboratory.devices.push_back({.name = name, .memory_limit = laboratory.memory_limit});
   if (!flags.quiet)
     laboratory.progress = [](const std::string& text) { std::cerr << text << " ...\n"; };
-  PartitionReport report = explore_partitions(source, options, laboratory);
-  if (here && flags.link.empty())
-    save(calibration, flags.cache); // with the kernels that are new
+  return laboratory;
+}
+
+/// The report; what was measured for it on the way is kept, whatever happens.
+PartitionReport explore(const Flags& flags, const std::vector<std::string>& devices) {
+  const NetworkSource source = load(flags);
+  CompileOptions options = flags.compile_options();
+  options.target = compile_target(*open_device({.name = devices.at(0)}));
+  std::string remark;
+  Calibration calibration = calibration_of(flags, devices, remark);
+  const LinkProfile own_link = calibration.machine.link;
+  if (!flags.link.empty())
+    calibration.machine.link = parse_link(flags.link, own_link);
+  LaboratoryOptions laboratory = laboratory_of(flags, devices);
+  laboratory.calibration = &calibration;
+  auto keep = [&] {
+    calibration.machine.link = own_link;
+    if (laboratory.measure_kernels)
+      save(calibration, flags.cache);
+  };
+  PartitionReport report;
+  try {
+    report = explore_partitions(source, options, laboratory);
+  } catch (...) {
+    keep();
+    throw;
+  }
+  keep();
+  if (!remark.empty())
+    report.notes.push_back(remark);
   report.host = processor_description();
   report.version = fmt::format("netc {}", NETC_VERSION);
+  return report;
+}
+
+void run(const Flags& flags) {
+  const std::vector<std::string> devices = named_devices(flags);
+  check_devices(devices);
   if (!flags.output.empty())
-    write_report(report, flags.output);
+    check_output(flags.output);
+  const PartitionReport report = explore(flags, devices);
   if (flags.json)
     std::cout << partition_json(report) << "\n";
   else
     std::cout << partition_table(report);
+  std::cout << std::flush;
+  if (!flags.output.empty())
+    write_report(report, flags.output);
+  if (std::none_of(report.strategies.begin(), report.strategies.end(),
+                   [](const StrategyReport& row) { return row.error.empty(); }))
+    user_error(
+        "no strategy is possible",
+        "a smaller batch, more memory or fewer devices may help; the table says why of each");
 }
 
 } // namespace

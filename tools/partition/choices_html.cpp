@@ -69,8 +69,9 @@ Cell choice_cell(const Choice& choice, bool chosen, double best, int digits, Foo
                           number(choice.compute_ms, digits), number(choice.exchange_ms, digits),
                           megabytes(choice.bytes));
   const double slower = choice.total_ms - best;
-  cell.html += chosen ? "<br><small>✓ chosen</small>"
-                      : fmt::format("<br><small>+{}</small>", number(slower, digits));
+  const std::string more = fmt::format("+{}", number(slower, digits));
+  cell.html += fmt::format("<br><small>{}{}</small>", chosen ? "✓ chosen" : more,
+                           chosen && slower > 0 ? " " + more : "");
   cell.classes = chosen ? "chosen" : "heat";
   if (!chosen)
     cell.share = darkness(slower / best);

@@ -17,6 +17,12 @@ bool possible(const StrategyReport& strategy) {
   return strategy.error.empty();
 }
 
+bool measured_elsewhere(const PartitionReport& report) {
+  return report.other_machine &&
+         std::any_of(report.strategies.begin(), report.strategies.end(),
+                     [](const StrategyReport& s) { return s.measured.has_value(); });
+}
+
 double step_ms(const StrategyReport& strategy) {
   return strategy.measured ? strategy.measured->median_ms : strategy.simulated_ms;
 }
@@ -29,13 +35,16 @@ std::optional<double> speed_up(const PartitionReport& report, const StrategyRepo
   const StrategyReport* single = find_strategy(report, "single");
   if (!single || !possible(*single) || !possible(strategy))
     return std::nullopt;
-  if (single->measured && strategy.measured)
-    return single->measured->median_ms / strategy.measured->median_ms;
-  return single->simulated_ms / strategy.simulated_ms;
+  if (!strategy.measured)
+    return single->simulated_ms / strategy.simulated_ms;
+  if (!single->measured)
+    return std::nullopt;
+  return single->measured->median_ms / strategy.measured->median_ms;
 }
 
-std::optional<double> prediction_error(const StrategyReport& strategy) {
-  if (!strategy.measured)
+std::optional<double> prediction_error(const PartitionReport& report,
+                                       const StrategyReport& strategy) {
+  if (!strategy.measured || report.other_machine)
     return std::nullopt;
   return strategy.simulated_ms / strategy.measured->median_ms - 1;
 }
@@ -53,7 +62,7 @@ namespace {
 std::string errors_text(const PartitionReport& report) {
   std::vector<std::pair<double, std::string>> errors;
   for (const StrategyReport& strategy : report.strategies)
-    if (auto error = prediction_error(strategy))
+    if (auto error = prediction_error(report, strategy))
       errors.emplace_back(std::abs(*error), strategy.name);
   if (errors.empty())
     return "";
@@ -69,7 +78,7 @@ std::string errors_text(const PartitionReport& report) {
 std::string summary(const PartitionReport& report) {
   const StrategyReport* best = find_strategy(report, report.best);
   if (!best || !possible(*best))
-    return "No strategy cuts this network over these devices.";
+    return "No strategy is possible here: each says why.";
   std::string text = fmt::format("The fastest strategy is {}: {} ms a step, {}", best->name,
                                  number(step_ms(*best), decimals(step_ms(*best))),
                                  best->measured ? "measured" : "simulated, not measured");

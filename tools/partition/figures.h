@@ -17,14 +17,19 @@ const StrategyReport* find_strategy(const PartitionReport& report, std::string_v
 /// Whether the network can be cut so; else there are no figures.
 bool possible(const StrategyReport& strategy);
 
+/// Whether steps were measured on another machine than predictions are for.
+bool measured_elsewhere(const PartitionReport& report);
+
 /// Milliseconds of a step: measured, else simulated.
 double step_ms(const StrategyReport& strategy);
 double images_per_second(const PartitionReport& report, const StrategyReport& strategy);
-/// How many times as fast as `single`: of measured times if both are, else of simulated ones.
-/// Nothing without `single`.
+/// How many times as fast as `single`, measured or simulated, as the strategy's step is. Nothing
+/// without such a time of `single`.
 std::optional<double> speed_up(const PartitionReport& report, const StrategyReport& strategy);
-/// By which fraction of the measured step the simulated one is longer; nothing if not measured.
-std::optional<double> prediction_error(const StrategyReport& strategy);
+/// By which fraction of the measured step the simulated one is longer; nothing if not measured, or
+/// on another machine than the predictions are for.
+std::optional<double> prediction_error(const PartitionReport& report,
+                                       const StrategyReport& strategy);
 /// Milliseconds that the device which waits longest waits for exchanges.
 double exposed_ms(const StrategyReport& strategy);
 

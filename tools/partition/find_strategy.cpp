@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <numeric>
 #include <optional>
 
 namespace netc {
@@ -22,11 +23,22 @@ constexpr int candidates_at_once = 16;
 /// Where none of them fits into memory: by which factor the next ones hold less, at least.
 constexpr double slowest_shrinking = 1.05;
 
-StepCosts costs_of(const MachineProfile& machine, const MeasuredTimes& times) {
+/// The first device of each kind.
+std::vector<int> kinds_of_devices(const MachineProfile& machine, int devices) {
+  const auto begin = machine.devices.begin();
+  std::vector<int> firsts;
+  for (int d = 0; d < devices; ++d)
+    if (std::find(begin, begin + d, machine.devices[static_cast<size_t>(d)]) == begin + d)
+      firsts.push_back(d);
+  return firsts;
+}
+
+StepCosts costs_of(const MachineProfile& machine, const MeasuredTimes& times, int devices) {
   return {[&](const Node& node, int device) {
             return node_seconds(node, machine.devices[static_cast<size_t>(device)], &times);
           },
-          [&](const Exchange& exchange) { return exchange_seconds(exchange, machine); }};
+          [&](const Exchange& exchange) { return exchange_seconds(exchange, machine); },
+          kinds_of_devices(machine, devices)};
 }
 
 /// The first note of a diagnostic, which says why; else its first line.
@@ -61,8 +73,8 @@ LayerChoices::Choice explain_choice(const PartitionProblem& problem, int layer, 
   } else if (forced.bytes < 0) {
     cell.why = "no step has it";
   } else {
-    cell.why = fmt::format("no step with it keeps within the {} MB of the fullest device that "
-                           "the search may count, as if no two values shared memory",
+    cell.why = fmt::format("the search, which counts {} MB of the fullest device at most, as if no "
+                           "two values shared memory, has no step with it",
                            report::megabytes(problem.search.memory_limit));
   }
   return cell;
@@ -90,27 +102,34 @@ std::vector<LayerChoices> explain_choices(const PartitionProblem& problem, const
   return matrix;
 }
 
-/// The fastest of the strategies that are tried, of those that fit into the devices' memory.
+/// The fastest of the strategies that are tried, of those that fit into the devices' memory; of
+/// equally fast ones the one that needs least of it.
 class Candidates {
 public:
   Candidates(const Network& network, const CompileOptions& options,
              const LaboratoryOptions& laboratory)
-      : network_(network), laboratory_(laboratory),
+      : name_(network.recipe.name), devices_(laboratory.devices.size()),
         setup_(prediction_setup(network, options, laboratory)) {}
 
-  /// Returns by which factor the devices' memory would have to grow, at most 1 where it fits.
+  /// Returns by which factor the devices' memory would have to grow; 1 where it fits.
   double try_out(Strategy strategy) {
-    PredictedStep step = predict_step(setup_, strategy);
-    const Need need = need_of(step);
-    if (need.fullness < least_.fullness)
-      least_ = need;
-    if (need.fullness <= 1)
-      if (const double seconds = simulate(step.schedule).seconds; seconds < fastest_) {
-        fastest_ = seconds;
-        best_ = std::move(strategy);
-        best_->name = found_strategy;
-      }
-    return need.fullness;
+    const PredictedStep step = predict_step(setup_, strategy);
+    if (const std::optional<MemoryLack> lack = memory_lack(setup_, step)) {
+      const double factor = static_cast<double>(lack->bytes) / static_cast<double>(lack->limit);
+      if (factor < least_factor_)
+        least_factor_ = factor, least_ = *lack;
+      return factor;
+    }
+    const double seconds = simulate(step.schedule).seconds;
+    const int64_t bytes =
+        std::accumulate(step.peak_bytes.begin(), step.peak_bytes.end(), int64_t{0});
+    const bool as_fast = seconds <= seconds_ * (1 + rounding);
+    if (seconds < seconds_ * (1 - rounding) || (as_fast && bytes < bytes_)) {
+      seconds_ = seconds, bytes_ = bytes;
+      best_ = std::move(strategy);
+      best_->name = found_strategy;
+    }
+    return 1;
   }
   bool any() const { return best_.has_value(); }
   Strategy take() {
@@ -118,36 +137,23 @@ public:
       return std::move(*best_);
     user_error(fmt::format("no way to cut `{}` over {} devices that was tried fits into their "
                            "memory",
-                           network_.recipe.name, laboratory_.devices.size()),
-               fmt::format("the one that needs least takes {} MB of a device that may use "
-                           "{} MB; a smaller batch or more devices need less",
-                           report::megabytes(least_.bytes), report::megabytes(least_.limit)));
+                           name_, devices_),
+               fmt::format("what comes closest {}; a smaller batch or more devices need less",
+                           least_.text()));
   }
 
 private:
-  /// The device with least room to spare.
-  struct Need {
-    int64_t bytes = 0, limit = 0;
-    double fullness = 0; ///< 0: without a limit.
-  };
-  Need need_of(const PredictedStep& step) const {
-    Need most;
-    for (size_t device = 0; device < step.peak_bytes.size(); ++device)
-      if (const int64_t limit = memory_limit_of(laboratory_, device); limit > 0) {
-        const int64_t bytes = step.peak_bytes[device];
-        const double fullness = static_cast<double>(bytes) / static_cast<double>(limit);
-        if (fullness > most.fullness)
-          most = {bytes, limit, fullness};
-      }
-    return most;
-  }
+  /// By which share times may differ and be the same.
+  static constexpr double rounding = 1e-9;
 
-  const Network& network_;
-  const LaboratoryOptions& laboratory_;
+  const std::string name_;
+  const size_t devices_;
   const PredictionSetup setup_;
-  double fastest_ = std::numeric_limits<double>::infinity();
   std::optional<Strategy> best_;
-  Need least_{.fullness = std::numeric_limits<double>::infinity()};
+  double seconds_ = std::numeric_limits<double>::infinity();
+  int64_t bytes_ = 0;
+  double least_factor_ = std::numeric_limits<double>::infinity();
+  MemoryLack least_;
 };
 
 /// What the smallest step holds, by the search's count.
@@ -162,13 +168,13 @@ void try_found(PartitionProblem& problem, Candidates& candidates) {
   const int64_t least = least_of_all(problem.search);
   for (bool last = false;;) {
     const std::vector<SearchResult> found = k_best(problem.search, candidates_at_once);
-    double fullness = std::numeric_limits<double>::infinity();
+    double factor = std::numeric_limits<double>::infinity();
     for (const SearchResult& candidate : found)
-      fullness = std::min(fullness, candidates.try_out(strategy_of(problem, candidate.choices,
-                                                                   std::string(found_strategy))));
+      factor = std::min(factor, candidates.try_out(strategy_of(problem, candidate.choices,
+                                                               std::string(found_strategy))));
     if (candidates.any() || last || found.empty())
       return;
-    const double shrinks = std::max(fullness, slowest_shrinking);
+    const double shrinks = std::max(factor, slowest_shrinking);
     const auto next = static_cast<int64_t>(static_cast<double>(found[0].bytes) / shrinks);
     last = next <= least;
     problem.search.memory_limit = std::max(next, least);
@@ -186,17 +192,16 @@ void try_named(const Network& network, int devices, Candidates& candidates) {
 
 } // namespace
 
-int64_t memory_limit_of(const LaboratoryOptions& laboratory, size_t device) {
-  const int64_t has = laboratory.calibration->machine.devices.at(device).memory_bytes;
-  const int64_t may = laboratory.memory_limit;
-  return may > 0 && has > 0 ? std::min(may, has) : std::max(may, has);
-}
-
 PredictionSetup prediction_setup(const Network& network, const CompileOptions& options,
                                  const LaboratoryOptions& laboratory) {
   const Calibration& calibration = *laboratory.calibration;
-  return {network, options, calibration.machine,
-          [&calibration](int busy) { return times_for(calibration, busy); }};
+  PredictionSetup setup{network, options, calibration.machine,
+                        [&calibration](int busy) { return times_for(calibration, busy); }};
+  for (const DeviceProfile& device : calibration.machine.devices) {
+    const int64_t has = device.memory_bytes, may = laboratory.memory_limit;
+    setup.memory_limits.push_back(may > 0 && has > 0 ? std::min(may, has) : std::max(may, has));
+  }
+  return setup;
 }
 
 FoundStrategy find_strategy(const Network& network, const CompileOptions& options,
@@ -204,7 +209,7 @@ FoundStrategy find_strategy(const Network& network, const CompileOptions& option
   const UncutStep uncut = uncut_step(network, options);
   const int devices = static_cast<int>(laboratory.devices.size());
   const MeasuredTimes times = times_for(*laboratory.calibration, devices);
-  const StepCosts costs = costs_of(laboratory.calibration->machine, times);
+  const StepCosts costs = costs_of(laboratory.calibration->machine, times, devices);
   auto start = std::chrono::steady_clock::now();
   PartitionProblem problem = partition_problem(uncut.whole(), devices, costs);
   const SearchResult cheapest = best(problem.search);
@@ -215,7 +220,7 @@ FoundStrategy find_strategy(const Network& network, const CompileOptions& option
   try_named(network, devices, candidates);
   Strategy strategy = candidates.take();
   std::vector<LayerChoices> choices = explain_choices(problem, strategy);
-  return {std::move(strategy), std::move(choices), took.count()};
+  return {std::move(strategy), std::move(choices), took.count(), problem.search.memory_limit > 0};
 }
 
 } // namespace netc

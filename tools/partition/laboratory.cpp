@@ -36,6 +36,12 @@ std::vector<int64_t> sums_of_rows(const std::vector<std::vector<int64_t>>& bytes
   return sums;
 }
 
+/// A diagnostic without the word that it begins with.
+std::string without_mark(const std::string& diagnostic) {
+  const std::string mark = "error: ";
+  return diagnostic.starts_with(mark) ? diagnostic.substr(mark.size()) : diagnostic;
+}
+
 class Laboratory {
 public:
   Laboratory(const NetworkSource& source, const CompileOptions& options,
@@ -66,12 +72,16 @@ private:
   PredictionSetup setup() const { return prediction_setup(source_.network, options_, laboratory_); }
 
   /// Kernels that nobody has measured yet are, so that predictions rest on times.
-  void measure_kernels(const Strategy& strategy) {
-    if (!laboratory_.measure_kernels)
-      return;
+  void measure_kernels(const Strategy& strategy, const std::string& name) {
     StepsToMeasure steps{source_, options_, laboratory_.devices, 3};
     steps.options.strategy = strategy;
-    measure_strategy(steps, *laboratory_.calibration);
+    try {
+      measure_strategy(steps, *laboratory_.calibration);
+    } catch (const RuntimeError& error) {
+      report_.notes.push_back(fmt::format("kernels of `{}` could not be measured, so that its "
+                                          "prediction is a guess: {}",
+                                          name, error.what()));
+    }
   }
 
   int devices() const { return static_cast<int>(laboratory_.devices.size()); }
@@ -88,9 +98,10 @@ private:
                                link.latency_seconds * 1e6, link.full_duplex ? "" : ", half duplex",
                                link.shared ? ", shared" : "");
     report_.seed = laboratory_.seed;
-    std::set<std::string> seen;
+    report_.other_machine = laboratory_.other_machine;
+    std::set<std::string> seen; // cpu:0 twice has its own cores each time, or the session says so
     for (const std::string& name : report_.devices)
-      if (!seen.insert(name).second)
+      if (!seen.insert(name).second && !name.starts_with("cpu:"))
         add_banner(report_, fmt::format("logical devices share `{}`: what they take together "
                                         "tells of no speed-up",
                                         name));
@@ -118,6 +129,10 @@ private:
     FoundStrategy found = find_strategy(source_.network, options_, laboratory_);
     report_.choices = std::move(found.choices);
     report_.search_seconds = found.seconds;
+    if (found.bounded_by_memory)
+      report_.notes.emplace_back(
+          "the fastest steps do not fit into the devices' memory; the search went on among those "
+          "that hold less, counted as if no two values shared memory, and may miss one that fits");
     return std::move(found.strategy);
   }
 
@@ -138,33 +153,24 @@ private:
                                      [&](const NamedStrategy& n) { return n.name == name; });
     try {
       Strategy found = strategy(name);
-      measure_kernels(found);
       PredictedStep step = predict_step(setup(), found);
-      StepTimes times = simulate(step.schedule);
-      fill(row, step, times);
-      row.drawing = draw(found);
-      row.file = print(found);
-      row.micro_batches = micro_batch_count(found, report_.batch, options_.exact);
-      found.name = name;
-      check_room(row);
-      strategies_.push_back({name, std::move(found), std::move(step)});
+      if (std::optional<MemoryLack> lack = memory_lack(setup(), step)) {
+        row.error = lack->text(); // what does not fit is not run, and does not count as fast
+      } else {
+        if (laboratory_.measure_kernels) {
+          measure_kernels(found, name);
+          step = predict_step(setup(), found);
+        }
+        fill(row, step, simulate(step.schedule));
+        found.name = name;
+        strategies_.push_back({name, std::move(found), std::move(step)});
+      }
     } catch (const UserError& error) {
       if (!bundled)
         throw;
-      row.error = error.what();
+      row.error = without_mark(error.what());
     }
     report_.strategies.push_back(std::move(row));
-  }
-
-  /// What does not fit is not run, and does not count as fast.
-  void check_room(const StrategyReport& row) const {
-    for (size_t device = 0; device < row.peak_bytes_per_device.size(); ++device) {
-      const int64_t bytes = row.peak_bytes_per_device[device];
-      const int64_t limit = memory_limit_of(laboratory_, device);
-      if (limit > 0 && bytes > limit)
-        user_error(fmt::format("needs {} MB of `{}`, which may use {} MB", report::megabytes(bytes),
-                               report_.devices[device], report::megabytes(limit)));
-    }
   }
 
   void fill(StrategyReport& row, const PredictedStep& step, const StepTimes& times) const {
@@ -172,6 +178,9 @@ private:
     row.predicted_ms = ms(step.additive_seconds);
     row.simulated_ms = ms(times.seconds);
     row.peak_bytes_per_device = step.peak_bytes;
+    row.drawing = draw(step.strategy);
+    row.file = print(step.strategy);
+    row.micro_batches = micro_batch_count(step.strategy, report_.batch, options_.exact);
     row.link_bytes.assign(count, std::vector<int64_t>(count, 0));
     for (size_t e = 0; e < step.exchanges.size(); ++e) {
       const Exchange& exchange = step.exchanges[e];
@@ -200,7 +209,7 @@ private:
                               size_t task) {
     const StepTask& of = step.schedule.devices[device][task];
     TimelineSpan span{static_cast<int>(device),
-                      of.exchange >= 0,
+                      step.is_exchange(device, task),
                       of.name,
                       ms(times.tasks[device][task].begin),
                       ms(times.tasks[device][task].end),
@@ -241,26 +250,34 @@ private:
       return row.layers[it == line_of.end() ? 0 : it->second];
     };
     std::vector<bool> seen(step.exchanges.size());
-    for (const auto& tasks : step.schedule.devices) {
+    for (size_t d = 0; d < step.schedule.devices.size(); ++d) {
       std::map<LayerReport*, double> seconds;
-      for (const StepTask& task : tasks)
-        if (task.exchange < 0) {
+      for (size_t t = 0; t < step.schedule.devices[d].size(); ++t) {
+        const StepTask& task = step.schedule.devices[d][t];
+        const int exchange = step.programs[d].steps[t].exchange;
+        if (exchange < 0) {
           seconds[&line(task.name)] += task.seconds;
-        } else if (const size_t e = static_cast<size_t>(task.exchange); !seen[e]) {
+        } else if (const size_t e = static_cast<size_t>(exchange); !seen[e]) {
           seen[e] = true;
           Traffic traffic = traffic_of(step.exchanges[e]);
           line(task.name).exchange_ms += ms(exchange_seconds(traffic, machine()));
           line(task.name).bytes_sent += traffic.all_bytes();
         }
+      }
       for (const auto& [layer, sum] : seconds)
         layer->compute_ms = std::max(layer->compute_ms, ms(sum));
     }
   }
 
+  /// Of those measured, if any are.
   void choose_best() {
+    const bool measured =
+        std::any_of(report_.strategies.begin(), report_.strategies.end(),
+                    [](const StrategyReport& row) { return row.measured.has_value(); });
     const StrategyReport* best = nullptr;
     for (const StrategyReport& row : report_.strategies)
-      if (report::possible(row) && (!best || report::step_ms(row) < report::step_ms(*best)))
+      if (report::possible(row) && row.measured.has_value() == measured &&
+          (!best || report::step_ms(row) < report::step_ms(*best)))
         best = &row;
     if (best)
       report_.best = best->name;

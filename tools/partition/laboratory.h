@@ -19,6 +19,7 @@ struct LaboratoryOptions {
   /// measured yet are added. Without times: rooflines.
   Calibration* calibration = nullptr;
   bool measure = true;          ///< Run the steps, too.
+  bool other_machine = false;   ///< Predictions are for another one than runs the steps.
   bool measure_kernels = false; ///< The calibration is of this machine and may grow.
   bool sweeps = true;
   int rounds = 5;           ///< Measured steps of each strategy, interleaved.
@@ -33,11 +34,8 @@ struct LaboratoryOptions {
 PartitionReport explore_partitions(const NetworkSource& source, const CompileOptions& options,
                                    const LaboratoryOptions& laboratory);
 
-/// What a device may use at most: the limit, or less if its machine has less; 0 when neither is
-/// known.
-int64_t memory_limit_of(const LaboratoryOptions& laboratory, size_t device);
-
-/// What predictions of the laboratory's strategies are made from, as the calibration is now.
+/// What predictions of the laboratory's strategies are made from, as the calibration is now. A
+/// device may use as much memory as the laboratory allows, and not more than its machine has.
 PredictionSetup prediction_setup(const Network& network, const CompileOptions& options,
                                  const LaboratoryOptions& laboratory);
 
@@ -47,6 +45,8 @@ struct FoundStrategy {
   Strategy strategy;
   std::vector<LayerChoices> choices;
   double seconds = 0; ///< Of the search.
+  /// The fastest do not fit into memory, and some that do may not have been tried.
+  bool bounded_by_memory = false;
 };
 FoundStrategy find_strategy(const Network& network, const CompileOptions& options,
                             const LaboratoryOptions& laboratory);

@@ -59,11 +59,18 @@ private:
     try {
       work();
     } catch (const RuntimeError& error) {
-      one.trial.reset();
-      report_.notes.push_back(fmt::format("`{}` could not be measured: {}{}{}", one.row.name,
-                                          error.what(), error.hint().empty() ? "" : "; ",
-                                          error.hint()));
+      fail(one,
+           error.hint().empty() ? error.what() : fmt::format("{}; {}", error.what(), error.hint()));
+    } catch (const UserError& error) {
+      fail(one, error.what());
     }
+  }
+
+  void fail(Candidate& one, const std::string& why) {
+    one.trial.reset();
+    one.row.measured_timeline.clear();
+    one.row.used_bytes_per_device.clear();
+    report_.notes.push_back(fmt::format("`{}` could not be measured: {}", one.row.name, why));
   }
 
   /// With those of one device, if it could take part.
@@ -111,7 +118,7 @@ private:
   void summarise(Candidate& one) {
     std::sort(one.ms.begin(), one.ms.end());
     one.row.measured = MeasuredTime{one.ms[one.ms.size() / 2], one.ms.front(), one.ms.back()};
-    if (std::optional<double> error = report::prediction_error(one.row);
+    if (std::optional<double> error = report::prediction_error(report_, one.row);
         error && std::abs(*error) > worth_a_note)
       report_.notes.push_back(
           fmt::format("the prediction for `{}` is {} off", one.row.name, report::percent(*error)));

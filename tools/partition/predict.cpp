@@ -2,6 +2,7 @@
 
 #include "ir/ops.h"
 #include "tools/driver/strategy.h"
+#include "tools/partition/figures.h"
 #include "tools/partition/step_times.h"
 
 #include <algorithm>
@@ -125,7 +126,7 @@ private:
       } else {
         task.seconds = node_seconds(*nodes[s], profile, &times_);
       }
-      if (task.exchange < 0)
+      if (step.exchange < 0)
         computes += task.seconds;
       for (size_t t = 0; t < tasks.size(); ++t)
         if (must_wait(program, program.steps[steps[t]], step))
@@ -156,6 +157,27 @@ std::string step_label(const Step& step, const std::vector<LayerPlace>& places) 
     if (place.loc.line == step.loc.line && place.loc.column == step.loc.column)
       return fmt::format("{}: {}", place.name, label);
   return label;
+}
+
+std::string MemoryLack::text() const {
+  const std::string needed = report::megabytes(bytes), allowed = report::megabytes(limit);
+  return needed == allowed
+             ? fmt::format("needs {} bytes of device {}, which may use {}", bytes, device, limit)
+             : fmt::format("needs {} MB of device {}, which may use {} MB", needed, device,
+                           allowed);
+}
+
+std::optional<MemoryLack> memory_lack(const PredictionSetup& setup, const PredictedStep& step) {
+  std::optional<MemoryLack> most;
+  double fullest = 1;
+  for (size_t d = 0; d < std::min(step.peak_bytes.size(), setup.memory_limits.size()); ++d)
+    if (const int64_t limit = setup.memory_limits[d]; limit > 0) {
+      const int64_t bytes = step.peak_bytes[d];
+      const double fullness = static_cast<double>(bytes) / static_cast<double>(limit);
+      if (fullness > fullest)
+        fullest = fullness, most = {d, bytes, limit};
+    }
+  return most;
 }
 
 PredictedStep predict_step(const PredictionSetup& setup, const Strategy& strategy) {

@@ -17,6 +17,7 @@ struct PredictionSetup {
   MachineProfile machine; ///< With at least as many devices as strategies have.
   /// Measured times of kernels while so many devices compute; null, or without any: rooflines.
   std::function<MeasuredTimes(int busy_devices)> times{};
+  std::vector<int64_t> memory_limits{}; ///< By device; 0, or left out: none.
 };
 
 /// The training step of one strategy.
@@ -27,7 +28,22 @@ struct PredictedStep {
   StepSchedule schedule;
   double additive_seconds = 0; ///< The device with most to compute, and every exchange after it.
   std::vector<int64_t> peak_bytes; ///< By device: state and arena.
+
+  /// Whether a task of the schedule is an exchange, one without traffic, too.
+  bool is_exchange(size_t device, size_t task) const {
+    return programs[device].steps[task].exchange >= 0;
+  }
 };
+
+/// A device that lacks memory for a step.
+struct MemoryLack {
+  size_t device = 0;
+  int64_t bytes = 0, limit = 0;
+  /// `needs 1,023.5 MB of device 0, which may use 900.0 MB`.
+  std::string text() const;
+};
+/// The device that lacks most, in proportion; none if the step fits.
+std::optional<MemoryLack> memory_lack(const PredictionSetup& setup, const PredictedStep& step);
 
 /// What people read of a step: its layer, then what it computes: `conv1: relu1.fused, conv2d + bias
 /// + relu`.

@@ -46,11 +46,12 @@ struct ExchangeReport {
 
 struct StrategyReport {
   std::string name;
-  std::string doc; ///< One line.
-  bool same_mathematics = true;
-  std::string file;        ///< The text of its strategy file.
-  int micro_batches = 1;   ///< In which the step does the batch, one after the other.
-  std::string error;       ///< Why the network cannot be cut so; then nothing below is filled.
+  std::string doc;              ///< One line.
+  bool same_mathematics = true; ///< As one device, rounding aside; no strategy changes it yet.
+  std::string file;             ///< The text of its strategy file.
+  int micro_batches = 1;        ///< In which the step does the batch, one after the other.
+  std::string error;            ///< Why the network cannot be cut so, or does not fit; then nothing
+                                ///< below is filled.
   double predicted_ms = 0; ///< Added up: what the device with most to do computes, all exchanges.
   double simulated_ms = 0; ///< Event simulation.
   std::optional<MeasuredTime> measured;
@@ -108,6 +109,7 @@ struct PartitionReport {
   std::vector<std::string> devices; ///< `cpu:0` ...
   std::string machine;              ///< Profile that predictions use, for people.
   std::string link;                 ///< `6 GB/s, 20 us`.
+  bool other_machine = false;       ///< Than the one that measures: predictions are not for it.
   std::string banner;               ///< That logical devices share a physical one; else empty.
   std::string host;                 ///< Processor, cores.
   std::string version;              ///< Of netc and the compiler.
@@ -115,7 +117,7 @@ struct PartitionReport {
   std::vector<StrategyReport> strategies; ///< `single` first.
   std::string best;                       ///< Name of the fastest: measured, else simulated.
   std::vector<LayerChoices> choices;      ///< The search's matrix.
-  double search_seconds = 0;
+  std::optional<double> search_seconds;   ///< If there was a search.
   std::vector<Sweep> sweeps;
   std::vector<std::string> notes; ///< Such as predictions that are far off.
 };

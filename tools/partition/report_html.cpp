@@ -43,7 +43,8 @@ std::string header_html(const PartitionReport& report) {
                 {"arithmetic", report.math},
                 {"devices", fmt::format("{}", fmt::join(report.devices, ", "))},
                 {"predicted for", report.machine},
-                {"link", report.link}});
+                {"link", report.link},
+                {"measured", measured_elsewhere(report) ? "on this machine, another one" : ""}});
   if (!report.banner.empty())
     out += fmt::format("<p class=\"banner\" role=\"note\">{}</p>\n", escaped(report.banner));
   return out + fmt::format("<p class=\"summary\">{}</p>\n</header>\n", escaped(summary(report)));
@@ -68,7 +69,8 @@ std::string footer_html(const PartitionReport& report) {
          facts({{"host", report.host},
                 {"version", report.version},
                 {"seed", fmt::format("{}", report.seed)},
-                {"search", fmt::format("{:.3f} s", report.search_seconds)}}) +
+                {"search", report.search_seconds ? fmt::format("{:.3f} s", *report.search_seconds)
+                                                 : std::string()}}) +
          "</footer>\n";
 }
 
@@ -102,7 +104,11 @@ std::string partition_html(const PartitionReport& report) {
               "Predictions are of two kinds: what the device with most to do computes and all "
               "exchanges, added up; and a simulation in which exchanges overlap with computing.",
               strategies_html(report)) +
-      section("Sweeps", "", sweeps_html(report)) +
+      section("Sweeps",
+              "Simulated; a line ends where a step does not fit into memory. The strategy auto is "
+              "the one found for the batch and the link above, so that it is not among those that "
+              "change places.",
+              sweeps_html(report)) +
       section(
           "Why not otherwise?",
           "The step in ms, if one layer were cut so and all others as suits that best; below it "

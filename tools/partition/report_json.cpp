@@ -67,6 +67,11 @@ Json impossible_json(Json json) {
   return json;
 }
 
+/// `inf` where a weight is no number.
+Json difference_json(const std::optional<double>& difference) {
+  return difference && !std::isfinite(*difference) ? Json("inf") : figure(difference);
+}
+
 Json strategy_json(const PartitionReport& report, const StrategyReport& s) {
   auto measured = [&](double MeasuredTime::*time) {
     return s.measured ? figure((*s.measured).*time) : Json(nullptr);
@@ -91,7 +96,7 @@ Json strategy_json(const PartitionReport& report, const StrategyReport& s) {
       {"peak_bytes_per_device", s.peak_bytes_per_device},
       {"used_bytes_per_device",
        s.used_bytes_per_device.empty() ? Json(nullptr) : Json(s.used_bytes_per_device)},
-      {"max_weight_difference", figure(s.max_weight_difference)},
+      {"max_weight_difference", difference_json(s.max_weight_difference)},
       {"difference_steps", s.max_weight_difference ? Json(s.difference_steps) : Json(nullptr)},
       {"layers", listed(s.layers, layer_json)},
       {"exchanges", listed(s.exchanges, exchange_json)},
@@ -137,6 +142,7 @@ std::string partition_json(const PartitionReport& report) {
       {"devices", report.devices},
       {"machine", report.machine},
       {"link", report.link},
+      {"other_machine", report.other_machine},
       {"banner", text_or_null(report.banner)},
       {"host", report.host},
       {"version", report.version},

@@ -16,14 +16,15 @@ using namespace report;
 int step_decimals(const PartitionReport& report) {
   double largest = 0;
   for (const StrategyReport& s : report.strategies)
-    largest = std::max({largest, s.predicted_ms, s.simulated_ms, possible(s) ? step_ms(s) : 0});
+    if (possible(s))
+      largest = std::max({largest, s.predicted_ms, s.simulated_ms, step_ms(s)});
   return decimals(largest);
 }
 
 std::vector<std::string> row(const PartitionReport& report, const StrategyReport& s, int digits) {
   auto ms = [&](double value) { return number(value, digits); };
   const auto factor = speed_up(report, s);
-  const auto error = prediction_error(s);
+  const auto error = prediction_error(report, s);
   const double rate = images_per_second(report, s);
   return {s.name,
           s.same_mathematics ? "yes" : "no",
@@ -43,8 +44,9 @@ std::vector<std::string> row(const PartitionReport& report, const StrategyReport
 
 std::string partition_table(const PartitionReport& report) {
   std::string out =
-      fmt::format("{}, batch {}, {} math, over {}\n{}; link {}\n\n", report.network, report.batch,
-                  report.math, fmt::join(report.devices, ", "), report.machine, report.link);
+      fmt::format("{}, batch {}, {} math, over {}\n{}; link {}{}\n\n", report.network, report.batch,
+                  report.math, fmt::join(report.devices, ", "), report.machine, report.link,
+                  measured_elsewhere(report) ? "; measured times are those of this machine" : "");
   if (!report.banner.empty())
     out += fmt::format("note: {}\n\n", report.banner);
   std::vector<std::vector<std::string>> rows = {

@@ -96,7 +96,7 @@ std::vector<Cell> row(const PartitionReport& report, const StrategyReport& s, Ce
           number_cell(s.predicted_ms, scale.ms_digits),
           bar_cell(s.simulated_ms, scale),
           measured_cell(s, scale),
-          error_cell(prediction_error(s)),
+          error_cell(prediction_error(report, s)),
           number_cell(images_per_second(report, s), scale.image_digits),
           number_cell(speed_up(report, s), 2),
           devices_cell(s.bytes_sent_per_device),

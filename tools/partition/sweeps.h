@@ -13,9 +13,12 @@ struct StrategyCase {
   PredictedStep step;
 };
 
-/// Simulated steps; nothing is run. Strategies with bounds of their own are left out of the sweep
-/// of batches where they do not fit.
+/// Simulated steps; nothing is run. Lines have gaps where a strategy with bounds of its own does
+/// not suit a batch, or a step has no room in memory.
 std::vector<Sweep> sweep_bandwidth_and_batch(const PredictionSetup& setup,
                                              const std::vector<StrategyCase>& cases);
+
+/// Adds where the fastest line becomes another one; `auto`, found for one point, is no line there.
+void find_crossovers(Sweep& sweep);
 
 } // namespace netc

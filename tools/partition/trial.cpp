@@ -7,7 +7,6 @@
 
 #include <chrono>
 #include <cmath>
-#include <cstring>
 #include <iostream>
 #include <limits>
 
@@ -99,8 +98,6 @@ double largest_difference(Session& a, Session& b) {
       continue;
     StateValues x = a.state(state.name), y = b.state(state.name);
     for (size_t i = 0; i < x.values.size(); ++i) {
-      if (std::memcmp(&x.values[i], &y.values[i], sizeof(float)) == 0)
-        continue;
       const double difference = std::abs(static_cast<double>(x.values[i]) - y.values[i]);
       if (!(difference <= largest)) // also where one is no number
         largest = std::isnan(difference) ? std::numeric_limits<double>::infinity() : difference;

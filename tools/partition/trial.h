@@ -45,7 +45,8 @@ private:
   std::vector<double> seconds_;
 };
 
-/// The largest difference of a weight between two sessions of the same network.
+/// The largest difference of a weight between two sessions of the same network; infinite where one
+/// is no number.
 double largest_difference(Session& a, Session& b);
 
 } // namespace netc
