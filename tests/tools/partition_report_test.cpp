@@ -112,6 +112,35 @@ TEST(PartitionJson, HasStableKeys) {
   EXPECT_THAT(keys(json["sweeps"][0]["crossovers"][0]), ElementsAre("at", "from", "to"));
 }
 
+TEST(PartitionFigures, MeasuredStepsAreComparedWithMeasuredOnes) {
+  PartitionReport report;
+  report.strategies.resize(3);
+  auto set = [&](size_t at, const char* name, double simulated, double measured) {
+    StrategyReport& row = report.strategies[at];
+    row.name = name;
+    row.simulated_ms = simulated;
+    row.measured.reset();
+    if (measured > 0)
+      row.measured = MeasuredTime{measured, measured, measured};
+  };
+  set(0, "single", 1, 0), set(1, "data", 2, 0), set(2, "filter", 3, 0);
+  EXPECT_EQ(report::fastest(report), "single");
+  EXPECT_EQ(report::speed_up(report, report.strategies[1]), 0.5);
+  set(1, "data", 2, 10), set(2, "filter", 3, 9); // on a slower machine than simulated
+  EXPECT_EQ(report::fastest(report), "filter");
+  EXPECT_EQ(report::speed_up(report, report.strategies[1]), std::nullopt);
+  set(0, "single", 1, 18);
+  EXPECT_EQ(report::speed_up(report, report.strategies[2]), 2);
+  EXPECT_TRUE(report::prediction_error(report, report.strategies[2]).has_value());
+  report.other_machine = true;
+  EXPECT_FALSE(report::prediction_error(report, report.strategies[2]).has_value());
+  for (StrategyReport& row : report.strategies)
+    row.error = "does not fit";
+  report.strategies[0].measured = report.strategies[1].measured = report.strategies[2].measured =
+      std::nullopt;
+  EXPECT_EQ(report::fastest(report), "");
+}
+
 TEST(PartitionJson, HoldsTheFigures) {
   const auto json = ordered_json::parse(partition_json(test::sample_report()));
   const auto& towers = json["strategies"][2];

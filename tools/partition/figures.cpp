@@ -31,6 +31,17 @@ double images_per_second(const PartitionReport& report, const StrategyReport& st
   return static_cast<double>(report.batch) / step_ms(strategy) * 1e3;
 }
 
+std::string fastest(const PartitionReport& report) {
+  auto is_measured = [](const StrategyReport& s) { return s.measured.has_value(); };
+  const bool measured =
+      std::any_of(report.strategies.begin(), report.strategies.end(), is_measured);
+  const StrategyReport* best = nullptr;
+  for (const StrategyReport& s : report.strategies)
+    if (possible(s) && is_measured(s) == measured && (!best || step_ms(s) < step_ms(*best)))
+      best = &s;
+  return best ? best->name : "";
+}
+
 std::optional<double> speed_up(const PartitionReport& report, const StrategyReport& strategy) {
   const StrategyReport* single = find_strategy(report, "single");
   if (!single || !possible(*single) || !possible(strategy))

@@ -23,6 +23,8 @@ bool measured_elsewhere(const PartitionReport& report);
 /// Milliseconds of a step: measured, else simulated.
 double step_ms(const StrategyReport& strategy);
 double images_per_second(const PartitionReport& report, const StrategyReport& strategy);
+/// The strategy whose step is shortest: of those measured, if any are; empty if none is possible.
+std::string fastest(const PartitionReport& report);
 /// How many times as fast as `single`, measured or simulated, as the strategy's step is. Nothing
 /// without such a time of `single`.
 std::optional<double> speed_up(const PartitionReport& report, const StrategyReport& strategy);

@@ -56,7 +56,7 @@ public:
       predict(name);
     if (laboratory_.measure)
       measure_strategies(source_, options_, laboratory_, strategies_, report_);
-    choose_best();
+    report_.best = report::fastest(report_);
     if (laboratory_.sweeps)
       report_.sweeps = sweep_bandwidth_and_batch(setup(), strategies_);
     return std::move(report_);
@@ -267,20 +267,6 @@ private:
       for (const auto& [layer, sum] : seconds)
         layer->compute_ms = std::max(layer->compute_ms, ms(sum));
     }
-  }
-
-  /// Of those measured, if any are.
-  void choose_best() {
-    const bool measured =
-        std::any_of(report_.strategies.begin(), report_.strategies.end(),
-                    [](const StrategyReport& row) { return row.measured.has_value(); });
-    const StrategyReport* best = nullptr;
-    for (const StrategyReport& row : report_.strategies)
-      if (report::possible(row) && row.measured.has_value() == measured &&
-          (!best || report::step_ms(row) < report::step_ms(*best)))
-        best = &row;
-    if (best)
-      report_.best = best->name;
   }
 
   const NetworkSource& source_;

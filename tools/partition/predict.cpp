@@ -1,6 +1,7 @@
 #include "tools/partition/predict.h"
 
 #include "ir/ops.h"
+#include "runtime/slot.h"
 #include "tools/driver/strategy.h"
 #include "tools/partition/figures.h"
 #include "tools/partition/step_times.h"
@@ -53,8 +54,10 @@ std::vector<const Node*> step_nodes(const Graph& graph) {
   return nodes;
 }
 
-int64_t state_bytes(const Program& program) {
-  int64_t bytes = 0;
+/// What a session that runs nothing but the program has of a device.
+int64_t memory_of(const Program& program) {
+  int64_t bytes =
+      program.arena_bytes + block_bytes(program, Place::feed) + block_bytes(program, Place::output);
   for (const Buffer& buffer : program.buffers)
     if (buffer.place == Place::state && buffer.alias < 0)
       bytes += buffer.bytes;
@@ -83,7 +86,7 @@ public:
       step_.programs.push_back(
           build_program(passed.graph, passed.context.memory, "train", lowering, kernels, device));
       const Program& program = step_.programs.back();
-      step_.peak_bytes.push_back(program.arena_bytes + state_bytes(program));
+      step_.peak_bytes.push_back(memory_of(program));
       graphs.push_back(std::move(passed.graph));
     }
     if (setup_.times)

@@ -27,7 +27,7 @@ struct PredictedStep {
   std::vector<Exchange> exchanges; ///< In order.
   StepSchedule schedule;
   double additive_seconds = 0; ///< The device with most to compute, and every exchange after it.
-  std::vector<int64_t> peak_bytes; ///< By device: state and arena.
+  std::vector<int64_t> peak_bytes; ///< By device: state, arena, feeds and outputs.
 
   /// Whether a task of the schedule is an exchange, one without traffic, too.
   bool is_exchange(size_t device, size_t task) const {

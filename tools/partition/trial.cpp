@@ -30,7 +30,10 @@ Trial::Trial(const NetworkSource& source, const CompileOptions& options, const S
     : folder_("netc-partition"),
       compiled_(compile_network(source, with(options, strategy), folder_.path(), std::cerr)),
       devices_(std::move(devices)), places_(places_of(source.network)),
-      batch_(random_batch(compiled_.plan, 1)) {}
+      batch_(random_batch(compiled_.plan, 1)) {
+  std::erase_if(compiled_.plan.programs,
+                [](const Program& program) { return program.name != "train"; });
+}
 
 void Trial::open(uint64_t seed) {
   if (!session_)
