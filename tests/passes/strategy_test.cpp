@@ -310,6 +310,26 @@ train: {batch: 4}
   }
 }
 
+// What several layers read is cut as the layer that gives it, and so is its gradient.
+TEST(StrategyMeanings, SumsOfGradientsAreCutAsTheirValue) {
+  const Network network = network_of(R"(name: branches
+input: {channels: 3, height: 4, width: 4}
+layers:
+  - {name: conv1, type: conv2d, filters: 8, kernel: 3, pad: 1}
+  - {name: relu1, type: relu}
+  - {name: conv2, type: conv2d, filters: 8, kernel: 3, pad: 1}
+  - {name: join, type: add, from: [relu1, conv2]}
+  - {name: fc3, type: linear, features: 8}
+  - {name: loss, type: softmax_cross_entropy}
+train: {batch: 4}
+)");
+  Strategy strategy{.name = "made", .devices = 2};
+  strategy.layers = {{"data", {.cut = Cut::data}}, {"conv2", {.cut = Cut::filter}}};
+  strategy.layers["join"] = {.cut = Cut::data};
+  for (const Graph& graph : cut_step(network, strategy))
+    EXPECT_EQ(graph.find("relu1.grad_sum")->type.shape, (Shape{2, 8, 4, 4}));
+}
+
 /// Any cut for some of the layers; bounds ascend and may end anywhere near the layer's own.
 Strategy random_strategy(std::mt19937& random) {
   auto below = [&](size_t limit) { return static_cast<int>(random() % limit); };
