@@ -330,6 +330,19 @@ train: {batch: 4}
     EXPECT_EQ(graph.find("relu1.grad_sum")->type.shape, (Shape{2, 8, 4, 4}));
 }
 
+// Devices without a parameter have no part in its update.
+TEST(StrategyMeanings, ShardedUpdatesAreThoseOfWhoHoldsTheParameter) {
+  Strategy strategy{.name = "made", .devices = 3, .sharded_update = true};
+  strategy.layers["data"] = {.cut = Cut::data, .bounds = {0, 2, 2, 4}};
+  const std::vector<Graph> graphs = cut_step(small(), strategy);
+  for (size_t device : {0, 2}) {
+    EXPECT_EQ(graphs[device].find("fc3.weight")->type.shape, (Shape{10, 192}));
+    EXPECT_EQ(graphs[device].find("fc3.weight.update")->type.shape, (Shape{5, 192}));
+  }
+  EXPECT_EQ(graphs[1].find("fc3.weight"), nullptr);
+  EXPECT_EQ(graphs[1].find("fc3.weight.update"), nullptr);
+}
+
 /// Any cut for some of the layers; bounds ascend and may end anywhere near the layer's own.
 Strategy random_strategy(std::mt19937& random) {
   auto below = [&](size_t limit) { return static_cast<int>(random() % limit); };
