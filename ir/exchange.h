@@ -53,8 +53,9 @@ struct Move {
 /// First, where there are partial results, device i combines `combined[i]` of all that hold it, in
 /// the order of devices as a binary tree, ((0 + 1) + (2 + 3)) ...: the sum has the bits of a sum
 /// over all that was cut in blocks. Then come the moves: out of the sources, or, where there were
-/// partial results, out of what others have combined. Devices that want the same elements thus
-/// share the work of combining them, a chunk each, unless that is not worth a second message.
+/// partial results, out of what others have combined. Devices that all want the same box thus share
+/// the work of combining it, a chunk each, unless that is not worth a second message; where they
+/// want different ones, each combines its own.
 struct ExchangeSteps {
   std::vector<Box> combined; ///< By device; all empty without partial results.
   std::vector<Move> moves;   ///< `from` == `to`: out of the device's own source.

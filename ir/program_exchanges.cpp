@@ -82,18 +82,52 @@ private:
     } catch (const InternalError& error) {
       check(false, program, "is not sound: {}", error.what());
     }
-    for (const Step& step : program.steps) {
-      if (step.exchange < 0)
-        continue;
-      const Exchange& e = program.exchanges[static_cast<size_t>(step.exchange)];
-      const bool sends = !is_empty(e.from.at(program.device));
-      if (!sends || !e.from.partial())
-        continue;
-      const Buffer& source = program.buffers[static_cast<size_t>(step.buffers[0])];
-      check(source.place != Place::state && source.place != Place::output, program,
-            "has `{}`, whose partial results the exchange `{}` combines, as {}", source.name,
-            e.name, to_string(source.place));
-    }
+    for (const Exchange& e : program.exchanges)
+      held(program, e);
+    for (const Step& step : program.steps)
+      if (step.exchange >= 0)
+        ends(program, step, program.exchanges[static_cast<size_t>(step.exchange)]);
+  }
+
+  /// Somebody has what the program's device is to have.
+  static void held(const Program& program, const Exchange& e) {
+    std::vector<Box> wanted = {e.to.at(program.device)};
+    for (const Box& box : e.from.boxes)
+      wanted = without(wanted, box);
+    check(wanted.empty(), program, "gets {} of the exchange `{}`, which nobody holds",
+          wanted.empty() ? "" : to_text(wanted.front()), e.name);
+  }
+
+  /// What the device gives may be changed while others read it, and is replaced by the same part.
+  static void ends(const Program& program, const Step& step, const Exchange& e) {
+    if (is_empty(e.from.at(program.device)))
+      return;
+    const Buffer& source = program.buffers[static_cast<size_t>(step.buffers[0])];
+    check(!e.from.partial() || (source.place != Place::state && source.place != Place::output),
+          program, "has `{}`, whose partial results the exchange `{}` combines, as {}", source.name,
+          e.name, to_string(source.place));
+    if (step.buffers.size() < 2)
+      return;
+    check(memory_of(program, step.buffers[0]) != memory_of(program, step.buffers[1]) ||
+              e.from.at(program.device) == e.to.at(program.device),
+          program, "has {} of the exchange `{}` in place of {}", to_text(e.to.at(program.device)),
+          e.name, to_text(e.from.at(program.device)));
+  }
+
+  /// The buffer whose memory a buffer has.
+  static int memory_of(const Program& program, int buffer) {
+    while (program.buffers[static_cast<size_t>(buffer)].alias >= 0)
+      buffer = program.buffers[static_cast<size_t>(buffer)].alias;
+    return buffer;
+  }
+
+  /// What is left of boxes without another.
+  static std::vector<Box> without(const std::vector<Box>& boxes, const Box& other) {
+    std::vector<Box> rest;
+    for (const Box& box : boxes)
+      for (Box& left : difference(box, intersect(box, other)))
+        rest.push_back(std::move(left));
+    return rest;
   }
 
   void part(const Program& program, const Buffer& b) {
@@ -111,13 +145,8 @@ private:
           shape_string(first.whole_shape()));
     check(b.layout == first.layout, program, "has `{}` as {}, device {} as {}", b.name,
           to_string(b.layout), tensor.first->device, to_string(first.layout));
-    std::vector<Box> rest;
-    for (const Box& box : tensor.missing)
-      for (Box& left : difference(box, intersect(box, b.box())))
-        rest.push_back(std::move(left));
-    if (b.type.shape.empty())
-      rest.clear(); // a number has no ranges
-    tensor.missing = std::move(rest);
+    tensor.missing = b.type.shape.empty() ? std::vector<Box>{} // a number has no ranges
+                                          : without(tensor.missing, b.box());
   }
 
   const std::vector<const Program*>& programs_;

@@ -111,6 +111,21 @@ Sharding cut_along(const Shape& shape, int dim, const std::vector<int64_t>& boun
   return sharding;
 }
 
+Sharding cut_among_holders(const Sharding& alike) {
+  Sharding sharding{std::vector<Box>(alike.boxes.size()), Combine::none};
+  const std::vector<int> holders = alike.holders();
+  const Box& held = alike.at(holders.front());
+  const std::vector<int64_t> bounds =
+      even_bounds(held[0].extent(), static_cast<int>(holders.size()));
+  for (size_t i = 0; i < holders.size(); ++i) {
+    Box part = held;
+    part[0] = {held[0].begin + bounds[i], held[0].begin + bounds[i + 1]};
+    if (!is_empty(part))
+      sharding.boxes[static_cast<size_t>(holders[i])] = part;
+  }
+  return sharding;
+}
+
 std::vector<int64_t> even_bounds(int64_t extent, int devices) {
   std::vector<int64_t> bounds = {0};
   for (int i = 0; i < devices; ++i)
@@ -161,7 +176,6 @@ int cut_dim(const Sharding& sharding, const Box& whole) {
 } // namespace
 
 std::string describe(const Sharding& sharding, const Shape& shape) {
-  static const char* const dims[] = {"batch", "channels", "rows", "columns"};
   std::vector<int> list = sharding.holders();
   std::string partial = sharding.combine == Combine::none || list.size() < 2 ? ""
                         : sharding.combine == Combine::sum                   ? "partial sums"
@@ -182,11 +196,10 @@ std::string describe(const Sharding& sharding, const Shape& shape) {
                     : dim >= 0    ? fmt::format("{}:{}", box[static_cast<size_t>(dim)].begin,
                                                 box[static_cast<size_t>(dim)].end)
                                   : to_text(box));
-  std::string name = dim < 0             ? "boxes"
-                     : shape.size() == 1 ? "elements"
-                     : dim < 4           ? dims[dim]
-                                         : fmt::format("dimension {}", dim);
-  return fmt::format("{}{} {}", partial.empty() ? "" : partial + ", ", name,
+  const std::string name = dim < 0             ? "boxes"
+                           : shape.size() == 1 ? "elements"
+                                               : fmt::format("dim {}", dim);
+  return fmt::format("{}{}: {}", partial.empty() ? "" : partial + ", ", name,
                      fmt::join(parts, " | "));
 }
 

@@ -76,9 +76,12 @@ Sharding replicated(const Shape& shape, int devices);
 Sharding on_device(const Shape& shape, int devices, int device);
 /// Cut along `dim`: device i holds [bounds[i], bounds[i + 1]).
 Sharding cut_along(const Shape& shape, int dim, const std::vector<int64_t>& bounds);
+/// What several devices hold, each the same box, cut evenly among them along its first dimension.
+Sharding cut_among_holders(const Sharding& alike);
 /// `devices` + 1 offsets that cut [0, extent) as evenly as can be, the longer parts first.
 std::vector<int64_t> even_bounds(int64_t extent, int devices);
-/// For people: `whole`, `on 0`, `cut along channels [0, 48, 96]`, `partial sums` ...
+/// For people: `whole`, `whole on 0`, `partial sums`, `dim 1: 0:48 | 48:96`, `elements: 0:5 | -`,
+/// `boxes: [0:2, 0:2] | [2:6, 2:4]` ... Dimensions have no names, as those of weights have others.
 std::string describe(const Sharding& sharding, const Shape& shape);
 
 /// The logical devices of a plan as a grid; device numbers count along the last axis first.

@@ -42,7 +42,7 @@ public:
       const size_t before = graph_.nodes.size();
       visit(*graph_.nodes[i]);
       for (size_t made = before; made < graph_.nodes.size(); ++made)
-        origins_[graph_.nodes[made].get()] = graph_.nodes[i].get();
+        origins_.emplace(graph_.nodes[made].get(), graph_.nodes[i].get());
     }
   }
 
@@ -73,12 +73,18 @@ private:
     std::vector<Value*> gradients = node.op->vjp(context);
     for (size_t i = 0; i < gradients.size(); ++i)
       if (gradients[i] && wanted[i])
-        accumulate(node.operands[i], gradients[i], builder);
+        accumulate(*node.operands[i], gradients[i]);
   }
 
-  void accumulate(const Value* value, Value* gradient, GraphBuilder& builder) {
-    Value*& sum = cotangent_[value];
-    sum = sum ? builder.value(ops::add, value->name + ".grad_sum", {sum, gradient}) : gradient;
+  /// The sum is of the node whose value it is the gradient of, not of the readers that it is over.
+  void accumulate(const Value& value, Value* gradient) {
+    Value*& sum = cotangent_[&value];
+    if (sum) {
+      GraphBuilder builder(graph_, value.node->loc);
+      gradient = builder.value(ops::add, value.name + ".grad_sum", {sum, gradient});
+      origins_[gradient->node] = value.node;
+    }
+    sum = gradient;
   }
 
   Graph& graph_;

@@ -74,7 +74,7 @@ public:
   virtual void sends(size_t) {}
   /// The result of an exchange's step has been written.
   virtual void receives(size_t) {}
-  /// After the last step of a run.
+  /// After the last step of a run: returns once all of it is done.
   virtual void end() {}
 };
 

@@ -110,8 +110,9 @@ void Session::load(const std::filesystem::path& folder) {
     check_target(plan_, folder, *devices_[i].device);
     devices_[i].device->load(plan_, folder);
     check_room(i);
-    allocate(devices_[i], DeviceNeeds(plan_, static_cast<int>(i)));
   }
+  for (size_t i = 0; i < devices_.size(); ++i)
+    allocate(devices_[i], DeviceNeeds(plan_, static_cast<int>(i)));
   if (runs_in_steps(plan_))
     drivers_ = std::make_unique<ThreadTeam>(
         device_count(), std::vector<int>{},

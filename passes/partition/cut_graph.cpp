@@ -132,7 +132,7 @@ private:
         held = needed_[node->operands[0]] = replicated(shape, strategy_.devices);
       Sharding updated = held;
       if (strategy_.sharded_update && held.alike() && held.holders().size() > 1)
-        updated = cut_along(shape, 0, even_bounds(shape[0], strategy_.devices));
+        updated = cut_among_holders(held);
       NodeSharding sharding{{}, {updated, updated}, ""};
       for (size_t d = 0; d < devices(); ++d) {
         const Box& box = updated.boxes[d];

@@ -41,6 +41,14 @@ std::vector<SampleRun> sample_runs(const Strategy& strategy, int64_t batch, bool
   return runs;
 }
 
+/// Samples in the batch, over which the first layer has a loop if any has.
+int64_t batch_of(const Graph& graph) {
+  for (const auto& node : graph.nodes)
+    if (std::optional<Factor> batch = find_factor(*node, "batch"))
+      return batch->extent;
+  return 0;
+}
+
 /// The partial results of a sum over samples, in their order; null where still to come. They are
 /// added as soon as they are there: one after the other, which needs the least memory, in exact
 /// plans as a binary tree.
@@ -55,8 +63,9 @@ public:
                const GradientOrigins& origins, bool exact)
       : whole_(whole), cuts_(cuts), schedule_(strategy.micro_batches.schedule), exact_(exact),
         repeated_(whole, cuts, origins) {
-    if (repeated_.samples() > 0)
-      runs_ = sample_runs(strategy, repeated_.samples(), exact);
+    std::vector<SampleRun> runs = sample_runs(strategy, batch_of(whole), exact);
+    if (repeated_.samples() > 0) // a count that cannot be is a mistake otherwise, too
+      runs_ = std::move(runs);
     for (const SampleRun& run : runs_)
       count_ = std::max(count_, run.micro_batch + 1);
     sizes_.resize(count_);

@@ -19,7 +19,7 @@ struct LayerPlace {
   std::vector<std::string> from{}; ///< The layers it reads.
 };
 
-/// What the pass `partition` needs: the same for all devices of a plan, but for `device`.
+/// What the pass `partition` needs: the same for all devices of a plan.
 struct PartitionSpecification {
   Strategy strategy;
   /// In the order of the description. Empty: every forward node is a layer of its own name.

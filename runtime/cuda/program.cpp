@@ -146,6 +146,12 @@ void Program::step(size_t index, const Thread&) {
         fmt::format("`{}` on `{}`", binding_.program->steps[index].label, device_name_));
 }
 
+void Program::end() {
+  use();
+  check(cudaStreamSynchronize(streams_.compute.get()),
+        fmt::format("`{}` on `{}`", binding_.program->name, device_name_));
+}
+
 void Program::wait() {
   use();
   check(cudaEventSynchronize(done_.get()),

@@ -26,6 +26,7 @@ public:
   void wait() override;
   bool done() override;
   void step(size_t index, const Thread& thread) override;
+  void end() override;
 
   /// Why the steps are not a graph; empty when they are.
   const std::string& not_captured() const { return not_captured_; }

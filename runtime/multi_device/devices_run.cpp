@@ -277,6 +277,8 @@ void DevicesRun::finish(Member& member) {
       member.device.write(target.device, target.host, target.bytes);
     member.kernels->receives(static_cast<size_t>(task.step));
   }
+  if (!times_.empty() && !member.device.host_visible())
+    member.device.synchronize(); // a kernel that was only launched has taken no time yet
   member.is_done[index] = 1;
   --member.remaining;
   member.done[index].store(run_, std::memory_order_release);

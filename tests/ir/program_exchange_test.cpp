@@ -223,6 +223,38 @@ TEST(CheckExchanges, PartsMakeUpTheirTensor) {
       << "of a feed a part may be needed by nobody";
 }
 
+TEST(CheckExchanges, SomebodyHoldsWhatIsWanted) {
+  for (size_t cut : {0, 1}) // of the columns, or of the rows
+    expect_misfit(
+        [&](Program& a, Program& b) {
+          a.buffers[images].part[cut].end = a.buffers[images].type.shape[cut] = 1;
+          for (Program* p : {&a, &b})
+            p->exchanges[1].from.boxes[0][cut].end = 1;
+        },
+        cut ? "`train` of device 1 gets [0:2, 1:8] of the exchange `to one`, which nobody holds"
+            : "`train` of device 1 gets [1:2, 0:8] of the exchange `to one`, which nobody holds");
+  expect_misfit(
+      [](Program& a, Program& b) {
+        a.buffers[partial].type.shape[0] = b.buffers[partial].type.shape[0] = 7;
+        a.buffers[sum].alias = -1, a.buffers[sum].offset = 64;
+        for (Program* p : {&a, &b})
+          p->exchanges[0].from.boxes = {{{0, 7}}, {{0, 7}}};
+      },
+      "`train` of device 0 gets [7:8] of the exchange `gradient`, which nobody holds");
+}
+
+TEST(CheckExchanges, InPlaceIsTheSamePart) {
+  expect_misfit(
+      [](Program& a, Program& b) {
+        a.buffers[partial].type.shape[0] = a.buffers[sum].type.shape[0] = 4;
+        for (Program* p : {&a, &b}) {
+          p->exchanges[0].from.boxes[0] = {{0, 4}};
+          p->exchanges[0].to.boxes[0] = {{4, 8}};
+        }
+      },
+      "`train` of device 0 has [4:8] of the exchange `gradient` in place of [0:4]");
+}
+
 TEST(CheckExchanges, NoPartialResultIsAnOutput) {
   auto change = [](Program&, Program& b) {
     b.buffers[partial] = {

@@ -175,6 +175,13 @@ TEST(Shardings, KnowWhoHoldsWhat) {
   EXPECT_FALSE((Sharding{{{{0, 3}}, {{2, 4}}}, Combine::none}.disjoint()));
 }
 
+TEST(Shardings, AreCutAmongTheirHolders) {
+  const Box held = {{2, 7}, {0, 4}};
+  EXPECT_EQ(print(cut_among_holders({{held, {}, held}, Combine::none})),
+            "[2:5, 0:4] | - | [5:7, 0:4]");
+  EXPECT_EQ(print(cut_among_holders({{{}, {{0, 1}}, {{0, 1}}}, Combine::none})), "- | [0:1] | -");
+}
+
 TEST(Shardings, ReadWell) {
   const Shape shape = {6, 4, 3, 3};
   Sharding sums = replicated(shape, 2);
@@ -186,15 +193,15 @@ TEST(Shardings, ReadWell) {
   EXPECT_EQ(describe({std::vector<Box>(2), Combine::none}, shape), "nowhere");
   EXPECT_EQ(describe(sums, shape), "partial sums");
   EXPECT_EQ(describe(maxima, shape), "partial maxima on 0, 2");
-  EXPECT_EQ(describe(cut_along(shape, 0, {0, 2, 6}), shape), "batch 0:2 | 2:6");
-  EXPECT_EQ(describe(cut_along(shape, 1, {0, 3, 3, 4}), shape), "channels 0:3 | - | 3:4");
-  EXPECT_EQ(describe(cut_along(shape, 2, {0, 1, 3}), shape), "rows 0:1 | 1:3");
-  EXPECT_EQ(describe(cut_along(shape, 3, {0, 1, 3}), shape), "columns 0:1 | 1:3");
-  EXPECT_EQ(describe(cut_along({10}, 0, {0, 5, 10}), {10}), "elements 0:5 | 5:10");
+  EXPECT_EQ(describe(cut_along(shape, 0, {0, 2, 6}), shape), "dim 0: 0:2 | 2:6");
+  EXPECT_EQ(describe(cut_along(shape, 1, {0, 3, 3, 4}), shape), "dim 1: 0:3 | - | 3:4");
+  EXPECT_EQ(describe(cut_along(shape, 2, {0, 1, 3}), shape), "dim 2: 0:1 | 1:3");
+  EXPECT_EQ(describe(cut_along(shape, 3, {0, 1, 3}), shape), "dim 3: 0:1 | 1:3");
+  EXPECT_EQ(describe(cut_along({10}, 0, {0, 5, 10}), {10}), "elements: 0:5 | 5:10");
   EXPECT_EQ(describe({{{{0, 2}, {0, 2}}, {{2, 6}, {2, 4}}}, Combine::none}, {6, 4}),
-            "boxes [0:2, 0:2] | [2:6, 2:4]");
+            "boxes: [0:2, 0:2] | [2:6, 2:4]");
   EXPECT_EQ(describe({{{{0, 3}}, {{0, 3}}, {{3, 6}}, {{3, 6}}}, Combine::sum}, {6}),
-            "partial sums, elements 0:3 | 0:3 | 3:6 | 3:6");
+            "partial sums, elements: 0:3 | 0:3 | 3:6 | 3:6");
 }
 
 TEST(Meshes, CountAlongTheLastAxisFirst) {

@@ -16,7 +16,7 @@ namespace {
 
 using testing::HasSubstr;
 
-/// 4 images of 16 x 16 pixels; conv2 and norm1 have two groups.
+/// 4 images of 16 x 16 pixels; conv2 and norm1 have two groups. Of flat3, passes leave no node.
 constexpr const char* network_text = R"(name: small
 input: {channels: 3, height: 16, width: 16}
 layers:
@@ -27,6 +27,7 @@ layers:
   - {name: conv3, type: conv2d, filters: 12, kernel: 3, pad: 1}
   - {name: pool3, type: max_pool2d, kernel: 2, stride: 2, rounding: floor}
   - {name: fc3, type: linear, features: 10}
+  - {name: flat3, type: flatten}
   - {name: loss, type: softmax_cross_entropy}
 train: {batch: 4}
 )";
@@ -97,7 +98,7 @@ TEST(BadStrategies, NamesAreSuggestedAndListed) {
   EXPECT_EQ(mistakes("owtt", small(), 2),
             "error: there is no strategy `owtt`, did you mean `owt`?\n"
             "note: strategies are single, data, zero, towers, towers-rank0, filter, channel, owt, "
-            "owt-b, owt-c, spatial, pipeline, pipeline-1f1b; or name a strategy file\n");
+            "owt-b, owt-c, spatial, pipeline, pipeline-1f1b, auto; or name a strategy file\n");
 }
 
 TEST(BadStrategies, AFileThatIsNotThere) {
@@ -146,6 +147,35 @@ TEST(BadStrategies, WhatASearchWroteIsCheckedToo) {
     EXPECT_THAT(error.what(), HasSubstr("small.yaml:10:5: error: strategy `made`: layer `fc3`: "
                                         "there is no device 2, they are 0 to 1"));
   }
+}
+
+// Of two equal layers one has a node.
+TEST(BadStrategies, EntriesOfLayersComputedOnceAreChecked) {
+  const Network network = network_of(R"(name: twice
+input: {channels: 3, height: 6, width: 6}
+layers:
+  - {name: conv1, type: conv2d, filters: 8, kernel: 3, pad: 1}
+  - {name: first, type: relu, from: conv1}
+  - {name: again, type: relu, from: conv1}
+  - {name: sum, type: add, from: [first, again]}
+  - {name: fc2, type: linear, features: 10}
+  - {name: loss, type: softmax_cross_entropy}
+train: {batch: 4}
+)");
+  Strategy strategy{.name = "made", .devices = 2};
+  auto said = [&](const LayerCut& cut) -> std::string {
+    strategy.layers["again"] = cut;
+    try {
+      cut_step(network, strategy);
+    } catch (const UserError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(said({.cut = Cut::spatial, .bounds = {0, 2, 6}}), "");
+  EXPECT_THAT(said({.cut = Cut::spatial, .bounds = {0, 2, 7}}), HasSubstr("must end at 6, as "));
+  EXPECT_THAT(said({.cut = Cut::device, .device = 2}), HasSubstr("there is no device 2"));
+  EXPECT_THAT(said({.cut = Cut::channel}), HasSubstr("cannot be cut by `channel`"));
 }
 
 // ---- What correct strategies mean.
@@ -280,6 +310,39 @@ train: {batch: 4}
   }
 }
 
+// What several layers read is cut as the layer that gives it, and so is its gradient.
+TEST(StrategyMeanings, SumsOfGradientsAreCutAsTheirValue) {
+  const Network network = network_of(R"(name: branches
+input: {channels: 3, height: 4, width: 4}
+layers:
+  - {name: conv1, type: conv2d, filters: 8, kernel: 3, pad: 1}
+  - {name: relu1, type: relu}
+  - {name: conv2, type: conv2d, filters: 8, kernel: 3, pad: 1}
+  - {name: join, type: add, from: [relu1, conv2]}
+  - {name: fc3, type: linear, features: 8}
+  - {name: loss, type: softmax_cross_entropy}
+train: {batch: 4}
+)");
+  Strategy strategy{.name = "made", .devices = 2};
+  strategy.layers = {{"data", {.cut = Cut::data}}, {"conv2", {.cut = Cut::filter}}};
+  strategy.layers["join"] = {.cut = Cut::data};
+  for (const Graph& graph : cut_step(network, strategy))
+    EXPECT_EQ(graph.find("relu1.grad_sum")->type.shape, (Shape{2, 8, 4, 4}));
+}
+
+// Devices without a parameter have no part in its update.
+TEST(StrategyMeanings, ShardedUpdatesAreThoseOfWhoHoldsTheParameter) {
+  Strategy strategy{.name = "made", .devices = 3, .sharded_update = true};
+  strategy.layers["data"] = {.cut = Cut::data, .bounds = {0, 2, 2, 4}};
+  const std::vector<Graph> graphs = cut_step(small(), strategy);
+  for (size_t device : {0, 2}) {
+    EXPECT_EQ(graphs[device].find("fc3.weight")->type.shape, (Shape{10, 192}));
+    EXPECT_EQ(graphs[device].find("fc3.weight.update")->type.shape, (Shape{5, 192}));
+  }
+  EXPECT_EQ(graphs[1].find("fc3.weight"), nullptr);
+  EXPECT_EQ(graphs[1].find("fc3.weight.update"), nullptr);
+}
+
 /// Any cut for some of the layers; bounds ascend and may end anywhere near the layer's own.
 Strategy random_strategy(std::mt19937& random) {
   auto below = [&](size_t limit) { return static_cast<int>(random() % limit); };
@@ -305,7 +368,7 @@ Strategy random_strategy(std::mt19937& random) {
 TEST(RandomStrategies, AreRefusedOrGiveGraphsThatVerify) {
   std::mt19937 random(1);
   int legal = 0, refused = 0;
-  for (int round = 0; round < 500; ++round) {
+  for (int round = 0; round < 600; ++round) {
     Strategy strategy = random_strategy(random);
     try {
       cut_step(small(), strategy);

@@ -161,6 +161,90 @@ TEST(Session, MemoryLimitNamesBothSides) {
   }
 }
 
+/// The same step twice on each of two devices, the second of which puts nothing out.
+Plan two_devices() {
+  Plan plan = adding_plan();
+  plan.devices = 2;
+  Program& first = plan.programs[0];
+  first.steps.push_back(first.steps[0]);
+  std::erase_if(first.buffers, [](const Buffer& b) { return b.place == Place::arena; });
+  plan.programs.push_back(first);
+  Program& second = plan.programs[1];
+  second.device = 1;
+  Buffer& sum = second.buffers[2];
+  sum.name = "unread", sum.place = Place::arena, sum.last_step = 1;
+  return plan;
+}
+
+struct OpenedTwo {
+  std::array<FakeDevice*, 2> devices{};
+  std::unique_ptr<Session> session;
+};
+
+/// Counts what is allocated.
+class CountingDevice : public FakeDevice {
+public:
+  CountingDevice(DeviceSpec spec, int& count)
+      : FakeDevice(std::move(spec), {{"add", add_to_state}}), count_(count) {}
+
+protected:
+  std::byte* take(int64_t bytes, bool host) override {
+    ++count_;
+    return FakeDevice::take(bytes, host);
+  }
+
+private:
+  int& count_;
+};
+
+/// `count`: of allocations.
+OpenedTwo open_two(int& count, int64_t second_limit = 0) {
+  OpenedTwo opened;
+  std::vector<std::unique_ptr<Device>> devices;
+  for (size_t i = 0; i < 2; ++i) {
+    auto device = std::make_unique<CountingDevice>(
+        DeviceSpec{.name = fmt::format("fake:{}", i), .memory_limit = i ? second_limit : 0}, count);
+    opened.devices[i] = device.get();
+    devices.push_back(std::move(device));
+  }
+  opened.session = std::make_unique<Session>(two_devices(), "", std::move(devices));
+  return opened;
+}
+
+TEST(Session, NothingIsAllocatedUnlessEveryDeviceHasRoom) {
+  int count = 0;
+  open_two(count);
+  EXPECT_GT(std::exchange(count, 0), 0);
+  EXPECT_THROW(open_two(count, 100), RuntimeError);
+  EXPECT_EQ(count, 0);
+}
+
+TEST(Session, ARunEndsWhenAllDevicesAreDone) {
+  int count = 0;
+  OpenedTwo opened = open_two(count);
+  feed(*opened.session, 1);
+  opened.session->run("train");
+  for (const FakeDevice* device : opened.devices) {
+    EXPECT_EQ(device->runs_started(), 2);
+    EXPECT_EQ(device->runs_done(), 2);
+  }
+}
+
+TEST(Session, MeasuredStepsLastUntilTheirWorkIsDone) {
+  int count = 0;
+  OpenedTwo opened = open_two(count);
+  std::array<int64_t, 2> pending{};
+  opened.session->before_tasks([&](int device) {
+    const FakeDevice& fake = *opened.devices[static_cast<size_t>(device)];
+    pending[static_cast<size_t>(device)] += fake.runs_started() - fake.runs_done();
+  });
+  opened.session->run("train");
+  EXPECT_THAT(pending, ElementsAre(1, 1)) << "not measured, the second step waits for nothing";
+  opened.session->profile(true);
+  opened.session->run("train");
+  EXPECT_THAT(pending, ElementsAre(1, 1));
+}
+
 TEST(Session, PlansForOtherTargetsAreLocatedErrors) {
   TemporaryFolder folder;
   Plan plan = adding_plan();

@@ -87,6 +87,7 @@ private:
       ++device_.started_;
       device_.queue_.push_back([this, index] { launch(binding_.program->steps[index]); });
     }
+    void end() override { device_.synchronize(); }
 
   private:
     void launch(const Step& step) {
