@@ -2,6 +2,7 @@
 
 #include "ir/support/files.h"
 #include "ir/support/hash.h"
+#include "runtime/atomic_file.h"
 #include "tools/driver/backend.h"
 #include "tools/driver/strategy.h"
 #include "tools/netc/ready_plan.h"
@@ -172,19 +173,6 @@ void tell_anew(const RunSetup& setup) {
             "4 or 8 devices)");
 }
 
-/// Puts the plan made anew in the place of the one before: whenever this is cut short, the run has
-/// a whole plan or none.
-void replace_plan(const RunDirectory& run) {
-  std::error_code error, ignored;
-  fs::rename(run.file("plan"), run.file(former_plan), error);
-  if (!error)
-    fs::rename(run.file(next_plan), run.file("plan"), error);
-  fs::remove_all(run.file(former_plan), ignored);
-  if (error)
-    throw RuntimeError(
-        fmt::format("replacing `{}` failed: {}", run.file("plan").string(), error.message()));
-}
-
 Plan plan_of_run(const TrainFlags& flags, const Origin& origin, const RunSetup& setup,
                  const RunDirectory& run) {
   const bool has_one = flags.resume && has_plan(&run);
@@ -214,7 +202,7 @@ std::unique_ptr<Session> open_session(const TrainFlags& flags, const Origin& ori
     auto session = std::make_unique<Session>(plan, run.file(setup.anew ? next_plan : "plan"),
                                              std::move(setup.devices));
     if (setup.anew)
-      replace_plan(run);
+      replace_folder(run.file(next_plan), run.file("plan"), run.file(former_plan));
     if (flags.resume)
       record(flags, origin, setup, run);
     return session;
