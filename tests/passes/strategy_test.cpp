@@ -97,7 +97,7 @@ TEST(BadStrategies, NamesAreSuggestedAndListed) {
   EXPECT_EQ(mistakes("owtt", small(), 2),
             "error: there is no strategy `owtt`, did you mean `owt`?\n"
             "note: strategies are single, data, zero, towers, towers-rank0, filter, channel, owt, "
-            "owt-b, owt-c, spatial, pipeline, pipeline-1f1b; or name a strategy file\n");
+            "owt-b, owt-c, spatial, pipeline, pipeline-1f1b, auto; or name a strategy file\n");
 }
 
 TEST(BadStrategies, AFileThatIsNotThere) {
@@ -122,7 +122,7 @@ TEST(BadStrategies, TowersOfANetworkWithoutGroups) {
   const Network plain = network_of(text, "small.yaml");
   EXPECT_EQ(mistakes("towers", plain, 2),
             "error: the network has no towers: no convolution has groups\n"
-            "note: the strategy `filter` cuts any network\n");
+            "note: the strategy `filter` needs no towers\n");
   EXPECT_THAT(mistakes("towers-rank0", plain, 2), HasSubstr("no convolution has groups"));
 }
 
@@ -130,7 +130,7 @@ TEST(BadStrategies, TowersForTooManyDevices) {
   for (const char* name : {"towers", "towers-rank0"})
     EXPECT_EQ(mistakes(name, small(), 4),
               "error: the towers of `conv2` are 2 groups, which 4 devices cannot share evenly\n"
-              "note: the strategy `filter` cuts any network\n");
+              "note: the strategy `filter` needs no towers\n");
 }
 
 TEST(BadStrategies, WhatASearchWroteIsCheckedToo) {
