@@ -45,11 +45,14 @@ void check_target(const Plan& stored, const Devices& devices) {
 }
 
 /// How the step of a described network is cut: as the run keeps it, or as a new run would be cut.
+/// `stored`: the plan that a resumed run has, whose batch stays.
 std::optional<Strategy> strategy_of_run(const TrainFlags& flags, const Network& network,
-                                        int devices, const RunDirectory* run) {
+                                        int devices, const RunDirectory* run,
+                                        const std::optional<Plan>& stored) {
+  const int64_t batch = stored ? stored->batch : flags.batch;
   if (flags.kept_strategy.empty())
-    return choose_strategy(flags, network, devices);
-  Strategy strategy = resolve_strategy(run->file(strategy_file).string(), network, devices);
+    return choose_strategy(flags, network, devices, batch);
+  Strategy strategy = resolve_strategy(run->file(strategy_file).string(), network, devices, batch);
   strategy.name = flags.kept_strategy;
   return strategy;
 }
@@ -76,7 +79,7 @@ RunSetup set_up(TrainFlags& flags, const Origin& origin, const RunDirectory* run
   flags.device.clear();
   const int count = static_cast<int>(setup.devices.size());
   if (origin.source)
-    setup.strategy = strategy_of_run(flags, origin.source->network, count, run);
+    setup.strategy = strategy_of_run(flags, origin.source->network, count, run, setup.stored);
   else if (!as_many)
     user_error(
         fmt::format("`{}` goes by a plan for {}, not for {}", run->path().string(),
