@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <limits>
 
 namespace netc {
 
@@ -100,13 +101,24 @@ constexpr Unit units[] = {
                                  "Gb/s, Tb/s (bits), s, ms, us, ns");
 }
 
+/// The value in bytes a second or in seconds is what the key of a machine's file may be.
+void check_quantity(std::string_view part, bool rate, double value) {
+  const std::string name = rate ? "gb_per_second" : "latency_us";
+  const auto key = std::find_if(link_keys().begin(), link_keys().end(),
+                                [&](const AttrDef& def) { return def.name == name; });
+  const double in_file = rate ? value / giga : value * microseconds;
+  if (!(in_file >= key->min && in_file <= key->max)) // nor NaN
+    bad_link(fmt::format("{} is no {} of a link, in {} it must be {}", quote(part),
+                         rate ? "bandwidth" : "latency", rate ? "GB/s" : "us", range_string(*key)));
+}
+
 /// `6GB/s` or `20us`: the value in bytes a second or in seconds.
 std::pair<const Unit*, double> read_quantity(std::string_view part) {
-  double number = 0;
+  double number = std::numeric_limits<double>::quiet_NaN(); // stays where it fits no double
   const auto [end, code] = std::from_chars(part.data(), part.data() + part.size(), number);
   std::string_view name = part.substr(static_cast<size_t>(end - part.data()));
   name.remove_prefix(std::min(name.find_first_not_of(' '), name.size()));
-  if (code != std::errc{})
+  if (code == std::errc::invalid_argument)
     bad_link(fmt::format("{} does not begin with a number", quote(part)));
   const Unit* unit = std::find_if(std::begin(units), std::end(units),
                                   [&](const Unit& u) { return name == u.name; });
@@ -114,8 +126,7 @@ std::pair<const Unit*, double> read_quantity(std::string_view part) {
     bad_link(name.empty() ? fmt::format("{} has no unit", quote(part))
                           : fmt::format("{} is no unit", quote(name)));
   const double value = number * unit->size;
-  if (!std::isfinite(value) || value < 0 || (unit->rate && value <= 0))
-    bad_link(fmt::format("{} is no {}", quote(part), unit->rate ? "bandwidth" : "latency"));
+  check_quantity(part, unit->rate, value);
   return {unit, value};
 }
 
@@ -150,7 +161,10 @@ LinkProfile parse_link(std::string_view text, LinkProfile link) {
   bool has_rate = false, has_latency = false;
   for (size_t begin = 0; begin <= text.size();) {
     const size_t end = std::min(text.find(',', begin), text.size());
-    const auto [unit, value] = read_quantity(trimmed(text.substr(begin, end - begin)));
+    const std::string_view part = trimmed(text.substr(begin, end - begin));
+    if (part.empty() && text.find(',') != text.npos)
+      bad_link(fmt::format("{} has a comma without a quantity beside it", quote(text)));
+    const auto [unit, value] = read_quantity(part);
     bool& given = unit->rate ? has_rate : has_latency;
     if (given)
       bad_link(fmt::format("{} has two {}", quote(text), unit->rate ? "bandwidths" : "latencies"));

@@ -19,7 +19,8 @@ std::string print(const MachineProfile& machine);
 
 /// `link` with what a text like `6GB/s,20us` says in place: a bandwidth (`B/s`, `kB/s`, `MB/s`,
 /// `GB/s`, `TB/s`; in bits `kb/s` to `Tb/s`) and a latency (`s`, `ms`, `us`, `ns`), in any order;
-/// one may be left out. Anything else is a UserError.
+/// one may be left out. What a machine's file may not say of a link, and anything else, is a
+/// UserError.
 LinkProfile parse_link(std::string_view text, LinkProfile link);
 
 } // namespace netc

@@ -125,6 +125,8 @@ std::string limit_string(double limit, AttrKind kind) {
   return kind == AttrKind::real ? fmt::format("{}", limit) : fmt::format("{:.0f}", limit);
 }
 
+} // namespace
+
 std::string range_string(const AttrDef& def) {
   std::string low = limit_string(def.min, def.kind), high = limit_string(def.max, def.kind);
   if (std::isinf(def.max))
@@ -132,8 +134,6 @@ std::string range_string(const AttrDef& def) {
   return std::isinf(def.min) ? fmt::format("at most {}", high)
                              : fmt::format("between {} and {}", low, high);
 }
-
-} // namespace
 
 Diagnostic& ValueReader::mismatch(const YamlNode& value, const std::string& what,
                                   const std::string& wanted) {

@@ -18,6 +18,9 @@ std::string describe(const YamlNode& value);
 /// that it contains.
 std::string suggestion(std::string_view word, const std::vector<std::string>& candidates);
 
+/// `between 1 and 64`: what a declaration allows of a number.
+std::string range_string(const AttrDef& def);
+
 /// Whether so many errors have been reported that looking for more helps nobody.
 bool too_many(const Diagnostics& diagnostics);
 

@@ -213,6 +213,19 @@ void write_file_atomically(const fs::path& path, std::string_view content) {
   file.commit();
 }
 
+void replace_folder(const fs::path& next, const fs::path& folder, const fs::path& former) {
+  std::error_code error, ignored;
+  fs::rename(folder, former, error);
+  if (error)
+    throw_file_error("replace", folder, error.value());
+  fs::rename(next, folder, error);
+  if (error) {
+    fs::rename(former, folder, ignored);
+    throw_file_error("replace", folder, error.value());
+  }
+  fs::remove_all(former, ignored);
+}
+
 bool is_temporary_of(std::string_view name, std::string_view target) {
   if (!name.starts_with(target) || !name.substr(target.size()).starts_with(temporary_infix))
     return false;

@@ -89,6 +89,12 @@ private:
 /// Creates or replaces a file of this content through AtomicFile.
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);
 
+/// Puts the folder `next` in the place of `folder`, which stands at `former` meanwhile and is then
+/// removed: whenever this is cut short, there is a whole folder in that place or none. Throws as
+/// throw_file_error when it fails; `folder` is back in its place then.
+void replace_folder(const std::filesystem::path& next, const std::filesystem::path& folder,
+                    const std::filesystem::path& former);
+
 /// Whether `name` is that of a temporary file of AtomicFile for a file named `target`.
 bool is_temporary_of(std::string_view name, std::string_view target);
 

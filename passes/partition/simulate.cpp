@@ -3,6 +3,7 @@
 #include "ir/support/error.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 namespace netc {
@@ -182,7 +183,9 @@ void Simulation::advance(double to) {
 StepTimes Simulation::run() {
   for (begin_tasks(); !running_.empty(); begin_tasks()) {
     share_links();
-    advance(next_event());
+    const double next = next_event();
+    NETC_CHECK(std::isfinite(next), "a task never ends");
+    advance(next);
   }
   for (size_t device = 0; device < states_.size(); ++device) {
     double busy = 0, end = 0;

@@ -47,7 +47,7 @@ struct StepTimes {
   std::vector<double> exposed;
 };
 
-/// Raises InternalError when tasks wait for each other.
+/// Raises InternalError when tasks wait for each other or one never ends.
 StepTimes simulate(const StepSchedule& schedule);
 
 } // namespace netc

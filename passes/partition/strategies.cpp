@@ -207,7 +207,7 @@ Strategy named_strategy(const std::string& name, const Layers& layers, int devic
         .note(fmt::format("strategies are {}", fmt::join(names, ", ")));
   } else if (std::string reason = maker->towers ? no_towers(layers, devices) : "";
              !reason.empty()) {
-    diagnostics.error(loc, reason).note("the strategy `filter` cuts any network");
+    diagnostics.error(loc, reason).note("the strategy `filter` needs no towers");
   }
   diagnostics.throw_if_errors();
   Strategy strategy{.name = name, .devices = devices};

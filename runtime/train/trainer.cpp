@@ -1,6 +1,7 @@
 #include "runtime/train/trainer.h"
 
 #include "ir/support/error.h"
+#include "ir/support/median.h"
 #include "runtime/train/curves.h"
 #include "runtime/train/feeds.h"
 #include "runtime/train/numbers.h"
@@ -32,14 +33,6 @@ constexpr int64_t least_steps_saved = 100;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-double median(std::vector<double> values) {
-  if (values.empty())
-    return 0;
-  auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
 }
 
 /// Lines as one text. Names of folders need not be UTF-8, the text of a checkpoint must be: bytes
@@ -87,7 +80,7 @@ public:
     progress_.finish();
     result_.steps = step_;
     result_.damaged_images = static_cast<int64_t>(warned_.size());
-    double step_seconds = median(step_seconds_);
+    const double step_seconds = step_seconds_.empty() ? 0 : median(step_seconds_);
     result_.images_per_second = step_seconds > 0 ? static_cast<double>(batch_) / step_seconds : 0;
     return result_;
   }

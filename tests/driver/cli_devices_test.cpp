@@ -115,6 +115,17 @@ TEST_F(CliDevices, PlansForSeveralDevices) {
 TEST_F(CliDevices, TrainsOnTheEmulator) {
   train("r", "--data shapes --steps 1 --batch 4 --devices emu:0,emu:1");
   EXPECT_THAT(config("r"), HasSubstr("\"devices\": \"emu:0,emu:1\""));
+  EXPECT_THAT(
+      compiling("train cut.yaml --data shapes --devices emu:0,emu:1 --partition auto").err,
+      HasSubstr("error: `emu` is not measured: how long it takes says nothing of a GPU\nnote: a "
+                "strategy other than `auto` needs no measurement; "));
+}
+
+TEST_F(CliDevices, NamedStrategiesFollowTheBatch) {
+  train("r", std::string("--data shapes --steps 2 --batch 6 --partition pipeline") + two);
+  EXPECT_THAT(read_text(folder_ / "r/strategy.yaml"), HasSubstr("micro_batches: 2"));
+  train("r", "--resume --steps 3 --partition pipeline-1f1b"); // of the batch the run began with
+  EXPECT_THAT(read_text(folder_ / "r/strategy.yaml"), HasSubstr("micro_batches: 2"));
 }
 
 TEST_F(CliDevices, MemoryIsLimitedByDevice) {

@@ -137,6 +137,16 @@ TEST(Link, IsABandwidthAndALatency) {
   EXPECT_EQ(parse_link("50Gb/s", before), (LinkProfile{1, 6.25e9, false, true}));
 }
 
+TEST(Link, IsHeldToTheRangesOfAMachinesFile) {
+  for (const char* text : {"1kB/s", "1e9GB/s", "0s", "1000s"}) {
+    Diagnostics diagnostics;
+    std::optional<MachineProfile> machine = parse_machine(good, "pair.yaml", diagnostics);
+    ASSERT_TRUE(machine);
+    machine->link = parse_link(text, machine->link);
+    EXPECT_TRUE(parse_machine(print(*machine), "again.yaml", diagnostics)) << diagnostics.render();
+  }
+}
+
 TEST(Link, MistakesAreExplained) {
   const std::pair<const char*, const char*> cases[] = {
       {"", "`` does not begin with a number"},
@@ -147,8 +157,15 @@ TEST(Link, MistakesAreExplained) {
       {"0GB/s", "`0GB/s` is no bandwidth"},
       {"-1us", "`-1us` is no latency"},
       {"infGB/s", "`infGB/s` is no bandwidth"},
-      {"1e400us", "`1e400us` does not begin with a number"},
-      {"6GB/s,", "`` does not begin with a number"},
+      {"6GB/s,1e308s",
+       "`1e308s` is no latency of a link, in us it must be between 0 and 1000000000"},
+      {"1e400us", "`1e400us` is no latency of a link, in us it must be between"},
+      {"nanus", "`nanus` is no latency"},
+      {"1e-300B/s", "`1e-300B/s` is no bandwidth of a link, in GB/s it must be between 1e-06 and"},
+      {"2e9GB/s", "`2e9GB/s` is no bandwidth"},
+      {"6GB/s,", "`6GB/s,` has a comma without a quantity beside it"},
+      {",20us", "`,20us` has a comma without a quantity beside it"},
+      {"6GB/s, ,20us", "`6GB/s, ,20us` has a comma without a quantity beside it"},
       {"6GB/s,5MB/s", "`6GB/s,5MB/s` has two bandwidths"},
       {"1us,2us", "`1us,2us` has two latencies"},
   };

@@ -206,6 +206,15 @@ TEST(MicroBatches, NamedStrategiesHaveNoMoreThanSamples) {
     EXPECT_NO_THROW(cut_step(small, resolve_strategy(name, small, 3))) << name;
 }
 
+TEST(MicroBatches, NamedStrategiesFollowTheBatchThatIsAskedFor) {
+  const Network large = network();
+  EXPECT_EQ(resolve_strategy("pipeline", large, 2).micro_batches.count, 4);
+  EXPECT_EQ(resolve_strategy("pipeline", large, 2, 6).micro_batches.count, 2);
+  Network cut = large;
+  cut.partition = {2, "pipeline", {}};
+  EXPECT_EQ(default_strategy(cut, 2, 3).micro_batches.count, 3);
+}
+
 /// Bytes of the arena of each device.
 std::vector<int64_t> planned(const Network& network, Schedule schedule, int devices, int count) {
   CompileOptions options;

@@ -135,6 +135,8 @@ TEST(Simulate, RefusesWhatCannotRun) {
   EXPECT_THROW(simulate(s), InternalError);
   s = {{{compute("a", 1, {1}), compute("b", 1)}}, {}, slow};
   EXPECT_THROW(simulate(s), InternalError);
+  s = {{{compute("endless", std::numeric_limits<double>::infinity())}}, {}, slow};
+  EXPECT_THROW(simulate(s), InternalError);
 }
 
 /// Random steps whose devices have their exchanges in the same order.

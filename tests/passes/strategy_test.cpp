@@ -123,7 +123,7 @@ TEST(BadStrategies, TowersOfANetworkWithoutGroups) {
   const Network plain = network_of(text, "small.yaml");
   EXPECT_EQ(mistakes("towers", plain, 2),
             "error: the network has no towers: no convolution has groups\n"
-            "note: the strategy `filter` cuts any network\n");
+            "note: the strategy `filter` needs no towers\n");
   EXPECT_THAT(mistakes("towers-rank0", plain, 2), HasSubstr("no convolution has groups"));
 }
 
@@ -131,7 +131,7 @@ TEST(BadStrategies, TowersForTooManyDevices) {
   for (const char* name : {"towers", "towers-rank0"})
     EXPECT_EQ(mistakes(name, small(), 4),
               "error: the towers of `conv2` are 2 groups, which 4 devices cannot share evenly\n"
-              "note: the strategy `filter` cuts any network\n");
+              "note: the strategy `filter` needs no towers\n");
 }
 
 TEST(BadStrategies, WhatASearchWroteIsCheckedToo) {

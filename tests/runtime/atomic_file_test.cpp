@@ -48,6 +48,23 @@ TEST(AtomicFile, TwoWritersDoNotMix) {
   EXPECT_EQ(read_file(folder / "a"), "second");
 }
 
+TEST(ReplaceFolder, PutsTheNextInPlaceOrLeavesAllAsItWas) {
+  TemporaryFolder folder;
+  for (const char* name : {"plan", "next"}) {
+    fs::create_directory(folder / name);
+    write_file_atomically(folder / name / "text", name);
+  }
+  auto replace = [&](const char* next) {
+    replace_folder(folder / next, folder / "plan", folder / "former");
+  };
+  EXPECT_THROW(replace("absent"), UserError);
+  EXPECT_EQ(read_file(folder / "plan/text"), "plan");
+  EXPECT_EQ(folder.entries(), 2) << "nothing stands aside";
+  replace("next");
+  EXPECT_EQ(read_file(folder / "plan/text"), "next");
+  EXPECT_EQ(folder.entries(), 1);
+}
+
 TEST(AtomicFile, HonoursTheUmask) {
   TemporaryFolder folder;
   mode_t former = ::umask(027);

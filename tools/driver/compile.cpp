@@ -45,6 +45,10 @@ NetworkSource load_network(const std::string& net, std::ostream& messages) {
   return source;
 }
 
+int64_t batch_of(const Network& network, int64_t batch) {
+  return batch > 0 ? batch : network.recipe.train.batch;
+}
+
 Graph forward_graph(const Network& network, int64_t batch) {
   Diagnostics diagnostics;
   Graph graph = build_forward(network, batch, diagnostics);
@@ -69,10 +73,6 @@ LoweringOptions lowering_options(const CompileOptions& options) {
 
 namespace {
 
-int64_t batch_of(const Network& network, const CompileOptions& options) {
-  return options.batch > 0 ? options.batch : network.recipe.train.batch;
-}
-
 Precision precision_of(const CompileOptions& options) {
   Precision usual = options.exact ? Precision::fp32 : default_precision(options.target);
   return options.precision.value_or(usual);
@@ -89,7 +89,7 @@ bool has_loss(const Graph& graph) {
 
 PassedGraph run_passes(const Network& network, Mode mode, const CompileOptions& options,
                        const LoweringOptions& lowering, std::ostream& dump, int device) {
-  PassedGraph passed{forward_graph(network, batch_of(network, options)), {}, {}};
+  PassedGraph passed{forward_graph(network, batch_of(network, options.batch)), {}, {}};
   std::optional<PartitionSpecification> partition;
   if (options.strategy)
     partition = {*options.strategy, places_of(network)};
@@ -263,7 +263,7 @@ Plan plan_header(const NetworkSource& source, const Backend& backend, const Comp
   plan.threads = threads;
   plan.devices = devices_of(options);
   plan.strategy = options.strategy && plan.devices > 1 ? options.strategy->name : "";
-  plan.batch = batch_of(network, options);
+  plan.batch = batch_of(network, options.batch);
   plan.recipe = network.recipe;
   plan.recipe.train.batch = plan.batch;
   plan.layers = layer_table(network, plan.batch);

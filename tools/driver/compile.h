@@ -43,6 +43,9 @@ struct NetworkSource {
 /// Loads, parses and checks a network. Warnings go to `messages`, errors are a UserError.
 NetworkSource load_network(const std::string& net, std::ostream& messages);
 
+/// `batch`, or the description's where that is 0.
+int64_t batch_of(const Network& network, int64_t batch);
+
 /// The forward graph for a batch; shape errors are a UserError.
 Graph forward_graph(const Network& network, int64_t batch);
 

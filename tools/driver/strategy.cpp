@@ -13,8 +13,8 @@ namespace netc {
 
 namespace {
 
-std::vector<StrategyLayer> layers_of(const Network& network) {
-  return strategy_layers(forward_graph(network, network.recipe.train.batch), places_of(network));
+std::vector<StrategyLayer> layers_of(const Network& network, int64_t batch) {
+  return strategy_layers(forward_graph(network, batch_of(network, batch)), places_of(network));
 }
 
 bool is_strategy(const std::string& name) {
@@ -29,7 +29,7 @@ bool is_file(const std::string& name) {
                                 std::filesystem::exists(name, ignored));
 }
 
-Strategy from_file(const std::string& name, const Network& network, int devices) {
+Strategy from_file(const std::string& name, const Network& network, int devices, int64_t batch) {
   std::optional<std::string> text = read_text(name);
   if (!text)
     user_error(
@@ -45,7 +45,8 @@ Strategy from_file(const std::string& name, const Network& network, int devices)
   diagnostics.throw_if_errors();
   if (file->base == "follow")
     return std::move(file->strategy);
-  Strategy strategy = named_strategy(file->base, layers_of(network), devices, file->base_loc);
+  Strategy strategy =
+      named_strategy(file->base, layers_of(network, batch), devices, file->base_loc);
   strategy.name = file->strategy.name;
   for (auto& [layer, cut] : file->strategy.layers)
     strategy.layers[layer] = std::move(cut);
@@ -68,7 +69,8 @@ std::vector<LayerPlace> places_of(const Network& network) {
   return places;
 }
 
-Strategy resolve_strategy(const std::string& name_or_file, const Network& network, int devices) {
+Strategy resolve_strategy(const std::string& name_or_file, const Network& network, int devices,
+                          int64_t batch) {
   if (!is_file(name_or_file) && !is_strategy(name_or_file)) {
     std::vector<std::string> names = strategy_names();
     names.emplace_back(found_strategy);
@@ -79,15 +81,15 @@ Strategy resolve_strategy(const std::string& name_or_file, const Network& networ
         fmt::format("there is no strategy `{}`{}", name_or_file, did_you_mean(name_or_file, names)),
         fmt::format("strategies are {}; or name a strategy file", fmt::join(names, ", ")));
   }
-  return is_file(name_or_file) ? from_file(name_or_file, network, devices)
-                               : named_strategy(name_or_file, layers_of(network), devices);
+  return is_file(name_or_file) ? from_file(name_or_file, network, devices, batch)
+                               : named_strategy(name_or_file, layers_of(network, batch), devices);
 }
 
-Strategy default_strategy(const Network& network, int devices) {
+Strategy default_strategy(const Network& network, int devices, int64_t batch) {
   const PartitionSpec& section = network.partition;
   if (section.strategy.empty() || section.devices != devices)
-    return named_strategy("data", layers_of(network), devices);
-  return named_strategy(section.strategy, layers_of(network), devices, section.strategy_loc);
+    return named_strategy("data", layers_of(network, batch), devices);
+  return named_strategy(section.strategy, layers_of(network, batch), devices, section.strategy_loc);
 }
 
 void check_partition(const Network& network, Diagnostics& diagnostics) {

@@ -1,5 +1,6 @@
 // `netc bench NET`: time of a step on random images, by layer.
 
+#include "ir/support/median.h"
 #include "runtime/session.h"
 #include "runtime/train/feeds.h"
 #include "tools/driver/peak.h"
@@ -76,7 +77,7 @@ Measured measure(Session& session, const Flags& flags, const std::string& progra
 }
 
 /// Rows of what each device did, and how long.
-std::string kernel_table(Session& session, const Measured& m, double median) {
+std::string kernel_table(Session& session, const Measured& m, double median_ms) {
   const bool several = m.steps.size() > 1;
   std::vector<std::vector<std::string>> rows = {{"kernel", "ms", "%"}};
   for (size_t device = 0; device < m.steps.size(); ++device) {
@@ -86,7 +87,7 @@ std::string kernel_table(Session& session, const Measured& m, double median) {
                       "", ""});
     for (const StepTime& step : m.steps[device])
       rows.push_back({(several ? "  " : "") + step.label, fmt::format("{:.2f}", step.seconds * 1e3),
-                      fmt::format("{:.1f}", step.seconds * 1e5 / median)});
+                      fmt::format("{:.1f}", step.seconds * 1e5 / median_ms)});
   }
   return text_table(rows);
 }
@@ -111,12 +112,12 @@ void run(const Flags& flags) {
   const int threads = plan.threads * plan.devices;
   double peak = cpu ? fma_peak_gflops(threads) : 0;
   Measured m = measure(session, flags, program);
-  double median = m.step_ms[m.step_ms.size() / 2];
-  double images_per_second = static_cast<double>(plan.batch) / median * 1e3;
+  const double median_ms = median(m.step_ms);
+  double images_per_second = static_cast<double>(plan.batch) / median_ms * 1e3;
   if (flags.json)
     return print_json({{"batch", plan.batch},
                        {"mode", flags.mode},
-                       {"step_ms_median", median},
+                       {"step_ms_median", median_ms},
                        {"step_ms_min", m.step_ms.front()},
                        {"step_ms_max", m.step_ms.back()},
                        {"images_per_second", images_per_second},
@@ -124,11 +125,11 @@ void run(const Flags& flags) {
                        {"device_peak_gflops", cpu ? nlohmann::ordered_json(peak) : nullptr},
                        {"devices", device_names(session)},
                        {"strategy", strategy_of(plan)}});
-  fmt::print("{}", kernel_table(session, m, median));
+  fmt::print("{}", kernel_table(session, m, median_ms));
   std::string used = cpu ? fmt::format(", {} threads", threads) : "";
   std::string ceiling = cpu ? fmt::format("; peak of this machine {:.0f} GFLOP/s", peak) : "";
   fmt::print("batch {}{}: {:.2f} ms a step (median of {}; {:.2f} to {:.2f}), {:.1f} images/s{}\n",
-             plan.batch, used, median, m.step_ms.size(), m.step_ms.front(), m.step_ms.back(),
+             plan.batch, used, median_ms, m.step_ms.size(), m.step_ms.front(), m.step_ms.back(),
              images_per_second, ceiling);
 }
 

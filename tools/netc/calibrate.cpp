@@ -2,10 +2,14 @@
 
 #include "ir/support/files.h"
 #include "passes/partition/strategies.h"
+#include "runtime/devices.h"
+#include "tools/driver/backend.h"
 #include "tools/driver/strategy.h"
-#include "tools/netc/command.h"
+#include "tools/netc/devices.h"
+#include "tools/partition/step_times.h"
 #include "tools/partition/strategy_times.h"
 
+#include <algorithm>
 #include <iostream>
 
 namespace netc::cli {
@@ -15,17 +19,9 @@ namespace {
 constexpr const char* unsuited = "does not suit this network";
 
 struct Flags : CommonFlags {
-  std::vector<std::string> devices;
   std::vector<std::string> strategies;
   std::string output;
   double seconds = 10;
-
-  CalibrateOptions calibrate_options() const {
-    CalibrateOptions options{.devices = {}, .threads = threads, .seconds = seconds, .cache = cache};
-    for (const std::string& name : devices)
-      options.devices.push_back({.name = name});
-    return options;
-  }
 };
 
 void say(const Flags& flags, const std::string& what) {
@@ -37,28 +33,29 @@ void say(const Flags& flags, const std::string& what) {
 struct Work {
   NetworkSource source;
   std::vector<Strategy> strategies;
+  bool all = false; ///< Of the named ones that suit the network.
 };
 
-/// Those that the user names, or all that suit the network. Mistakes show before anything is
-/// measured.
-Work work_of(const Flags& flags) {
+/// The strategies that the user lists, or all. Mistakes show before anything is measured.
+Work work_of(const Flags& flags, int devices) {
+  const std::vector<std::string>& listed = flags.strategies;
   Work work{load(flags), {}};
-  const int devices = static_cast<int>(flags.devices.size());
-  for (const std::string& name : flags.strategies)
-    work.strategies.push_back(resolve_strategy(name, work.source.network, devices));
-  if (flags.strategies.empty())
-    for (const std::string& name : strategy_names())
-      try {
-        work.strategies.push_back(resolve_strategy(name, work.source.network, devices));
-      } catch (const UserError&) {
-        say(flags, fmt::format("{}: {}", name, unsuited));
-      }
+  work.all = listed.empty() || std::find(listed.begin(), listed.end(), "all") != listed.end();
+  for (const std::string& name : work.all ? strategy_names() : listed)
+    try {
+      work.strategies.push_back(resolve_strategy(name, work.source.network, devices, flags.batch));
+    } catch (const UserError&) {
+      if (!work.all)
+        throw;
+      say(flags, fmt::format("{}: {}", name, unsuited));
+    }
   return work;
 }
 
 void measure_steps(const Flags& flags, const CalibrateOptions& options, const Work& work,
                    Calibration& calibration) {
   StepsToMeasure steps{work.source, flags.compile_options(), options.devices, flags.seconds};
+  steps.options.target = compile_target(*open_device(options.devices.at(0)));
   steps.options.threads = // no less than one each
       threads_of(options) * static_cast<int>(options.devices.size());
   for (const Strategy& strategy : work.strategies) {
@@ -68,11 +65,22 @@ void measure_steps(const Flags& flags, const CalibrateOptions& options, const Wo
       say(flags,
           fmt::format("{}: {}", strategy.name, measured ? "measured" : "all kernels are known"));
     } catch (const UserError&) { // a layer that cannot be cut so
-      if (!flags.strategies.empty())
+      if (!work.all)
         throw;
       say(flags, fmt::format("{}: {}", strategy.name, unsuited));
     }
   }
+}
+
+/// Keeps what was known before and was not measured now.
+void keep(const Calibration& before, Calibration& calibration) {
+  std::map<int, MeasuredTimes> times = before.times;
+  for (const auto& [busy, newer] : calibration.times)
+    merge(times[busy], newer);
+  calibration.times = std::move(times);
+  for (size_t d = 0; d < calibration.machine.devices.size(); ++d)
+    calibration.machine.devices[d].operators.merge(
+        std::map(before.machine.devices.at(d).operators));
 }
 
 nlohmann::ordered_json to_json(const Calibration& calibration, const MachineMeasurement& measured,
@@ -104,20 +112,18 @@ nlohmann::ordered_json to_json(const Calibration& calibration, const MachineMeas
 }
 
 void run(const Flags& flags) {
-  const CalibrateOptions options = flags.calibrate_options();
+  CalibrateOptions options = calibrate_options(flags, named_devices(flags));
+  options.seconds = flags.seconds;
   const std::string fingerprint = fingerprint_of(options);
   std::optional<Work> work;
   if (!flags.net.empty())
-    work = work_of(flags);
+    work = work_of(flags, static_cast<int>(options.devices.size()));
   const MachineMeasurement measured = calibrate_machine(options);
   Calibration calibration{fingerprint, today(), measured.machine};
-  if (std::optional<Calibration> before = load_calibration(fingerprint, flags.cache)) {
-    calibration.times = std::move(before->times);
-    for (size_t d = 0; d < calibration.machine.devices.size(); ++d)
-      calibration.machine.devices[d].operators = before->machine.devices.at(d).operators;
-  }
   if (work)
     measure_steps(flags, options, *work, calibration);
+  if (std::optional<Calibration> before = load_calibration(fingerprint, flags.cache))
+    keep(*before, calibration);
   save(calibration, flags.cache);
   const std::filesystem::path kept = calibration_file(fingerprint, flags.cache);
   const std::string text = machine_file(calibration);
@@ -141,12 +147,11 @@ void add_calibrate(CLI::App& app, std::function<void()>& command) {
   CLI::App* sub =
       app.add_subcommand("calibrate", "measure this machine as devices that run a step together");
   sub->add_option("NET", flags->net,
-                  "network whose kernels are measured, too: file or name of a bundled model");
-  sub->add_option("--devices", flags->devices, "the devices, for example cpu:0,cpu:1")
-      ->delimiter(',')
-      ->required();
+                  "network whose kernels are measured anew, too: file or name of a bundled\nmodel");
+  sub->add_option("--devices", flags->devices, "the devices, for example cpu:0,cpu:1")->required();
   sub->add_option("--strategy", flags->strategies,
-                  "strategies to measure the kernels of, by name or file (default: all)")
+                  "strategies to measure the kernels of, by name or file, or `all` (default):\n"
+                  "every named one that suits the network")
       ->delimiter(',')
       ->needs("NET");
   sub->add_option("--seconds", flags->seconds,

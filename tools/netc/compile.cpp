@@ -187,7 +187,8 @@ CompileOptions options_of(const Flags& flags, const Network& network) {
   const std::vector<std::string> devices = named_devices(flags);
   CompileOptions options = flags.compile_options();
   options.target = target_of(flags, devices);
-  options.strategy = choose_strategy(flags, network, std::max(1, static_cast<int>(devices.size())));
+  options.strategy =
+      choose_strategy(flags, network, std::max(1, static_cast<int>(devices.size())), flags.batch);
   options.train = flags.mode == "train";
   options.pipeline.print_after.insert(flags.print_after.begin(), flags.print_after.end());
   options.pipeline.skip.insert(flags.skip.begin(), flags.skip.end());

@@ -96,7 +96,7 @@ Devices choose_devices(const CommonFlags& flags, const Plan* plan) {
   return devices;
 }
 
-Calibration calibration_of_devices(const CommonFlags& flags,
+CalibrateOptions calibrate_options(const CommonFlags& flags,
                                    const std::vector<std::string>& devices) {
   CalibrateOptions options{.devices = {},
                            .threads = flags.threads,
@@ -104,7 +104,12 @@ Calibration calibration_of_devices(const CommonFlags& flags,
                            .cache = flags.cache};
   for (const std::string& name : devices)
     options.devices.push_back({.name = name});
-  return this_machine(options, [&] {
+  return options;
+}
+
+Calibration calibration_of_devices(const CommonFlags& flags,
+                                   const std::vector<std::string>& devices) {
+  return this_machine(calibrate_options(flags, devices), [&] {
     if (!flags.quiet)
       std::cerr << "measuring this machine (once; `netc calibrate` does it again) ...\n";
   });
@@ -113,7 +118,8 @@ Calibration calibration_of_devices(const CommonFlags& flags,
 namespace {
 
 /// What the search finds for the devices that flags name.
-Strategy search_strategy(const CommonFlags& flags, const Network& network, int devices) {
+Strategy search_strategy(const CommonFlags& flags, const Network& network, int devices,
+                         int64_t batch) {
   std::vector<std::string> names = named_devices(flags);
   for (int d = static_cast<int>(names.size()); d < devices; ++d)
     names.push_back(fmt::format("cpu:{}", d));
@@ -124,6 +130,7 @@ Strategy search_strategy(const CommonFlags& flags, const Network& network, int d
   for (const std::string& name : names)
     laboratory.devices.push_back({.name = name});
   CompileOptions options = flags.compile_options();
+  options.batch = batch;
   options.target = compile_target(*open_device({.name = names[0]}));
   return find_strategy(network, options, laboratory).strategy;
 }
@@ -131,7 +138,7 @@ Strategy search_strategy(const CommonFlags& flags, const Network& network, int d
 } // namespace
 
 std::optional<Strategy> choose_strategy(const CommonFlags& flags, const Network& network,
-                                        int devices) {
+                                        int devices, int64_t batch) {
   if (devices == 1 && !flags.partition.empty() && flags.partition != "single")
     user_error(fmt::format("`--partition {}` cuts a step over several devices, and there is one",
                            flags.partition),
@@ -139,10 +146,10 @@ std::optional<Strategy> choose_strategy(const CommonFlags& flags, const Network&
   if (devices == 1)
     return std::nullopt;
   if (flags.partition == found_strategy)
-    return search_strategy(flags, network, devices);
+    return search_strategy(flags, network, devices, batch);
   if (!flags.partition.empty())
-    return resolve_strategy(flags.partition, network, devices);
-  Strategy strategy = default_strategy(network, devices);
+    return resolve_strategy(flags.partition, network, devices, batch);
+  Strategy strategy = default_strategy(network, devices, batch);
   if (!flags.quiet)
     std::cerr << fmt::format("note: the step is cut by `{}`{}; `--partition` names another "
                              "strategy\n",

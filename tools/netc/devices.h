@@ -28,9 +28,14 @@ Devices choose_devices(const CommonFlags& flags, const Plan* plan);
 /// How the step of a network is cut over several devices: as `--partition` says (`auto`: as the
 /// search finds best for this machine), else as the
 /// network's section `partition:` does, else by `data`; says which on stderr, unless quiet, where
-/// the user did not. Nothing for one device, of which `--partition` is a UserError.
+/// the user did not. Nothing for one device, of which `--partition` is a UserError. `batch`: images
+/// in the step, 0: the network's own.
 std::optional<Strategy> choose_strategy(const CommonFlags& flags, const Network& network,
-                                        int devices);
+                                        int devices, int64_t batch);
+
+/// How this machine is measured as those devices for steps in the arithmetic of the flags.
+CalibrateOptions calibrate_options(const CommonFlags& flags,
+                                   const std::vector<std::string>& devices);
 
 /// What is known of this machine as those devices, measured now if nothing is.
 Calibration calibration_of_devices(const CommonFlags& flags,

@@ -60,9 +60,10 @@ ReadyPlan::ReadyPlan(const CommonFlags& flags, bool train, int64_t batch) {
   CompileOptions options = flags.compile_options();
   options.target = compile_target(*devices_.front());
   options.train = train;
-  options.strategy = choose_strategy(flags, source.network, static_cast<int>(devices_.size()));
   if (options.batch == 0)
     options.batch = batch;
+  options.strategy =
+      choose_strategy(flags, source.network, static_cast<int>(devices_.size()), options.batch);
   temporary_.emplace(source, options);
   plan_ = temporary_->compiled().plan;
   folder_ = temporary_->compiled().folder;

@@ -2,6 +2,7 @@
 
 #include "ir/support/files.h"
 #include "ir/support/hash.h"
+#include "runtime/atomic_file.h"
 #include "tools/driver/backend.h"
 #include "tools/driver/strategy.h"
 #include "tools/netc/ready_plan.h"
@@ -44,11 +45,14 @@ void check_target(const Plan& stored, const Devices& devices) {
 }
 
 /// How the step of a described network is cut: as the run keeps it, or as a new run would be cut.
+/// `stored`: the plan that a resumed run has, whose batch stays.
 std::optional<Strategy> strategy_of_run(const TrainFlags& flags, const Network& network,
-                                        int devices, const RunDirectory* run) {
+                                        int devices, const RunDirectory* run,
+                                        const std::optional<Plan>& stored) {
+  const int64_t batch = stored ? stored->batch : flags.batch;
   if (flags.kept_strategy.empty())
-    return choose_strategy(flags, network, devices);
-  Strategy strategy = resolve_strategy(run->file(strategy_file).string(), network, devices);
+    return choose_strategy(flags, network, devices, batch);
+  Strategy strategy = resolve_strategy(run->file(strategy_file).string(), network, devices, batch);
   strategy.name = flags.kept_strategy;
   return strategy;
 }
@@ -75,7 +79,7 @@ RunSetup set_up(TrainFlags& flags, const Origin& origin, const RunDirectory* run
   flags.device.clear();
   const int count = static_cast<int>(setup.devices.size());
   if (origin.source)
-    setup.strategy = strategy_of_run(flags, origin.source->network, count, run);
+    setup.strategy = strategy_of_run(flags, origin.source->network, count, run, setup.stored);
   else if (!as_many)
     user_error(
         fmt::format("`{}` goes by a plan for {}, not for {}", run->path().string(),
@@ -172,19 +176,6 @@ void tell_anew(const RunSetup& setup) {
             "4 or 8 devices)");
 }
 
-/// Puts the plan made anew in the place of the one before: whenever this is cut short, the run has
-/// a whole plan or none.
-void replace_plan(const RunDirectory& run) {
-  std::error_code error, ignored;
-  fs::rename(run.file("plan"), run.file(former_plan), error);
-  if (!error)
-    fs::rename(run.file(next_plan), run.file("plan"), error);
-  fs::remove_all(run.file(former_plan), ignored);
-  if (error)
-    throw RuntimeError(
-        fmt::format("replacing `{}` failed: {}", run.file("plan").string(), error.message()));
-}
-
 Plan plan_of_run(const TrainFlags& flags, const Origin& origin, const RunSetup& setup,
                  const RunDirectory& run) {
   const bool has_one = flags.resume && has_plan(&run);
@@ -214,7 +205,7 @@ std::unique_ptr<Session> open_session(const TrainFlags& flags, const Origin& ori
     auto session = std::make_unique<Session>(plan, run.file(setup.anew ? next_plan : "plan"),
                                              std::move(setup.devices));
     if (setup.anew)
-      replace_plan(run);
+      replace_folder(run.file(next_plan), run.file("plan"), run.file(former_plan));
     if (flags.resume)
       record(flags, origin, setup, run);
     return session;

@@ -30,14 +30,14 @@ std::string format_of(const Flags& flags) {
 Graph graph_at(const Flags& flags, const Network& network, std::string& stage) {
   CompileOptions options = flags.compile_options();
   const size_t devices = std::max<size_t>(1, named_devices(flags).size());
-  options.strategy = choose_strategy(flags, network, static_cast<int>(devices));
+  options.strategy = choose_strategy(flags, network, static_cast<int>(devices), flags.batch);
   const int device = flags.logical_device_of(options.strategy);
   Mode mode = flags.mode == "train" ? Mode::train : Mode::infer;
   const bool passed = mode == Mode::train || devices > 1;
   std::string after = flags.after.empty() ? (passed ? "all" : "none") : flags.after;
   stage = after == "none" ? "as described" : after == "all" ? "after all passes" : "after " + after;
   if (after == "none")
-    return forward_graph(network, options.batch > 0 ? options.batch : network.recipe.train.batch);
+    return forward_graph(network, batch_of(network, options.batch));
   if (devices > 1)
     stage += fmt::format(", device {} of {}, cut by {}", device, devices, options.strategy->name);
   options.pipeline.stop_after = after == "all" ? "" : after;

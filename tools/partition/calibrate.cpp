@@ -166,7 +166,8 @@ DeviceProfile measure_device(Session& session, double seconds) {
 void check(const CalibrateOptions& options, const Device& first) {
   if (first.target().kind == Target::Kind::emu)
     user_error("`emu` is not measured: how long it takes says nothing of a GPU",
-               "a machine's file says what predictions need, see models/machines");
+               "a strategy other than `auto` needs no measurement; `netc partition --machine` "
+               "predicts from a machine's file, see models/machines");
   const std::string kind = first.name().substr(0, first.name().find(':') + 1);
   for (const DeviceSpec& device : options.devices)
     if (!device.name.starts_with(kind))

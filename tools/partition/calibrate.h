@@ -32,10 +32,10 @@ struct MachineMeasurement {
 /// What a device reaches while all the others do the same: on one machine they share the memory's
 /// bandwidth and the last cache. Arithmetic: a large contraction, against the peak of multiply-adds
 /// (on the CPU; else against itself). Memory: a sum of tensors much larger than the caches. Launch:
-/// a chain of tiny steps. Link: exchanges of 1 KB to 64 MB in chains, of which each waits for the
-/// one before, through a session over the devices: all-to-all (both directions at once), sends back
-/// and forth, all-reduce, reduce-scatter with all-gather. Figures are lower quartiles of the runs,
-/// of 4 digits.
+/// a chain of tiny steps. Link: exchanges of few kilobytes and of many megabytes, see
+/// exchange_chains(), of which each waits for the one before, through a session over the devices:
+/// all-to-all (both directions at once), sends back and forth, all-reduce, reduce-scatter with
+/// all-gather. Figures are lower quartiles of the runs, of 4 digits.
 /// UserError for `emu`, whose times say nothing, and for devices of several kinds.
 MachineMeasurement calibrate_machine(const CalibrateOptions& options);
 

@@ -64,7 +64,7 @@ public:
     int number = 0;
     for (const auto& [exchange, amount] : exchanges_)
       write_exchange(exchange, amount, number++);
-    return out_ + "}\n";
+    return out_ + left_out_text() + "}\n";
   }
 
 private:
@@ -125,7 +125,21 @@ private:
           }
       ++amount.count;
     }
-    std::erase_if(exchanges_, [](const auto& entry) { return entry.second.bytes < least_drawn; });
+    std::erase_if(exchanges_, [&](const auto& entry) {
+      const bool small = entry.second.bytes < least_drawn;
+      left_out_ += small ? entry.second.count : 0;
+      return small;
+    });
+  }
+
+  /// Below the drawing. It comes last: clusters would inherit it.
+  std::string left_out_text() const {
+    if (left_out_ == 0)
+      return "";
+    return fmt::format(
+        "  label=\"not drawn: exchanges of less than {} kB between two layers ({})\" "
+        "labelloc=b fontsize=9\n",
+        least_drawn / 1000, left_out_);
   }
 
   static std::string id(size_t device, const std::string& layer) {
@@ -211,7 +225,7 @@ private:
     }
   }
 
-  /// What carries less is not worth a diamond: losses, counts.
+  /// What carries fewer bytes between two layers is not worth a diamond: losses, counts.
   static constexpr int64_t least_drawn = 50'000;
 
   const UncutStep& uncut_;
@@ -220,6 +234,7 @@ private:
   std::map<std::pair<int, int>, std::string> layer_at_;    ///< By place.
   std::vector<std::map<std::string, std::string>> shares_; ///< By device: layer to what it does.
   std::map<DrawnExchange, Amount> exchanges_;
+  int left_out_ = 0; ///< How many are too small to be drawn.
   std::string out_;
 };
 

@@ -12,8 +12,8 @@ struct ExchangeChain {
   std::vector<Traffic> exchanges; ///< In their order.
 };
 
-/// Chains of tensors of 1 KB to 64 MB over that many devices; none over one. Short ones where
-/// tensors are large.
+/// Chains of tensors of 1 to 4 KB and of 48 to 128 MB over that many devices; none over one. Short
+/// ones where tensors are large.
 std::vector<ExchangeChain> exchange_chains(int devices);
 
 } // namespace netc

@@ -2,6 +2,7 @@
 
 #include "ir/ops.h"
 #include "ir/support/files.h"
+#include "ir/support/median.h"
 
 #include <algorithm>
 
@@ -118,12 +119,6 @@ template <class Visit> void each_executed(const std::vector<Graph>& graphs, cons
 }
 
 } // namespace
-
-double median(std::vector<double> values) {
-  auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 std::vector<Graph> compiled_graphs(const Plan& plan, const std::filesystem::path& folder,
                                    const std::string& program) {

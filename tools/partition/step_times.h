@@ -35,7 +35,4 @@ std::map<std::string, double> operator_efficiencies(const std::vector<Graph>& gr
                                                     const MeasuredTimes& times,
                                                     const DeviceProfile& device);
 
-/// The middle of the values, of which there is at least one.
-double median(std::vector<double> values);
-
 } // namespace netc

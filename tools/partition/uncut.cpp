@@ -12,8 +12,7 @@ CutStep UncutStep::cut(const Strategy& strategy) const {
 }
 
 UncutStep uncut_step(const Network& network, const CompileOptions& options) {
-  const int64_t batch = options.batch > 0 ? options.batch : network.recipe.train.batch;
-  UncutStep step{forward_graph(network, batch), {}, places_of(network)};
+  UncutStep step{forward_graph(network, batch_of(network, options.batch)), {}, places_of(network)};
   step.context.target = options.target;
   step.context.exact = options.exact;
   step.context.optimizer = network.recipe.train.optimizer;
