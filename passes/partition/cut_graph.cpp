@@ -195,23 +195,25 @@ private:
     return is_source(*value.node) ? source(value) : held_.at(&value);
   }
 
-  /// The value with (at least) the boxes of `to` on each device, exchanged if need be.
+  /// The value with (at least) the boxes of `to` on each device, exchanged if need be: out of what
+  /// was brought before, where nothing need be sent then.
   const Held& bring(const Value& value, const Sharding& to, const Node* reader) {
-    const Held& have = held(value);
-    if (has_all(have.sharding, to))
-      return have;
-    std::string key = print(to);
-    for (auto& [sharding, copy] : brought_[&value])
-      if (sharding == key)
+    const Held* have = &held(value);
+    if (holds(have->sharding, to, std::equal_to<>()))
+      return *have;
+    std::deque<Held>& brought = brought_[&value];
+    for (const Held& copy : brought)
+      if (holds(copy.sharding, to, std::equal_to<>()))
         return copy;
-    brought_[&value].emplace_back(std::move(key), exchange(value, have, to, {}, reader));
-    return brought_[&value].back().second;
+      else if (!holds(have->sharding, to, contains) && holds(copy.sharding, to, contains))
+        have = &copy;
+    return brought.emplace_back(exchange(value, *have, to, {}, reader));
   }
 
-  /// Whether each device has just what it is to have, if anything.
-  static bool has_all(const Sharding& have, const Sharding& to) {
+  /// Whether each device has what it is to have, if anything: suits(what it has, what it is to).
+  template <class Suits> static bool holds(const Sharding& have, const Sharding& to, Suits suits) {
     for (int d = 0; d < to.devices(); ++d)
-      if (!is_empty(to.at(d)) && to.at(d) != have.at(d))
+      if (!is_empty(to.at(d)) && !suits(have.at(d), to.at(d)))
         return false;
     return !have.partial();
   }
@@ -340,10 +342,8 @@ private:
 
   /// Whether no device before holds the same part.
   static bool is_first_holder(const Sharding& sharding, size_t device) {
-    for (size_t d = 0; d < device; ++d)
-      if (sharding.boxes[d] == sharding.boxes[device])
-        return false;
-    return true;
+    const std::vector<Box>& boxes = sharding.boxes;
+    return &*std::find(boxes.begin(), boxes.end(), boxes[device]) == &boxes[device];
   }
 
   /// Last, so that all updates may be one kernel.
@@ -387,8 +387,8 @@ private:
   std::unordered_map<const Value*, Held> held_;
   std::unordered_map<const Value*, int> exchanges_; ///< How many there are of a value.
   std::unordered_map<const Node*, CutOrigin> origins_;
-  /// What exchanges made of a value, by the sharding that was wanted.
-  std::unordered_map<const Value*, std::deque<std::pair<std::string, Held>>> brought_;
+  /// What exchanges made of a value.
+  std::unordered_map<const Value*, std::deque<Held>> brought_;
 };
 
 } // namespace

@@ -9,6 +9,7 @@
 #include "passes/partition/strategies.h"
 
 #include <fmt/ranges.h>
+#include <gmock/gmock.h>
 
 #include <numeric>
 
@@ -144,6 +145,29 @@ TEST(PartitionVolumes, NormalisationOverTheBorderOfTowersNeedsHalos) {
   RecordProperty("megabytes", fmt::format("{:.3f}", with[0] - without[0]));
   for (size_t d = 0; d < with.size(); ++d)
     EXPECT_NEAR(with[d] - without[d], 5 * two_channels, 1e-3);
+}
+
+// Of two branches, the second reads a part of what the first was brought.
+TEST(PartitionVolumes, WhatWasBroughtIsNotSentAgain) {
+  const Network network = network_of(R"(name: branches
+input: {channels: 3, height: 4, width: 4}
+layers:
+  - {name: conv1, type: conv2d, filters: 8, kernel: 3, pad: 1}
+  - {name: conv2, type: conv2d, filters: 8, kernel: 3, pad: 1, from: conv1}
+  - {name: conv3, type: conv2d, filters: 8, kernel: 3, pad: 1, groups: 2, from: conv1}
+  - {name: join, type: add, from: [conv2, conv3]}
+  - {name: fc4, type: linear, features: 8}
+  - {name: loss, type: softmax_cross_entropy}
+train: {batch: 4}
+)");
+  Strategy strategy{.name = "made", .devices = 2};
+  strategy.layers = {{"data", {.cut = Cut::data}}, {"conv3", {.cut = Cut::filter}}};
+  strategy.layers["conv2"] = {.cut = Cut::whole};
+  std::vector<std::string> kinds;
+  for (const Exchange& each : exchanges(network, strategy))
+    if (each.name.starts_with("conv1.add_bias.exchange"))
+      kinds.emplace_back(to_string(each.kind()));
+  EXPECT_THAT(kinds, testing::ElementsAre("all-gather", "slice"));
 }
 
 /// `3 all-gather (8.9 MB), ...`: by kind, how many there are and what they send.
