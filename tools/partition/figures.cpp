@@ -1,5 +1,7 @@
 #include "tools/partition/figures.h"
 
+#include "ir/support/median.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -71,17 +73,18 @@ namespace {
 
 /// How far simulated times are off; empty when nothing was measured.
 std::string errors_text(const PartitionReport& report) {
-  std::vector<std::pair<double, std::string>> errors;
+  std::vector<double> errors;
+  std::pair<double, std::string> largest;
   for (const StrategyReport& strategy : report.strategies)
-    if (auto error = prediction_error(report, strategy))
-      errors.emplace_back(std::abs(*error), strategy.name);
+    if (auto error = prediction_error(report, strategy)) {
+      errors.push_back(std::abs(*error));
+      largest = std::max(largest, {errors.back(), strategy.name});
+    }
   if (errors.empty())
     return "";
-  std::sort(errors.begin(), errors.end());
   return fmt::format(" Simulated steps are off by {:.1f} % in the median and by {:.1f} % at most "
                      "({}).",
-                     errors[errors.size() / 2].first * 100, errors.back().first * 100,
-                     errors.back().second);
+                     median(errors) * 100, largest.first * 100, largest.second);
 }
 
 } // namespace

@@ -182,10 +182,10 @@ void try_found(PartitionProblem& problem, Candidates& candidates) {
 }
 
 /// What overlaps may win, though it adds up to more.
-void try_named(const Network& network, int devices, Candidates& candidates) {
+void try_named(const Network& network, int devices, int64_t batch, Candidates& candidates) {
   for (const NamedStrategy& named : named_strategies())
     try {
-      candidates.try_out(resolve_strategy(named.name, network, devices));
+      candidates.try_out(resolve_strategy(named.name, network, devices, batch));
     } catch (const UserError&) { // does not suit the network
     }
 }
@@ -217,7 +217,7 @@ FoundStrategy find_strategy(const Network& network, const CompileOptions& option
   NETC_CHECK(cheapest.feasible(), "no cut of `{}` is legal", network.recipe.name);
   Candidates candidates(network, options, laboratory);
   try_found(problem, candidates);
-  try_named(network, devices, candidates);
+  try_named(network, devices, options.batch, candidates);
   Strategy strategy = candidates.take();
   std::vector<LayerChoices> choices = explain_choices(problem, strategy);
   return {std::move(strategy), std::move(choices), took.count(), problem.search.memory_limit > 0};

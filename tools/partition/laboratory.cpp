@@ -88,7 +88,7 @@ private:
 
   void fill_header() {
     report_.network = source_.network.recipe.name;
-    report_.batch = options_.batch > 0 ? options_.batch : source_.network.recipe.train.batch;
+    report_.batch = batch_of(source_.network, options_.batch);
     report_.math = options_.exact ? "exact" : "fast";
     for (const DeviceSpec& device : laboratory_.devices)
       report_.devices.push_back(device.name);
@@ -125,7 +125,7 @@ private:
 
   Strategy strategy(const std::string& name) {
     if (name != found_strategy)
-      return resolve_strategy(name, source_.network, devices());
+      return resolve_strategy(name, source_.network, devices(), options_.batch);
     FoundStrategy found = find_strategy(source_.network, options_, laboratory_);
     report_.choices = std::move(found.choices);
     report_.search_seconds = found.seconds;

@@ -1,5 +1,6 @@
 #include "tools/partition/measurement.h"
 
+#include "ir/support/median.h"
 #include "tools/partition/figures.h"
 #include "tools/partition/trial.h"
 
@@ -116,8 +117,8 @@ private:
   }
 
   void summarise(Candidate& one) {
-    std::sort(one.ms.begin(), one.ms.end());
-    one.row.measured = MeasuredTime{one.ms[one.ms.size() / 2], one.ms.front(), one.ms.back()};
+    const auto [low, high] = std::minmax_element(one.ms.begin(), one.ms.end());
+    one.row.measured = MeasuredTime{median(one.ms), *low, *high};
     if (std::optional<double> error = report::prediction_error(report_, one.row);
         error && std::abs(*error) > worth_a_note)
       report_.notes.push_back(

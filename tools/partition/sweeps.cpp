@@ -75,8 +75,7 @@ Sweep sweep_bandwidth(const PredictionSetup& setup, const std::vector<StrategyCa
 
 /// Powers of two, and the batch that the rest of the report is about.
 std::set<int64_t> batches_with(const PredictionSetup& setup) {
-  const int64_t batch = setup.options.batch;
-  std::set<int64_t> batches = {batch > 0 ? batch : setup.network.recipe.train.batch};
+  std::set<int64_t> batches = {batch_of(setup.network, setup.options.batch)};
   for (int64_t power = 16; power <= 2048; power *= 2)
     batches.insert(power);
   return batches;
