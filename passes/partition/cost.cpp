@@ -4,6 +4,8 @@
 #include "ir/support/error.h"
 
 #include <algorithm>
+#include <cmath>
+#include <iterator>
 #include <numeric>
 
 namespace netc {
@@ -76,7 +78,35 @@ std::vector<const Node*> executed_members(const Node& node) {
   return members;
 }
 
+const Node& main_member(const Node& node) {
+  const std::vector<const Node*> members = executed_members(node);
+  return **std::max_element(members.begin(), members.end(), [](const Node* a, const Node* b) {
+    return a->op->flops(*a) < b->op->flops(*b);
+  });
+}
+
+double peak_seconds(const Node& node, const DeviceProfile& device) {
+  double flops = 0;
+  for (const Node* member : executed_members(node))
+    flops += static_cast<double>(member->op->flops(*member));
+  return std::max(flops / device.flops_per_second,
+                  static_cast<double>(bytes_moved(node)) / device.bytes_per_second);
+}
+
 namespace {
+
+/// In proportion between the kernels that take a little more and a little less, on a logarithmic
+/// scale.
+double share_for(const ReachedShares& reached, double seconds) {
+  const auto above = reached.lower_bound(seconds);
+  if (above == reached.begin())
+    return above->second;
+  const auto below = std::prev(above);
+  if (above == reached.end())
+    return below->second;
+  const double way = std::log(seconds / below->first) / std::log(above->first / below->first);
+  return below->second + way * (above->second - below->second);
+}
 
 /// The efficiency that an operator has in place of the device's, or else `usual`.
 double efficiency(const Node& node, const DeviceProfile& device, double usual) {
@@ -111,6 +141,11 @@ double node_seconds(const Node& node, const DeviceProfile& device, const Measure
     for (const auto* times : {&measured->seconds, &measured->shares})
       if (auto known = times->find(key); known != times->end())
         return known->second;
+    auto reached = measured->reached.find(main_member(node).op->name);
+    if (reached != measured->reached.end() && !reached->second.empty()) {
+      const double seconds = peak_seconds(node, device);
+      return seconds / share_for(reached->second, seconds) + device.launch_seconds;
+    }
   }
   return roofline_seconds(node, device);
 }

@@ -7,11 +7,17 @@
 
 namespace netc {
 
+/// The shares of a device's peaks that the kernels of an operator reach, by the seconds that they
+/// would take at the peaks: small ones reach less.
+using ReachedShares = std::map<double, double>;
+
 /// Times as measured, in seconds, by node_key.
 struct MeasuredTimes {
   std::map<std::string, double> seconds; ///< Of nodes that were executed as they are.
   /// Of nodes that were executed as members of fused ones: their shares of the fused ones' times.
   std::map<std::string, double> shares{};
+  /// By operator, of nodes whose arithmetic is mostly its.
+  std::map<std::string, ReachedShares> reached{};
   bool operator==(const MeasuredTimes&) const = default;
 };
 
@@ -27,9 +33,17 @@ bool is_executed(const Node& node);
 /// Of a node that is not fused, itself; else the members that compute something, in their order.
 std::vector<const Node*> executed_members(const Node& node);
 
-/// Seconds of a node: measured, its own before shares, or by the roofline: the arithmetic of its
-/// members or the bytes of its operands and results, whichever takes longer, and the launch. Nodes
-/// that are not executed take none.
+/// The member that most of the node's arithmetic belongs to.
+const Node& main_member(const Node& node);
+
+/// Seconds at the device's peaks: the arithmetic of its members or the bytes of its operands and
+/// results, whichever takes longer.
+double peak_seconds(const Node& node, const DeviceProfile& device);
+
+/// Seconds of a node: measured, its own before shares; or those at the device's peaks over what
+/// measured kernels of its main operator reach of them that take about as long; or, without such,
+/// by the roofline, which is what the device's efficiencies make of the peaks; and the launch.
+/// Nodes that are not executed take none.
 double node_seconds(const Node& node, const DeviceProfile& device,
                     const MeasuredTimes* measured = nullptr);
 

@@ -9,6 +9,7 @@
 
 #include <gmock/gmock.h>
 
+#include <cmath>
 #include <fstream>
 #include <random>
 
@@ -118,7 +119,7 @@ TEST(StepTimes, TheSameWorkOnTwoDevicesIsOneKey) {
   EXPECT_EQ(busy_devices(two(linear_graph("a", 2), Graph("idle"))), 1);
 }
 
-TEST(StepTimes, EfficienciesAreSharesOfTheRoofline) {
+TEST(StepTimes, WhatKernelsReachAreSharesOfThePeaks) {
   const std::vector<Graph> graphs = two(linear_graph("a", 64), linear_graph("b", 128));
   DeviceProfile device = machine(links[0], 1).devices[0];
   device.launch_seconds = 1e-9;
@@ -127,12 +128,41 @@ TEST(StepTimes, EfficienciesAreSharesOfTheRoofline) {
   MeasuredTimes times;
   for (const Graph& graph : graphs)
     times.seconds[node_key(last_node(graph))] = node_seconds(last_node(graph), quarter);
-  const auto shares = operator_efficiencies(graphs, times, device);
-  ASSERT_EQ(shares.size(), 1u);
-  EXPECT_NEAR(shares.at("linear"), 0.25, 1e-9);
-  device.operators = shares;
-  EXPECT_NEAR(node_seconds(last_node(graphs[1]), device),
-              times.seconds.at(node_key(last_node(graphs[1]))), 1e-15);
+  const auto reached = reached_shares(graphs, times, device);
+  ASSERT_EQ(reached.size(), 1u);
+  ASSERT_EQ(reached.at("linear").size(), 2u);
+  for (const auto& [seconds, share] : reached.at("linear"))
+    EXPECT_NEAR(share, 0.25, 1e-9);
+  EXPECT_NEAR(mean_share(reached.at("linear")), 0.25, 1e-9);
+}
+
+TEST(StepTimes, NodesWithoutATimeReachWhatThoseOfTheirSizeDo) {
+  DeviceProfile device = machine(links[0], 1).devices[0];
+  auto seconds = [&](int64_t batch, const MeasuredTimes& times) {
+    const Graph graph = linear_graph("g", batch);
+    return node_seconds(last_node(graph), device, &times);
+  };
+  auto at_peaks = [&](int64_t batch) {
+    const Graph graph = linear_graph("g", batch);
+    return peak_seconds(last_node(graph), device);
+  };
+  const double small = at_peaks(64), large = at_peaks(6400), launch = device.launch_seconds;
+  const MeasuredTimes times{.seconds = {}, .reached = {{"linear", {{small, 0.2}, {large, 0.8}}}}};
+  EXPECT_NEAR(seconds(1, times), at_peaks(1) / 0.2 + launch, 1e-12);
+  EXPECT_NEAR(seconds(64000, times), at_peaks(64000) / 0.8 + launch, 1e-12);
+  const double way = std::log(at_peaks(640) / small) / std::log(large / small);
+  EXPECT_NEAR(seconds(640, times), at_peaks(640) / (0.2 + 0.6 * way) + launch, 1e-12);
+  EXPECT_EQ(seconds(640, {.seconds = {}, .reached = {{"tanh", {{small, 0.2}}}}}),
+            seconds(640, {.seconds = {}}))
+      << "of another operator";
+}
+
+TEST(StepTimes, NewerSharesReplaceThoseOfTheSameSize) {
+  MeasuredTimes times{.seconds = {}, .reached = {{"linear", {{1, 0.1}, {1.02, 0.1}, {2, 0.5}}}}};
+  merge(times, {.seconds = {}, .reached = {{"linear", {{1.01, 0.4}}}, {"tanh", {{3, 0.3}}}}});
+  EXPECT_EQ(times.reached.at("linear"), (ReachedShares{{1.01, 0.4}, {2, 0.5}}));
+  EXPECT_EQ(times.reached.at("tanh"), (ReachedShares{{3, 0.3}}));
+  EXPECT_NEAR(mean_share(times.reached.at("linear")), 3.01 / (1.01 / 0.4 + 4), 1e-12);
 }
 
 Calibration calibration() {
@@ -140,7 +170,10 @@ Calibration calibration() {
           "2026-01-02",
           machine(links[0], 2),
           {{1, {.seconds = {{"a", 1e-3}, {"b", 2}}}},
-           {2, {.seconds = {{"a", 0.1 + 0.2}}, .shares = {{"c", 3}}}},
+           {2,
+            {.seconds = {{"a", 0.1 + 0.2}},
+             .shares = {{"c", 3}},
+             .reached = {{"conv2d", {{1e-3, 0.5}}}}}},
            {4, {.seconds = {{"a", 8}, {"b", 9}}}}}};
 }
 

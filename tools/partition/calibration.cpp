@@ -21,11 +21,12 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int format = 1;
+constexpr int format = 2;
 
 MeasuredTimes times_from(const Json& json) {
   return {json.at("seconds").get<std::map<std::string, double>>(),
-          json.at("shares").get<std::map<std::string, double>>()};
+          json.at("shares").get<std::map<std::string, double>>(),
+          json.at("reached").get<std::map<std::string, ReachedShares>>()};
 }
 
 /// Throws what the JSON library does when the text is not what save() writes.
@@ -106,7 +107,10 @@ std::optional<Calibration> load_calibration(const std::string& fingerprint,
 void save(const Calibration& calibration, const std::filesystem::path& folder) {
   Json times = Json::array();
   for (const auto& [busy, measured] : calibration.times)
-    times.push_back({{"busy", busy}, {"seconds", measured.seconds}, {"shares", measured.shares}});
+    times.push_back({{"busy", busy},
+                     {"seconds", measured.seconds},
+                     {"shares", measured.shares},
+                     {"reached", measured.reached}});
   const Json json{{"format", format},
                   {"fingerprint", calibration.fingerprint},
                   {"date", calibration.date},

@@ -103,14 +103,6 @@ private:
   std::vector<Step> steps_; ///< Of all devices, one after the other.
 };
 
-/// The member that most of the node's arithmetic belongs to.
-const Node* main_member(const Node& node) {
-  const std::vector<const Node*> members = executed_members(node);
-  return *std::max_element(members.begin(), members.end(), [](const Node* a, const Node* b) {
-    return a->op->flops(*a) < b->op->flops(*b);
-  });
-}
-
 template <class Visit> void each_executed(const std::vector<Graph>& graphs, const Visit& visit) {
   for (const Graph& graph : graphs)
     for (const auto& node : graph.nodes)
@@ -169,28 +161,38 @@ MeasuredTimes measure_steps(Session& session, const std::string& program,
 }
 
 void merge(MeasuredTimes& into, const MeasuredTimes& newer) {
+  constexpr double about = 1.05;
   for (const auto& [key, seconds] : newer.seconds)
     into.seconds[key] = seconds;
   for (const auto& [key, seconds] : newer.shares)
     into.shares[key] = seconds;
+  for (const auto& [name, shares] : newer.reached) {
+    ReachedShares& known = into.reached[name];
+    for (const auto& [seconds, share] : shares)
+      known.erase(known.lower_bound(seconds / about), known.upper_bound(seconds * about));
+    known.insert(shares.begin(), shares.end());
+  }
 }
 
-std::map<std::string, double> operator_efficiencies(const std::vector<Graph>& graphs,
+std::map<std::string, ReachedShares> reached_shares(const std::vector<Graph>& graphs,
                                                     const MeasuredTimes& times,
                                                     const DeviceProfile& device) {
-  DeviceProfile peak = device;
-  peak.compute_efficiency = peak.memory_efficiency = 1;
-  peak.operators.clear();
-  peak.launch_seconds = 0;
-  Samples shares;
+  std::map<std::string, ReachedShares> reached;
   each_executed(graphs, [&](const Node& node) {
     auto known = times.seconds.find(node_key(node));
-    if (known == times.seconds.end() || known->second <= 2 * device.launch_seconds)
-      return; // too short to tell the operator from its launch
-    const double share = node_seconds(node, peak) / (known->second - device.launch_seconds);
-    shares[main_member(node)->op->name].push_back(std::clamp(share, 1e-6, 1.0));
+    const double at_peaks = peak_seconds(node, device);
+    if (known != times.seconds.end() && known->second > 2 * device.launch_seconds && at_peaks > 0)
+      reached[main_member(node).op->name][at_peaks] =
+          at_peaks / (known->second - device.launch_seconds);
   });
-  return medians(shares);
+  return reached;
+}
+
+double mean_share(const ReachedShares& reached) {
+  double at_peaks = 0, measured = 0;
+  for (const auto& [seconds, share] : reached)
+    at_peaks += seconds, measured += seconds / share;
+  return std::clamp(at_peaks / measured, 1e-6, 1.0);
 }
 
 } // namespace netc

@@ -26,13 +26,17 @@ MeasuredTimes measure_steps(Session& session, const std::string& program,
                             const std::vector<Graph>& graphs, double seconds,
                             const std::function<void()>& prepare);
 
-/// Adds times; newer ones replace those of the same keys.
+/// Adds times; newer ones replace those of the same keys, and what kernels reach that take about as
+/// long.
 void merge(MeasuredTimes& into, const MeasuredTimes& newer);
 
-/// The shares of `device`'s peaks that operators reach, medians over the executed nodes whose
-/// arithmetic is mostly theirs, at most 1: what node_seconds() takes for nodes without a time.
-std::map<std::string, double> operator_efficiencies(const std::vector<Graph>& graphs,
+/// The shares of `device`'s peaks that the graphs' nodes reach, by operator; those too short to
+/// tell from their launch left out.
+std::map<std::string, ReachedShares> reached_shares(const std::vector<Graph>& graphs,
                                                     const MeasuredTimes& times,
                                                     const DeviceProfile& device);
+
+/// The share that all kernels together reach, at most 1: the efficiency of the operator.
+double mean_share(const ReachedShares& reached);
 
 } // namespace netc

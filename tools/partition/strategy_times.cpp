@@ -46,12 +46,14 @@ bool measure_strategy(const StepsToMeasure& steps, Calibration& calibration) {
   MeasuredTimes& known = calibration.times[busy];
   if (knows(known, graphs))
     return false;
-  const MeasuredTimes measured = measure(steps);
+  MeasuredTimes measured = measure(steps);
+  std::vector<DeviceProfile>& devices = calibration.machine.devices;
+  measured.reached = reached_shares(graphs, measured, devices[0]); // they are alike
   merge(known, measured);
-  if (busy == static_cast<int>(calibration.machine.devices.size()))
-    for (DeviceProfile& device : calibration.machine.devices)
-      for (const auto& [name, share] : operator_efficiencies(graphs, measured, device))
-        device.operators[name] = std::stod(fmt::format("{:.4g}", share));
+  if (busy == static_cast<int>(devices.size()))
+    for (const auto& [name, shares] : known.reached)
+      for (DeviceProfile& device : devices)
+        device.operators[name] = std::stod(fmt::format("{:.4g}", mean_share(shares)));
   return true;
 }
 
