@@ -167,7 +167,8 @@ class GpuCheck(unittest.TestCase):
                                                       "ended with 3: cannot go on")
 
     def test_a_benchmark_that_fails_is_not_hidden_by_others(self):
-        self.machine(bench='[[ $* == */netc-tf32-128* ]] && echo "error: lost the GPU" >&2 && exit 3')
+        fault = '[[ $* == */netc-tf32-128* ]] && echo "error: lost the GPU" >&2 && exit 3'
+        self.machine(bench=fault)
         report = self.report(2)
         self.assertIn("ended with 3: error: lost the GPU", report["stages"][-1]["note"])
         self.assertEqual(report["bench"]["runs"][0]["programs"], {})
