@@ -279,6 +279,20 @@ class Floors(unittest.TestCase):
 
 
 class Labels(unittest.TestCase):
+    def test_the_floor_of_an_update_stands_where_it_is_done(self):
+        run = bench_report.Run("tf32", 128)
+        run.layers = [{"name": "fc7.weight.update.fused: linear_weight_gradient + sgd_update",
+                       "ms": 0.2}, {"name": "update: sgd_update", "ms": 0.1}]
+        parts = {(part["part"], part["pass"]): part for part in run.parts()}
+        plain = floors.floors(128, "tf32")
+        update = 20 * 4096 * 4096 / 4.3e12 * 1e3
+        for layer, floor in (("fc7", plain["fc7", "weight gradient"] + update),
+                             ("update", plain["update", "weight gradient"] - update),
+                             ("fc6", plain["fc6", "weight gradient"])):
+            self.assertAlmostEqual(parts[layer, "weight gradient"]["floor_ms"], floor)
+        self.assertAlmostEqual(sum(part["floor_ms"] for part in parts.values()),
+                               floors.step_floor(128, "tf32"))
+
     def test_launches_belong_to_layers(self):
         for label, part in {
                 "relu1.fused: conv2d + bias + relu": ("conv1", "forward"),
@@ -291,6 +305,7 @@ class Labels(unittest.TestCase):
                 "relu2.grad.fused: max_pool2d_grad + lrn_grad": ("pools", "data gradient"),
                 "update: sgd_update + sgd_update": ("update", "weight gradient"),
                 "data: input_image": ("input", "forward"),
+                "fc6.add_bias.bias_grad: channel_sum": ("biases", "weight gradient"),
                 "loss: softmax_cross_entropy": ("others", "")}.items():
             self.assertEqual(bench_report.part_of(label), part, label)
 

@@ -6,7 +6,7 @@ import re
 import statistics
 import subprocess
 
-from floors import floors, step_floor
+from floors import LAYERS, floors, step_floor, update_floor
 
 
 class Run:
@@ -48,12 +48,17 @@ class Run:
                 "parts": self.parts()}
 
     def parts(self):
-        """netc's milliseconds beside the floor, by layer and pass."""
+        """netc's milliseconds beside the floor, by layer and pass. The floor of an update that is
+        fused with a weight gradient goes there."""
         limits = floors(self.batch, self.precision)
         times = {}
         for launch in self.layers:
             part = part_of(launch["name"])
             times[part] = times.get(part, 0.0) + launch["ms"]
+            if part[0] in LAYERS and "sgd_update" in launch["name"]:
+                update = update_floor(LAYERS[part[0]][2])
+                limits[part] += update
+                limits["update", "weight gradient"] -= update
         return [{"part": part, "pass": which, "ms": times.get((part, which)),
                  "floor_ms": limits.get((part, which))}
                 for part, which in {**limits, **times}]
@@ -78,6 +83,8 @@ def part_of(label):
         return "pools", "data gradient" if "_grad" in operators else "forward"
     if "sgd_update" in operators:
         return "update", "weight gradient"
+    if "channel_sum" in operators:
+        return "biases", "weight gradient"
     if "input_image" in operators:
         return "input", "forward"
     return "others", ""

@@ -84,7 +84,7 @@ class Contest:
         that so many take."""
         begun = time.monotonic()
         for name in list(self.programs):
-            self.attempt(name, lambda p: p.prepare(self.args.left()))
+            self.attempt(name, lambda p: p.prepare(self.args.left() / 2))
         self.run.sm_mhz_before = sm_clock(self.args.device)
         prepared, longest = time.monotonic() - begun, 0.0
         for block in range(self.args.blocks):

@@ -6,7 +6,8 @@ Checks netc on a machine with a GPU, installing nothing: the tests that need one
 AlexNet on drawn shapes, compute-sanitizer on LeNet, and the speed beside PyTorch where it is there.
   BINARY_DIR     of `cmake --preset portable` (build-portable), or of another build
   -o DIR         where check.json, check.md and all logs go (gpu-report)
-  --seconds N    for everything together (480): half of it is for the speed
+  --seconds N    for everything together (480), half of it for the speed; from 1500 on netc is
+                 measured as tuned for this card, too
   --steps N      training steps of AlexNet (200)
   --commit HASH  what is checked, where git cannot say
 Ends with 0 if all is well, 2 if something is not, 3 without a GPU, 1 for wrong arguments.'
