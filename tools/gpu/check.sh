@@ -135,11 +135,11 @@ gpu_suite() { # PROGRAM SUITE
   fi
 }
 
-# The suites whose names end in `Gpu`, each in a process of its own, as many at once as there are
-# cores: most of their time, kernels are compiled.
+# The suites whose names end in `Gpu`, each in a process of its own, two a core at once: most of their
+# time, kernels are compiled.
 gpu_tests() {
-  local program list suite cores count=0
-  cores=$(nproc)
+  local program list suite most count=0
+  most=$((2 * $(nproc)))
   for program in "$binaries"/bin/*_tests; do
     list=$("$program" --gtest_list_tests --gtest_filter='*Gpu.*' 2>>"$log") || {
       wait
@@ -148,7 +148,7 @@ gpu_tests() {
     }
     count=$((count + $(grep -c '^  ' <<<"$list")))
     for suite in $(sed -n 's/^\([^ ]*\.\).*/\1/p' <<<"$list"); do
-      while [ "$(jobs -rp | wc -l)" -ge "$cores" ]; do wait -n; done
+      while [ "$(jobs -rp | wc -l)" -ge $most ]; do wait -n; done
       gpu_suite "$program" "$suite" &
     done
   done
