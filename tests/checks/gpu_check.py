@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """tools/gpu/check.sh where a GPU seems to be: every program it calls is a stand-in."""
 
+import contextlib
+import io
 import json
 import os
 import pathlib
@@ -8,12 +10,15 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 from sources import ROOT
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "tools/gpu"))
+import bench_programs  # noqa: E402
 import bench_report  # noqa: E402
+import bench_torch  # noqa: E402
 import floors  # noqa: E402
 
 CHECK = ROOT / "tools/gpu/check.sh"
@@ -28,18 +33,36 @@ train)
   mkdir -p "$run" && touch "$run/curves.svg"
   printf 'step,train_loss,val_loss\n10,6.9,\n20,LOSS,\n' >"$run/metrics.csv"
   ;;
-compile) echo '{}' ;;
-bench) echo '{"step_ms_median": 3.8, "layers": [{"name": "conv1.add: conv2d", "ms": 1}]}' ;;
+compile) echo '{"compile_seconds": 7.7}' ;;
+bench)
+  BENCH
+  echo '{"step_ms_median": 3.8, "layers": [{"name": "conv1.add: conv2d", "ms": 1}]}'
+  ;;
 esac
 """
 TESTS = r"""#!/bin/bash
 case $* in
-*--gtest_list_tests*) printf 'ConvolutionGpu.\n  One\n  Two\n' ;;
-*) echo 'TESTS' ;;
+*--gtest_list_tests*) printf 'ConvolutionGpu.\n  One\n  Two\nAll/PoolGpu.\n  One  # of all\n' ;;
+*=All/PoolGpu.*) echo 'TESTS' ;;
+*=ConvolutionGpu.*) echo '[  PASSED  ] 2 tests.' ;;
+*) exit 1 ;;
 esac
 """
 SANITIZER = r"""#!/bin/bash
 echo '========= ERROR SUMMARY: ERRORS errors'
+"""
+WORKER = r"""
+import json, sys, time
+variant = sys.argv[sys.argv.index("--variant") + 1]
+if variant == "compiled":
+    sys.exit("no such GPU")
+if variant == "fused-lrn":
+    time.sleep(60)
+print(json.dumps({"seconds_to_compile": 1}), flush=True)
+assert input() == "prepare"
+print(json.dumps({"torch": "2.11", "cudnn": 91900}), flush=True)
+for line in sys.stdin:
+    print(json.dumps([1.9] * (int(line) - 1) + [100]), flush=True)
 """
 SMI = """#!/bin/bash
 case $* in
@@ -65,8 +88,9 @@ class GpuCheck(unittest.TestCase):
         path.chmod(0o755)
         return path
 
-    def machine(self, loss="2.3", tests="[  PASSED  ] 2 tests.", errors="0", slow=""):
-        self.put("build/bin/netc", NETC.replace("LOSS", loss).replace("SLOW", slow))
+    def machine(self, loss="2.3", tests="[  PASSED  ] 1 test.", errors="0", slow="", bench=""):
+        self.put("build/bin/netc",
+                 NETC.replace("LOSS", loss).replace("SLOW", slow).replace("BENCH", bench))
         self.put("build/bin/cuda_tests", TESTS.replace("TESTS", tests))
         self.put("path/compute-sanitizer", SANITIZER.replace("ERRORS", errors))
 
@@ -105,17 +129,26 @@ class GpuCheck(unittest.TestCase):
         self.machine()
         report = self.report(0, "--commit", "c0ffee")
         self.assertEqual(set(self.results(report).values()), {"passed"})
-        self.assertEqual(len(report["stages"]), 6)
+        self.assertEqual(list(self.results(report)), ["devices", "gpu tests", "memcheck",
+                                                      "racecheck", "train alexnet", "bench"])
+        self.assertEqual(report["stages"][1]["note"], "3 tests")
+        for suite in ("ConvolutionGpu", "All-PoolGpu"):
+            log = self.folder / f"report/logs/gpu-tests-{suite}.log"
+            self.assertIn("PASSED", log.read_text(encoding="utf-8"))
         self.assertEqual((report["commit"], report["device"], report["driver"], report["nvrtc"]),
                          ("c0ffee", 'NVIDIA "H200"', "580.1", "NVRTC 13.0"))
+        self.assertEqual([(run["precision"], run["batch"]) for run in report["bench"]["runs"]],
+                         [("tf32", 128), ("bf16", 128), ("tf32", 256), ("bf16", 256),
+                          ("fp32", 128), ("3xtf32", 128), ("fp32", 256), ("3xtf32", 256)])
         run = report["bench"]["runs"][0]
         self.assertEqual(run["programs"]["netc"]["step_ms_median"], 3.8)
         self.assertEqual(len(run["programs"]["netc"]["blocks_ms"]), 7)
         self.assertEqual(run["left_out"], {"PyTorch": "not on this machine"})
         text = (self.folder / "report/check.md").read_text(encoding="utf-8")
         self.assertIn("all well", text)
-        for program in ("netc", "netc tuned"):
-            self.assertIn(f"| tf32 | 128 | {program} | 3.800 |", text)
+        self.assertIn("| tf32 | 128 | netc | 3.800 |", text)
+        self.assertIn("| conv1 | forward | 1.000 |", text)
+        self.assertNotIn("netc tuned", text)
 
     def test_one_stage_that_fails_is_enough(self):
         for machine, stage in (({"loss": "6.9"}, "train alexnet"),
@@ -126,6 +159,20 @@ class GpuCheck(unittest.TestCase):
             results = self.results(self.report(2))
             self.assertEqual(results[stage], "failed", machine)
             self.assertEqual(results["bench"], "passed")
+
+    def test_the_suite_that_fails_is_named(self):
+        self.machine(tests="cannot go on'; exit 3; echo '")
+        report = self.report(2)
+        self.assertEqual(report["stages"][1]["note"], "1 suites failed; All/PoolGpu: `cuda_tests` "
+                                                      "ended with 3: cannot go on")
+
+    def test_a_benchmark_that_fails_is_not_hidden_by_others(self):
+        fault = '[[ $* == */netc-tf32-128* ]] && echo "error: lost the GPU" >&2 && exit 3'
+        self.machine(bench=fault)
+        report = self.report(2)
+        self.assertIn("ended with 3: error: lost the GPU", report["stages"][-1]["note"])
+        self.assertEqual(report["bench"]["runs"][0]["programs"], {})
+        self.assertEqual(report["bench"]["runs"][1]["programs"]["netc"]["step_ms_median"], 3.8)
 
     def test_no_tests_are_no_passed_tests(self):
         self.machine()
@@ -152,14 +199,70 @@ class GpuCheck(unittest.TestCase):
         self.put("path/compute-sanitizer", "#!/bin/bash\necho Device not supported\nexit 1\n")
         report = self.report(0)
         self.assertEqual(self.results(report)["racecheck"], "skipped")
-        self.assertIn("does not support", report["stages"][4]["note"])
+        self.assertIn("does not support", report["stages"][3]["note"])
 
     def test_time_ends_what_hangs(self):
         self.machine(slow="exec sleep 60")
         report = self.report(2, "--seconds", "14")
         self.assertLess(report["seconds"], 14)
         self.assertEqual(self.results(report)["train alexnet"], "failed")
-        self.assertEqual(report["stages"][-1]["note"], "no time was left")
+        self.assertEqual(report["stages"][4]["note"], "stopped: its time was over")
+
+    def test_the_time_of_the_benchmark_is_kept(self):
+        self.machine(bench="exec sleep 60")
+        report = self.report(2, "--seconds", "24")
+        self.assertLess(report["seconds"], 24)
+        self.assertIn("there was no time", report["stages"][-1]["note"])
+
+
+class Bench(unittest.TestCase):
+    """bench_torch.py with a netc and a PyTorch that are stand-ins."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        (self.folder / "torch_worker.py").write_text(WORKER, encoding="utf-8")
+        (self.folder / "netc").write_text(NETC.replace("BENCH", "").replace("SLOW", ""),
+                                          encoding="utf-8")
+        (self.folder / "netc").chmod(0o755)
+
+    def measure(self, *arguments):
+        """(the run of tf32 in batches of 128, bench.md)"""
+        out = self.folder / "out"
+        command = ["bench_torch.py", str(self.folder / "netc"), "-o", str(out), "--precisions",
+                   "tf32", "--batches", "128", *arguments]
+        with mock.patch.object(sys, "argv", command), mock.patch.dict(os.environ), \
+                mock.patch.object(bench_programs, "HERE", self.folder), \
+                mock.patch("importlib.util.find_spec"), \
+                contextlib.redirect_stdout(io.StringIO()), \
+                contextlib.redirect_stderr(io.StringIO()):
+            bench_torch.main()
+        report = json.loads((out / "bench.json").read_text(encoding="utf-8"))
+        return report["runs"][0], (out / "bench.md").read_text(encoding="utf-8")
+
+    def test_a_worker_that_fails_or_hangs_is_left_out_in_words(self):
+        run, text = self.measure("--no-tune", "--seconds", "6")
+        self.assertEqual(set(run["programs"]), {"netc", "PyTorch as shipped"})
+        shipped = run["programs"]["PyTorch as shipped"]
+        self.assertEqual(shipped["blocks_ms"], [1.9] * 7)
+        self.assertAlmostEqual(shipped["times_netc"], 0.5)
+        self.assertEqual(run["left_out"]["PyTorch compiled"], "ended: no such GPU")
+        self.assertIn("no answer within", run["left_out"]["PyTorch compiled, fused LRN"])
+        self.assertIn("PyTorch 2.11, cuDNN 91900, torch.compile: its default mode", text)
+        self.assertIn("| tf32 | 128 | PyTorch as shipped | 1.900 |", text)
+
+    def test_what_measures_as_it_compiles_does_so_alone(self):
+        run, text = self.measure("--autotune", "max", "--seconds", "6", "--blocks", "3")
+        self.assertEqual(set(run["programs"]), {"netc", "netc tuned", "PyTorch as shipped"})
+        self.assertIn("torch.compile: max-autotune", text)
+
+    def test_blocks_wait_for_the_file(self):
+        quiet = self.folder / "quiet"
+        with mock.patch("time.sleep", lambda seconds: quiet.touch()) as _:
+            run, _ = self.measure("--no-tune", "--seconds", "6", "--after", str(quiet))
+        self.assertTrue(quiet.exists())
+        self.assertEqual(len(run["programs"]["netc"]["blocks_ms"]), 7)
 
 
 class Floors(unittest.TestCase):
@@ -176,6 +279,20 @@ class Floors(unittest.TestCase):
 
 
 class Labels(unittest.TestCase):
+    def test_the_floor_of_an_update_stands_where_it_is_done(self):
+        run = bench_report.Run("tf32", 128)
+        run.layers = [{"name": "fc7.weight.update.fused: linear_weight_gradient + sgd_update",
+                       "ms": 0.2}, {"name": "update: sgd_update", "ms": 0.1}]
+        parts = {(part["part"], part["pass"]): part for part in run.parts()}
+        plain = floors.floors(128, "tf32")
+        update = 20 * 4096 * 4096 / 4.3e12 * 1e3
+        for layer, floor in (("fc7", plain["fc7", "weight gradient"] + update),
+                             ("update", plain["update", "weight gradient"] - update),
+                             ("fc6", plain["fc6", "weight gradient"])):
+            self.assertAlmostEqual(parts[layer, "weight gradient"]["floor_ms"], floor)
+        self.assertAlmostEqual(sum(part["floor_ms"] for part in parts.values()),
+                               floors.step_floor(128, "tf32"))
+
     def test_launches_belong_to_layers(self):
         for label, part in {
                 "relu1.fused: conv2d + bias + relu": ("conv1", "forward"),
@@ -188,6 +305,7 @@ class Labels(unittest.TestCase):
                 "relu2.grad.fused: max_pool2d_grad + lrn_grad": ("pools", "data gradient"),
                 "update: sgd_update + sgd_update": ("update", "weight gradient"),
                 "data: input_image": ("input", "forward"),
+                "fc6.add_bias.bias_grad: channel_sum": ("biases", "weight gradient"),
                 "loss: softmax_cross_entropy": ("others", "")}.items():
             self.assertEqual(bench_report.part_of(label), part, label)
 

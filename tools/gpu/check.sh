@@ -6,7 +6,8 @@ Checks netc on a machine with a GPU, installing nothing: the tests that need one
 AlexNet on drawn shapes, compute-sanitizer on LeNet, and the speed beside PyTorch where it is there.
   BINARY_DIR     of `cmake --preset portable` (build-portable), or of another build
   -o DIR         where check.json, check.md and all logs go (gpu-report)
-  --seconds N    for everything together (480)
+  --seconds N    for everything together (480), half of it for the speed; from 1500 on netc is
+                 measured as tuned for this card, too
   --steps N      training steps of AlexNet (200)
   --commit HASH  what is checked, where git cannot say
 Ends with 0 if all is well, 2 if something is not, 3 without a GPU, 1 for wrong arguments.'
@@ -66,36 +67,42 @@ rm -rf "$out"/check.* "$out"/bench.* "$out"/alexnet-* "$out"/logs/*.log "$out"/t
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
-export XDG_CACHE_HOME=$scratch/cache # every kernel is compiled anew, and nothing is left behind
+# Every kernel is compiled anew, and nothing is left behind.
+export XDG_CACHE_HOME=$scratch/cache TORCHINDUCTOR_CACHE_DIR=$scratch/inductor
 cd "$scratch" || exit 1
 
 # -- Stages: functions that return 0, 77 for skipped, anything else for failed, and set `note`
 
-names=() results=() durations=() notes=()
+stages=("devices" "gpu tests" "memcheck" "racecheck" "train alexnet" "bench")
 log='' note='' stage_end=0
+spare=10 # seconds for the reports, and for what `timeout` has to kill
+
+explain() { # STATUS COMMAND: of `timeout`
+  case $1 in
+  0) ;;
+  124 | 137) note="stopped: its time was over" ;;
+  *) note="\`$(basename "$2")\` ended with $1: $(tail -n 1 "$log")" ;;
+  esac
+  return "$1"
+}
 
 # Runs a command within what is left of the stage's time, its output in the stage's log.
 limited() {
-  local left=$((stage_end - SECONDS)) status
+  local left=$((stage_end - SECONDS))
   [ $left -gt 0 ] || left=1
   printf '$ %s\n' "$*" >>"$log"
   timeout --kill-after=5 $left "$@" </dev/null >>"$log" 2>&1
-  status=$?
-  case $status in
-  0) ;;
-  124 | 137) note="stopped: its time was over" ;;
-  *) note="\`$(basename "$1")\` ended with $status: $(tail -n 1 "$log")" ;;
-  esac
-  return $status
+  explain $? "$1"
 }
 
+# Result, seconds and note go into a file, as a stage may run beside others.
 stage() { # NAME SECONDS FUNCTION ARGUMENTS...
-  local name=$1 limit=$2 start=$SECONDS status=1
+  local name=$1 limit=$2 start=$SECONDS status=1 result=failed
   shift 2
   printf '== %s\n' "$name" >&2
   log=$out/logs/${name// /-}.log note=''
-  : >"$log"
-  local left=$((seconds - SECONDS - 10)) # the reports, and the five seconds of `timeout`
+  : >>"$log"
+  local left=$((seconds - SECONDS - spare))
   [ "$limit" -le $left ] || limit=$left
   stage_end=$((SECONDS + limit))
   if [ "$limit" -gt 0 ]; then
@@ -104,11 +111,10 @@ stage() { # NAME SECONDS FUNCTION ARGUMENTS...
   else
     note="no time was left"
   fi
-  local result=failed
   [ $status = 0 ] && result=passed
   [ $status = 77 ] && result=skipped
-  names+=("$name") results+=("$result") durations+=($((SECONDS - start))) notes+=("$note")
-  printf '   %s in %d s%s\n' "$result" $((SECONDS - start)) "${note:+: $note}" >&2
+  printf '%s\n' $result $((SECONDS - start)) "${note//$'\n'/ }" >"$scratch/${name// /-}.stage"
+  printf '   %s %s in %d s%s\n' "$name" $result $((SECONDS - start)) "${note:+: $note}" >&2
 }
 
 see_device() {
@@ -118,21 +124,37 @@ see_device() {
   return 1
 }
 
-# The suites whose names end in `Gpu`. One that skips itself on this machine has found no GPU.
+# One that skips itself on this machine has found no GPU.
+gpu_suite() { # PROGRAM SUITE
+  local name=${2%.}
+  log=$out/logs/gpu-tests-${name//\//-}.log
+  if ! limited "$1" --gtest_filter="$2*"; then
+    echo "$name: $note" >>"$scratch/bad-suites"
+  elif grep -q '^\[  SKIPPED \]' "$log"; then
+    echo "$name: tests skipped themselves" >>"$scratch/bad-suites"
+  fi
+}
+
+# The suites whose names end in `Gpu`, each in a process of its own, two a core at once: most of their
+# time, kernels are compiled.
 gpu_tests() {
-  local program count=0 found
+  local program list suite most count=0
+  most=$((2 * $(nproc)))
   for program in "$binaries"/bin/*_tests; do
-    found=$("$program" --gtest_list_tests --gtest_filter='*Gpu.*' 2>>"$log") || {
+    list=$("$program" --gtest_list_tests --gtest_filter='*Gpu.*' 2>>"$log") || {
+      wait
       note="\`$(basename "$program")\` cannot list its tests"
       return 1
     }
-    found=$(grep -c '^  ' <<<"$found")
-    [ "$found" = 0 ] && continue
-    count=$((count + found))
-    limited "$program" --gtest_filter='*Gpu.*' || return 1
+    count=$((count + $(grep -c '^  ' <<<"$list")))
+    for suite in $(sed -n 's/^\([^ ]*\.\).*/\1/p' <<<"$list"); do
+      while [ "$(jobs -rp | wc -l)" -ge $most ]; do wait -n; done
+      gpu_suite "$program" "$suite" &
+    done
   done
-  if grep -q '^\[  SKIPPED \]' "$log"; then
-    note="tests skipped themselves"
+  wait
+  if [ -e "$scratch/bad-suites" ]; then
+    note="$(wc -l <"$scratch/bad-suites") suites failed; $(head -n 1 "$scratch/bad-suites")"
     return 1
   fi
   note="$count tests"
@@ -171,19 +193,29 @@ sanitize() { # TOOL
   [[ $note == *SUMMARY:\ 0\ * ]]
 }
 
+# Compiles for the benchmark beside other stages, which need no quiet; it waits for `quiet`.
+bench_process=''
+begin_bench() {
+  local left=$((seconds - SECONDS - spare)) tune=()
+  command -v python3 >/dev/null && [ $left -gt 8 ] || return
+  [ "$seconds" -ge 1500 ] || tune=(--no-tune)
+  timeout --kill-after=5 $left python3 "$here/bench_torch.py" "$netc" -o "$out" "${tune[@]}" \
+    --seconds $((left - 8)) --after "$scratch/quiet" </dev/null >"$out/logs/bench.log" 2>&1 &
+  bench_process=$!
+}
+
 bench() {
-  if command -v python3 >/dev/null; then
-    limited python3 "$here/bench_torch.py" "$netc" -o "$out" \
-      --seconds $((stage_end - SECONDS - 20)) || return 1
+  if [ -n "$bench_process" ]; then
+    touch "$scratch/quiet"
+    wait "$bench_process"
+    explain $? bench_torch.py || return 1
     note="bench.md"
     return
   fi
-  local precision batch
-  for batch in 128 256; do
-    for precision in tf32 bf16 fp32 3xtf32; do
-      limited "$netc" bench alexnet.yaml --device cuda:0 --batch $batch --precision $precision \
-        --steps 100 || return 1
-    done
+  local which
+  for which in tf32,128 bf16,128 tf32,256 bf16,256 fp32,128 fp32,256 3xtf32,128 3xtf32,256; do
+    limited "$netc" bench alexnet.yaml --device cuda:0 --batch "${which#*,}" \
+      --precision "${which%,*}" --steps 100 || return 1
   done
   note="netc alone, see its log: there is no python3"
 }
@@ -203,11 +235,20 @@ nvrtc=$(sed -n 's/^ok *NVRTC *//p' <<<"$doctor")
 sanitizer=$(command -v compute-sanitizer || command -v $toolkit/compute-sanitizer)
 IFS=, read -r device driver memory <<<"$(head -n 1 <<<"$gpu")"
 
+for name in "${stages[@]}"; do
+  printf '%s\n' failed 0 'did not end' >"$scratch/${name// /-}.stage"
+done
+quarter=$((seconds / 4))
 stage "devices" 30 see_device
-stage "gpu tests" 120 gpu_tests
-stage "train alexnet" 100 train_alexnet
-stage "memcheck" 50 sanitize memcheck
-stage "racecheck" 50 sanitize racecheck
+stage "gpu tests" $quarter gpu_tests
+begin_bench
+together=()
+for tool in memcheck racecheck; do
+  stage $tool $quarter sanitize $tool &
+  together+=($!)
+done
+stage "train alexnet" $quarter train_alexnet &
+wait "${together[@]}" $!
 stage "bench" "$seconds" bench
 
 # -- Reports
@@ -218,38 +259,49 @@ text() { # a JSON string
   printf '"%s"' "$(tr '\n\t' '  ' <<<"$escaped" | tr -d '\000-\037' | sed 's/ *$//')"
 }
 
+# Calls a function with name, result, seconds and note of each stage.
+each_stage() {
+  local name facts
+  for name in "${stages[@]}"; do
+    mapfile -t facts <"$scratch/${name// /-}.stage"
+    "$1" "$name" "${facts[@]}"
+  done
+}
+
+json_stage() {
+  printf '%s\n    {"name": %s, "result": "%s", "seconds": %d, "note": %s}' "$comma" \
+    "$(text "$1")" "$2" "$3" "$(text "$4")"
+  comma=,
+}
+
 write_json() {
+  local comma=''
   printf '{\n  "date": %s,\n  "commit": %s,\n  "device": %s,\n  "memory": %s,\n  "driver": %s,\n' \
     "$(text "$date")" "$(text "$commit")" "$(text "$device")" "$(text "${memory# }")" \
     "$(text "${driver# }")"
-  printf '  "cuda": %s,\n  "nvrtc": %s,\n  "green": %s,\n  "seconds": %d,\n  "stages": [\n' \
+  printf '  "cuda": %s,\n  "nvrtc": %s,\n  "green": %s,\n  "seconds": %d,\n  "stages": [' \
     "$(text "$cuda")" "$(text "$nvrtc")" "$green" "$SECONDS"
-  local i comma=,
-  for i in "${!names[@]}"; do
-    [ "$i" = $((${#names[@]} - 1)) ] && comma=''
-    printf '    {"name": %s, "result": "%s", "seconds": %d, "note": %s}%s\n' \
-      "$(text "${names[i]}")" "${results[i]}" "${durations[i]}" "$(text "${notes[i]}")" "$comma"
-  done
-  printf '  ],\n  "bench": %s\n}\n' "$(cat "$out/bench.json" 2>/dev/null || echo null)"
+  each_stage json_stage
+  printf '\n  ],\n  "bench": %s\n}\n' "$(cat "$out/bench.json" 2>/dev/null || echo null)"
+}
+
+markdown_stage() {
+  printf '| %s | %s | %d | %s |\n' "$1" "$2" "$3" "${4//|/\\|}"
 }
 
 write_markdown() {
-  local i
   printf '# netc on %s\n\n%s, commit %s, driver %s, CUDA %s, %s: %s.\n\n' "$device" "$date" \
     "$commit" "${driver# }" "${cuda:-unknown}" "${nvrtc:-no NVRTC}" \
     "$([ $green = true ] && echo 'all well' || echo 'NOT all well')"
   printf '| stage | result | seconds | |\n|---|---|--:|---|\n'
-  for i in "${!names[@]}"; do
-    printf '| %s | %s | %d | %s |\n' "${names[i]}" "${results[i]}" "${durations[i]}" \
-      "${notes[i]//|/\\|}"
-  done
+  each_stage markdown_stage
   printf '\n```\n%s\n```\n' "$doctor"
   [ ! -e "$out/bench.md" ] ||
     printf '\n## AlexNet, a training step\n\n%s\n' "$(cat "$out/bench.md")"
 }
 
 green=true
-[[ " ${results[*]} " != *' failed '* ]] || green=false
+! grep -qx failed "$scratch"/*.stage || green=false
 write_json >"$out/check.json" && write_markdown >"$out/check.md" || green=false
 cat "$out/check.md"
 [ $green = true ] || exit 2

@@ -46,9 +46,13 @@ def floors(batch, precision):
     result["pools", "data gradient"] = milliseconds(2 * before + after)
     pixels = batch * LAYERS["conv1"][0]
     result["input", "forward"] = milliseconds(pixels + size * pixels)  # bytes to numbers
-    # Weight and momentum are read and written, the gradient is read: in f32 in every precision.
-    result["update", "weight gradient"] = milliseconds(5 * 4 * PARAMETERS)
+    result["update", "weight gradient"] = update_floor(PARAMETERS)
     return result
+
+
+def update_floor(parameters):
+    """Weight and momentum are read and written, the gradient is read: in f32 in every precision."""
+    return milliseconds(5 * 4 * parameters)
 
 
 def step_floor(batch, precision):

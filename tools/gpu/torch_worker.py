@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """One PyTorch configuration of bench_torch.py, in a process of its own.
 
-Prints a JSON line when it is warm, then, for each line that holds a number, takes so many training
-steps and prints their milliseconds as a JSON list. `--device cpu` serves to test it.
+Prints a JSON line when it has compiled. The next line it reads makes it ready, which needs a quiet
+GPU; it prints what it is. Then, for each line that holds a number, it takes so many training steps
+and prints their milliseconds as a JSON list. `--device cpu` serves to test it.
 """
 import argparse
 import contextlib
@@ -22,6 +23,12 @@ from torch_alexnet import FusedTowerNorm, TowerNorm, alexnet, optimizer_of, rand
 WARM_UPS = 5
 # Batches in turn: together they exceed the L2 cache, as real ones would.
 BATCHES = 3
+# What torch.compile tries out: nothing, tilings of the kernels that it fuses, or those of every
+# matrix product and convolution as well.
+AUTOTUNE = {"none": {},
+            "fused": {"options": {"max_autotune_pointwise": True,
+                                  "coordinate_descent_tuning": True}},
+            "max": {"mode": "max-autotune-no-cudagraphs"}}
 
 
 class Trainer:
@@ -34,7 +41,6 @@ class Trainer:
         tf32 = args.precision == "tf32"
         torch.backends.cuda.matmul.allow_tf32 = tf32
         torch.backends.cudnn.allow_tf32 = tf32
-        torch.backends.cudnn.benchmark = self.tuned
         layout = torch.channels_last if self.tuned else torch.contiguous_format
         norm = FusedTowerNorm if args.variant == "fused-lrn" else TowerNorm
         self.net = alexnet(norm).to(self.device, memory_format=layout)
@@ -43,8 +49,10 @@ class Trainer:
         self.batches = [random_batch(args.batch, layout, self.device) for _ in range(BATCHES)]
         self.forward = self.forward_loss
         if self.tuned:
-            self.forward = torch.compile(self.forward_loss, mode="max-autotune-no-cudagraphs")
+            self.forward = torch.compile(self.forward_loss, **AUTOTUNE[args.autotune])
+        self.searches = self.tuned and args.autotune == "max"
         self.graphs = []
+        self.not_captured = None
 
     def forward_loss(self, images, labels):
         return self.loss(self.net(images), labels)
@@ -58,26 +66,50 @@ class Trainer:
         loss.backward()
         self.optimizer.step()
 
-    def warm_up(self):
-        for i in range(WARM_UPS):
-            self.plain_step(*self.batches[i % BATCHES])
+    def compile(self):
+        """Takes the first step. Others may be at the GPU meanwhile, so cuDNN's algorithms must be
+        chosen later: PyTorch keeps them by precision, hence the other one here. A search by
+        inductor chooses them now, in quiet."""
+        tf32 = torch.backends.cudnn.allow_tf32
+        torch.backends.cudnn.benchmark = self.searches
+        torch.backends.cudnn.allow_tf32 = tf32 if self.searches else not tf32
+        self.beside(lambda: self.plain_steps(1))
+        torch.backends.cudnn.allow_tf32 = tf32
+        torch.backends.cudnn.benchmark = self.tuned
 
     def prepare(self):
         """Warms up and, when tuned on a GPU, captures the whole step as one graph a batch: better
         than torch.compile's own graphs, which leave the optimizer outside and copy the images."""
-        if not self.tuned or self.device.type != "cuda":
-            return self.warm_up()
+        self.beside(lambda: self.plain_steps(WARM_UPS))
+        if self.tuned and self.device.type == "cuda":
+            try:
+                self.capture()
+            except RuntimeError as error:
+                self.graphs = []
+                self.not_captured = str(error).split("\n")[0]
+        self.steps(WARM_UPS)
+
+    def beside(self, work):
+        """On a stream of its own, as capturing asks of what comes before it."""
+        if self.device.type != "cuda":
+            return work()
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
-            self.warm_up()
+            work()
         torch.cuda.current_stream().wait_stream(side)
+        torch.cuda.synchronize()
+
+    def plain_steps(self, count):
+        for i in range(count):
+            self.plain_step(*self.batches[i % BATCHES])
+
+    def capture(self):
         for batch in self.batches:
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph, pool=self.graphs[0].pool() if self.graphs else None):
                 self.plain_step(*batch)
             self.graphs.append(graph)
-        self.steps(WARM_UPS)
 
     def step(self, i):
         if self.graphs:
@@ -102,12 +134,15 @@ class Trainer:
         return [a.elapsed_time(b) for a, b in zip(events, events[1:])]
 
 
-def versions(device):
-    cuda = device.type == "cuda"
+def about(trainer, args):
+    cuda = trainer.device.type == "cuda"
     return {"torch": torch.__version__, "torch_cuda": torch.version.cuda,
             "cudnn": torch.backends.cudnn.version() if cuda else None,
             "matmul_allow_tf32": torch.backends.cuda.matmul.allow_tf32,
-            "cudnn_allow_tf32": torch.backends.cudnn.allow_tf32}
+            "cudnn_allow_tf32": torch.backends.cudnn.allow_tf32,
+            "cudnn_benchmark": torch.backends.cudnn.benchmark,
+            "autotune": args.autotune if trainer.tuned else None,
+            "graphs": len(trainer.graphs), "not_captured": trainer.not_captured}
 
 
 def main():
@@ -116,6 +151,7 @@ def main():
     parser.add_argument("--precision", choices=["fp32", "tf32", "bf16"], required=True)
     parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--device", default="cuda:0")
+    parser.add_argument("--autotune", choices=AUTOTUNE, default="none")
     args = parser.parse_args()
 
     # What libraries print must not reach the reader of the answers.
@@ -124,9 +160,13 @@ def main():
     torch.manual_seed(1)
     start = time.perf_counter()
     trainer = Trainer(args)
+    trainer.compile()
+    print(json.dumps({"seconds_to_compile": time.perf_counter() - start}), file=answers)
+    sys.stdin.readline()
+    start = time.perf_counter()
     trainer.prepare()
-    print(json.dumps({"seconds_to_first_steps": time.perf_counter() - start,
-                      **versions(trainer.device)}), file=answers)
+    print(json.dumps({"seconds_to_prepare": time.perf_counter() - start, **about(trainer, args)}),
+          file=answers)
     for line in sys.stdin:
         print(json.dumps(trainer.steps(int(line))), file=answers)
 
