@@ -61,6 +61,26 @@ double tiling_cost(const ProductShape& p, const Tiling& t) {
   return waves * slice * slices + exchange;
 }
 
+/// The same for the instructions of a warpgroup, in cycles. A multiprocessor multiplies 1,024 pairs
+/// of TF32 a cycle, twice as many of bf16; meanwhile its four schedulers issue, for each slice,
+/// instructions that copy, round and load it (counted in the machine code).
+double warpgroup_cost(const ProductShape& p, const Tiling& t) {
+  const double multiply =
+      double(t.rows) * t.columns * slice_depth / (t.math == Math::bf16 ? 2048 : 1024);
+  const double issue = 70 + (t.math == Math::bf16 ? 0.45 : 0.7) * (t.rows + t.columns);
+  const double slice = std::max(multiply, issue) + 0.3 * std::min(multiply, issue);
+  const double slices = double(ceil_div(ceil_div(p.depth, slice_depth), t.splits)) + 2 * t.stages;
+  // Blocks of a multiprocessor take turns; one alone waits for itself.
+  const long blocks = ceil_div(tiles(p, t) * t.splits, usual_multiprocessors);
+  const double turns = blocks == 1 ? 1.5 : double(blocks);
+  // Shares are written and read through the cache, some 24 bytes a cycle and multiprocessor, by a
+  // launch of its own.
+  const double exchange = t.splits > 1 ? 5000 + 4.0 * double(p.groups * p.rows * p.columns) *
+                                                    (2 * t.splits + 1) / usual_multiprocessors / 24
+                                       : 0;
+  return turns * slice * slices + exchange;
+}
+
 /// Whether a thread has the registers for its part of a tile. The largest tile takes half of them
 /// for its sums; f32 products leave no room then for the places of pixels that are copied in runs
 /// shorter than four channels, which are many. Products of three TF32 parts need twice the operands
@@ -74,29 +94,31 @@ bool fits_registers(const Conv2d& c, ContractionPass pass, const Tiling& t) {
          channels % 4 == 0;
 }
 
-/// All tilings that suit, by rising cost. `shared_limit`: bytes of shared memory of a
-/// multiprocessor, on which two blocks should fit.
+/// All tilings that suit, by rising cost; two blocks should fit on a multiprocessor.
 std::vector<Tiling> suitable_tilings(const Conv2d& c, ContractionPass pass, Math math,
-                                     int shared_limit) {
+                                     const Target& target) {
   const ProductShape p = product_shape(c, pass);
   if (c.exact_blocks > 0) // a thread keeps the partial sums of the tree
     return {{Math::fma, 64, 64, 2, 1}};
+  const bool warpgroup = target.has_warpgroups() && (math == Math::tf32 || math == Math::bf16);
   std::vector<Tiling> list;
   for (int rows : {128, 64})
     for (int columns : {128, 96, 64})
       for (int splits : {1, 2, 3, 4, 6, 8, 12, 16, 24, 32}) {
         if (splits > 1 && p.depth < long(splits) * 8 * slice_depth)
           continue;
-        Tiling t{math, rows, columns, math == Math::fma ? 2 : 4, splits};
+        Tiling t{math, rows, columns, math == Math::fma ? 2 : 4, splits, warpgroup};
         if (!fits_registers(c, pass, t))
           continue;
         constexpr int reserved = 1024; // by the system, of each block
-        while (t.stages > 2 && 2 * (tile_shared_bytes(c, pass, t) + reserved) > shared_limit)
+        while (t.stages > (warpgroup ? 3 : 2) &&
+               2 * (tile_shared_bytes(c, pass, t) + reserved) > target.shared_bytes())
           --t.stages;
         list.push_back(t);
       }
   std::stable_sort(list.begin(), list.end(), [&](const Tiling& a, const Tiling& b) {
-    return tiling_cost(p, a) < tiling_cost(p, b);
+    return warpgroup ? warpgroup_cost(p, a) < warpgroup_cost(p, b)
+                     : tiling_cost(p, a) < tiling_cost(p, b);
   });
   return list;
 }
@@ -113,8 +135,7 @@ KernelEntry sweep(long items) {
 std::vector<Tiling> cuda_tilings(const std::string& family,
                                  const std::variant<Conv2d, Linear>& shape, Precision precision,
                                  const Target& target) {
-  return suitable_tilings(conv_of(shape), pass_of(family), math_of(precision),
-                          target.shared_bytes());
+  return suitable_tilings(conv_of(shape), pass_of(family), math_of(precision), target);
 }
 
 std::string tiling_name(const Tiling& t) {
@@ -128,8 +149,9 @@ int64_t specialise_for_tiling(Contraction& contraction, const std::string& famil
   const ProductShape p = product_shape(c, pass);
   contraction.constants = fmt::format(
       "constexpr netc::Tiling tiling{{\n    .math = netc::Math::{}, .rows = {}, .columns = {}, "
-      ".stages = {}, .splits = {}}};",
-      name_of(t.math), t.rows, t.columns, t.stages, t.splits);
+      ".stages = {}, .splits = {}{}}};",
+      name_of(t.math), t.rows, t.columns, t.stages, t.splits,
+      t.warpgroup ? ", .warpgroup = true" : "");
   if (packs(c, pass))
     contraction.entries.push_back(sweep(p.packed_floats));
   contraction.entries.push_back({.blocks = tiles(p, t) * t.splits,

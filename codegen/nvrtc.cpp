@@ -121,7 +121,9 @@ std::string arch_for(int gpu, const std::vector<int>& known) {
   if (after == known.begin())
     return {};
   int newest = *std::prev(after);
-  return fmt::format("{}_{}", newest == gpu ? "sm" : "compute", newest);
+  // Only a GPU of capability 9.0 runs sm_90a, which has more matrix instructions than sm_90.
+  return fmt::format("{}_{}{}", newest == gpu ? "sm" : "compute", newest,
+                     gpu == 90 && newest == gpu ? "a" : "");
 }
 
 bool knows_arch(const Target& target, const std::vector<int>& known) {

@@ -44,6 +44,10 @@ int Target::capability() const {
   return kind == Kind::cpu ? 0 : kind == Kind::emu ? 90 : capability_of(arch);
 }
 
+bool Target::has_warpgroups() const {
+  return kind == Kind::emu || arch == "sm_90a";
+}
+
 bool Target::is_ptx() const {
   return arch.starts_with("compute_");
 }

@@ -20,6 +20,8 @@ struct Target {
   bool has_cuda_text() const { return kind != Kind::cpu; }
   /// Compute capability x 10 (90 for `sm_90a`); that of the emulator is 90, of the CPU 0.
   int capability() const;
+  /// It has the matrix instructions of a warpgroup: sm_90a does, and the emulator.
+  bool has_warpgroups() const;
   /// Plans hold PTX, which must fit newer GPUs, too.
   bool is_ptx() const;
   /// Shared memory one block may have, in bytes; 0 on the CPU. (CUDA C++ Programming Guide, table

@@ -261,6 +261,14 @@ std::span<const std::byte> Session::output(const std::string& program,
   return it == named.end() ? std::span<std::byte>{} : it->second;
 }
 
+std::span<const std::byte> Session::used_feed(const std::string& program, const std::string& name) {
+  Loaded& loaded = *programs_.at(program);
+  NETC_CHECK(loaded.finished > 0, "no run of `{}` has used its feeds", program);
+  Slot& slot = loaded.slot(loaded.finished - 1);
+  slot.fetch_feeds();
+  return slot.feeds.at(name);
+}
+
 void Session::start(const std::string& program) {
   Loaded& loaded = *programs_.at(program);
   NETC_CHECK(!loaded.full(), "`{}` is started before an earlier run of it is finished", program);

@@ -96,6 +96,9 @@ public:
   }
   /// For tests: sets all bytes of the arenas and of all outputs.
   void poison(std::byte value);
+  /// For tests: a feed of the run that was finished last, as that run left it on the device; until
+  /// the next start().
+  std::span<const std::byte> used_feed(const std::string& program, const std::string& name);
   /// For tests: each of several devices calls `hook` before each thing it does in a run.
   void before_tasks(std::function<void(int device)> hook) { hook_ = std::move(hook); }
 

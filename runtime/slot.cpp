@@ -58,6 +58,10 @@ public:
   void wait() override { bound_->wait(); }
   bool done() override { return bound_->done(); }
   void poison(std::byte value) override { fill_memory(device_, outputs_.device, value); }
+  void fetch_feeds() override {
+    for (const Transfer& feed : feeds_.transfers())
+      device_.read(feed.host, feed.device, feed.bytes);
+  }
 
 private:
   static std::byte* place_in(const Block& block, int64_t& end, const Buffer& buffer, auto& named) {

@@ -35,6 +35,9 @@ public:
   virtual int64_t lent_bytes(size_t) const { return 0; }
   /// For tests: sets all bytes of the outputs.
   virtual void poison(std::byte value) = 0;
+  /// For tests: brings the feeds back from the device as its last run left them. Those of several
+  /// devices stay as the host wrote them.
+  virtual void fetch_feeds() {}
 };
 
 /// Sets all bytes of memory on a device.

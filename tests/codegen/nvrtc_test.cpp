@@ -69,6 +69,7 @@ protected:
 TEST(Arch, OfAGpu) {
   const std::vector<int> known = {75, 80, 90, 100, 120};
   EXPECT_EQ(arch_for(75, known), "sm_75");
+  EXPECT_EQ(arch_for(90, known), "sm_90a"); // what the GPU alone has
   EXPECT_EQ(arch_for(120, known), "sm_120");
   EXPECT_EQ(arch_for(130, known), "compute_120"); // newer than the compiler
   EXPECT_EQ(arch_for(86, known), "compute_80");   // left out by the compiler

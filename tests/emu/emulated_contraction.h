@@ -114,9 +114,9 @@ inline std::vector<double> scaled(std::vector<double> values, const Floats& fact
 /// Checks a pass in a tiling, and that the number of blocks does not show.
 inline void check_pass(const PassCase& pass, const std::variant<Conv2d, Linear>& shape,
                        const Tiling& tiling) {
-  SCOPED_TRACE(fmt::format("{} {}x{}, {} stages, {} splits, {}\n{}", pass.family, tiling.rows,
+  SCOPED_TRACE(fmt::format("{} {}x{}, {} stages, {} splits, {}{}\n{}", pass.family, tiling.rows,
                            tiling.columns, tiling.stages, tiling.splits, name_of(tiling.math),
-                           shape_text(shape)));
+                           tiling.warpgroup ? " by a warpgroup" : "", shape_text(shape)));
   EmulatedContraction contraction(pass, shape, tiling);
   const Floats factor = random_floats(pass.want.size(), 4);
   const Floats got = contraction.run(pass.a, pass.b, factor);

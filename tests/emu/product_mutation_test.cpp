@@ -15,11 +15,13 @@ const Conv2d wide = square(1, 7, 16, 48, 3, 1, 1);
 const std::vector<Mutation> pipeline = {
     {"no barrier behind the wait", "    barrier(); // the slice is there;", "    //"},
     {"no wait for the slice", "    copy_wait<t.stages - 2>();\n", ""},
-    {"a wait for one slice less", "copy_wait<t.stages - 2>", "copy_wait<t.stages - 1>"},
+    {"a wait for one slice less", "    copy_wait<t.stages - 2>", "    copy_wait<t.stages - 1>"},
     {"no group behind the last slice", "    copy_commit(); // a group each",
      "    if (slice < end) copy_commit(); //"},
-    {"a slice over the one that is read", "stage == 0 ? t.stages - 1 : stage - 1)", "stage)"},
-    {"a slice left out", "load(slice + t.stages - 1,", "load(slice + t.stages,"},
+    {"a slice over the one that is read", "return stage == 0 ? stages - 1 : stage - 1;",
+     "return stage;"},
+    {"a slice left out", "load(slice + t.stages - 1, stage_before<t.stages>(stage));\n    sums",
+     "load(slice + t.stages, stage_before<t.stages>(stage));\n    sums"},
     {"the stage does not move on", "stage = stage + 1 == t.stages ? 0 : stage + 1;", "stage = 0;"},
     {"the operands share their memory",
      "shared_array<float>((stage * (A::floats + B::floats) + A::floats) * 4, B::floats)",
@@ -131,25 +133,25 @@ TEST_F(Mutants, StagedSums) {
 
 TEST_F(Mutants, Slices) {
   expect_caught(contraction(0, ragged, {Math::fma, 64, 64, 2, 1}),
-                {{"a step behind the depth",
-                  "      const bool inside = k0 + k < depth;\n      const auto step",
-                  "      const bool inside = k0 + k <= depth;\n      const auto step"},
-                 {"every line the first", "inside, lines_[i], step);\n    } else {",
-                  "inside, lines_[0], step);\n    } else {"}});
+                {{"a step behind the depth", "const bool inside = k0 + k < depth;",
+                  "const bool inside = k0 + k <= depth;"},
+                 {"every line the first", "operand_.index(lines_[i], step), inside",
+                  "operand_.index(lines_[0], step), inside"}});
   expect_caught(
       contraction(2, even, {Math::tf32, 64, 64, 2, 1}),
-      {{"pixels behind the depth",
-        "(Layout::extent / run);\n        const bool inside = "
-        "k0 + k < depth;",
-        "(Layout::extent / run);\n        const bool inside = true;"},
-       {"lines closer than runs", "return lane() % (Layout::extent / run) * run;",
-        "return lane() % (Layout::extent / run);"},
+      {{"pixels behind the depth", "const bool inside = k0 + k < depth;",
+        "const bool inside = true;"},
+       {"lines closer than runs", "(lane() % depth_threads + i * depth_threads) * run;",
+        "(lane() % depth_threads + i * depth_threads);"},
+       {"a depth of another thread", "run : lane() / depth_threads;",
+        "run : lane() % depth_threads;"},
        {"one depth twice", "slice[at(line, k + 1)]};", "slice[at(line, k)]};"},
        {"copies of one line", "operand.line(first + line_of(i));", "operand.line(first);"}});
-  expect_caught(contraction(0, even, {Math::tf32, 64, 64, 3, 1}),
-                {{"the padding is read", "inside && operand_.exists(line, step));", "inside);"},
-                 {"a pair that is not aligned", "return load2(slice, at(line, k));",
-                  "return load2(slice, at(line, k + 1));"}});
+  expect_caught(
+      contraction(0, even, {Math::tf32, 64, 64, 3, 1}),
+      {{"the padding is read", "inside && operand_.exists(lines_[i], step));", "inside);"},
+       {"a pair that is not aligned", "return load2(slice, at(line, k));",
+        "return load2(slice, at(line, k + 1));"}});
 }
 
 TEST_F(Mutants, FmaSums) {
@@ -172,12 +174,12 @@ TEST_F(Mutants, TensorCores) {
       contraction(0, wide, {Math::tf32, 64, 64, 4, 1}),
       {{"rows of the fragment exchanged", "row + 8, k, left[1], left[3],",
         "row + 8, k, left[3], left[1],"},
-       {"the lower rows twice", "load<A>(a, row + 8, k,", "load<A>(a, row, k,"},
+       {"the lower rows twice", "(slice, row + 8, k, left", "(slice, row, k, left"},
        {"half of the depth", "k < slice_depth; k += depth)", "k < slice_depth / 2; k += depth)"},
        {"every warp the first rows", "return warp() / warp_columns * (rows / warp_rows) +",
         "return warp() % warp_columns * (rows / warp_rows) +"},
-       {"sums of the fragment exchanged", "{sum[i][j][2 * half], sum[i][j][2 * half + 1]}",
-        "{sum[i][j][half], sum[i][j][half + 2]}"},
+       {"sums of the fragment exchanged", "{sum[j][2 * half], sum[j][2 * half + 1]}",
+        "{sum[j][half], sum[j][half + 2]}"},
        {"columns of the fragment too close", "(columns / warp_columns) + warp_lane() % 4 * 2;",
         "(columns / warp_columns) + warp_lane() % 4;"},
        {"the accumulator of another column",

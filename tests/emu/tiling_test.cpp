@@ -41,6 +41,21 @@ TEST(EmulatedTilings, OfEverySize) {
       }
 }
 
+/// The same by the instructions of a warpgroup.
+TEST(EmulatedTilings, OfEverySizeByWarpgroups) {
+  const Conv2d small = square(2, 6, 10, 12, 3, 1, 1, 2), large = square(3, 9, 8, 132, 2, 1, 1);
+  const std::vector<PassCase> one = conv_passes(small), several = conv_passes(large);
+  size_t pass = 0;
+  for (Math math : {Math::tf32, Math::bf16})
+    for (int rows : {64, 128})
+      for (int columns : {64, 96, 128}) {
+        const int stages = 3 + (rows + columns) / 32 % 2;
+        check_pass(one[pass], small, {math, rows, columns, stages, 1, true});
+        pass = (pass + 1) % 3;
+        check_pass(several[pass], large, {math, rows, columns, stages, 1, true});
+      }
+}
+
 /// A depth of 7 slices as 2 and 3 shares, of one slice each, and with shares of nothing.
 TEST(EmulatedTilings, OfEveryNumberOfSplits) {
   const Linear deep{99, 99, 99};
@@ -54,6 +69,11 @@ TEST(EmulatedTilings, OfEveryNumberOfSplits) {
       pass = (pass + 1) % 3;
       check_pass(conv[pass], grouped, {math, 64, 64, stages, splits});
     }
+  for (int splits : {2, 7, 9}) {
+    check_pass(linear[pass], deep, {Math::tf32, 64, 128, 4, splits, true});
+    pass = (pass + 1) % 3;
+    check_pass(conv[pass], grouped, {Math::bf16, 128, 64, 3, splits, true});
+  }
 }
 
 } // namespace

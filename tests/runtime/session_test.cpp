@@ -84,6 +84,24 @@ TEST(Session, TransfersFeedsOutputsAndState) {
   EXPECT_TRUE(o.session->output("train", "x").empty());
 }
 
+void overwrite_feed(void* const* buffers, const Thread&) {
+  *static_cast<float*>(buffers[0]) = 7;
+}
+
+TEST(Session, ShowsTestsTheFeedsAsARunLeftThem) {
+  auto device = std::make_unique<FakeDevice>(DeviceSpec{.name = "fake:0"},
+                                             FakeDevice::Kernels{{"add", overwrite_feed}});
+  Session session(adding_plan(), "", std::move(device));
+  EXPECT_THROW(session.used_feed("train", "x"), InternalError);
+  for (float value : {1.0f, 2.0f}) {
+    feed(session, value);
+    session.run("train");
+    std::span<const std::byte> bytes = session.used_feed("train", "x");
+    EXPECT_THAT(std::span(reinterpret_cast<const float*>(bytes.data()), bytes.size() / 4),
+                ElementsAre(7, value, value, value));
+  }
+}
+
 TEST(Session, PreparesRunsWhileTheDeviceIsAtEarlierOnes) {
   Opened o = open();
   Session& session = *o.session;

@@ -171,7 +171,7 @@ void expect_guards(Session& session, const Program& program) {
   for (const Buffer& buffer : program.buffers) {
     size_t size = static_cast<size_t>(buffer.type.bytes());
     if (buffer.place == Place::feed)
-      expect_untouched(session.feed(program.name, buffer.name).subspan(size), buffer.name);
+      expect_untouched(session.used_feed(program.name, buffer.name).subspan(size), buffer.name);
     if (buffer.place == Place::output)
       expect_untouched(session.output(program.name, buffer.name).subspan(size), buffer.name);
     if (buffer.place == Place::arena)

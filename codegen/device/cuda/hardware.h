@@ -72,6 +72,22 @@ inline void store4(float* to, long i, Float4 value) {
   *reinterpret_cast<Float4*>(to + i) = value;
 }
 
+/// Of 16 rows of 8 floats, `stride` apart from from[at] on, this thread's part: of the upper and
+/// the lower 8 rows, row lane / 4 at depth lane % 4, then the same 4 deeper. Rows begin at
+/// multiples of 16 bytes. (ldmatrix moves 16-byte rows, whatever they hold.)
+inline void load_matrices([[maybe_unused]] Shared<const float> from, [[maybe_unused]] int at,
+                          [[maybe_unused]] int stride, [[maybe_unused]] float (&to)[4]) {
+#if __CUDA_ARCH__ >= 800
+  const int row = warp_lane() % 16, deeper = warp_lane() / 16 * 4;
+  const unsigned address =
+      static_cast<unsigned>(__cvta_generic_to_shared(from + at + row * stride + deeper));
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=f"(to[0]), "=f"(to[1]), "=f"(to[2]), "=f"(to[3])
+               : "r"(address)
+               : "memory");
+#endif
+}
+
 /// Starts to copy 1, 2 or 4 floats from[index].. to to[at]..; zeros where `exists` is false: then
 /// nothing is read, and the index may be any. Both addresses are multiples of the size. GPUs before
 /// sm_80 copy at once.
@@ -79,15 +95,15 @@ template <int floats, class Index>
 void copy_async(Shared<float> to, int at, Global<const float> from, Index index, bool exists) {
 #if __CUDA_ARCH__ >= 800
   const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(to + at));
-  const float* source = from + (exists ? index : 0);
-  const int bytes = exists ? floats * 4 : 0;
   if constexpr (floats == 4)
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(source),
-                 "r"(bytes)
+    asm volatile("{ .reg .pred none; setp.eq.s32 none, %2, 0;\n"
+                 "cp.async.cg.shared.global [%0], [%1], 16, none; }" ::"r"(address),
+                 "l"(from + index), "r"(static_cast<int>(exists))
                  : "memory");
   else
-    asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(address), "l"(source),
-                 "n"(floats * 4), "r"(bytes)
+    asm volatile("{ .reg .pred none; setp.eq.s32 none, %2, 0;\n"
+                 "cp.async.ca.shared.global [%0], [%1], %3, none; }" ::"r"(address),
+                 "l"(from + index), "r"(static_cast<int>(exists)), "n"(floats * 4)
                  : "memory");
 #else
   for (int i = 0; i < floats; ++i)
@@ -127,6 +143,11 @@ inline unsigned to_tf32([[maybe_unused]] float value) {
   asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(value));
 #endif
   return bits;
+}
+/// The same in its upper 19 bits, all that matrix instructions look at; one instruction less.
+inline unsigned tf32_operand(float value) {
+  const unsigned bits = __float_as_uint(value);
+  return value == value ? bits + 0x1000 : bits; // a NaN must not wrap around
 }
 /// The nearest bf16 numbers; `low` in the lower half.
 inline unsigned pack_bf16([[maybe_unused]] float low, [[maybe_unused]] float high) {

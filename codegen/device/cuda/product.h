@@ -17,7 +17,7 @@
 // Fast products have one leaf, and may be cut in splits instead (tiling.h). The leaves of exact
 // ones are added in a balanced binary tree.
 
-#include "codegen/device/cuda/sums.h"
+#include "codegen/device/cuda/warpgroup.h"
 
 namespace netc {
 
@@ -32,17 +32,77 @@ struct TilePlace {
   int group, row, column, split;
 };
 
-/// The slices of a block in shared memory, `stages` of each operand.
+template <Tiling t> struct SumsOf { using Type = MmaSums<t.rows, t.columns, t.math>; };
+template <Tiling t>
+requires(t.math == Math::fma) struct SumsOf<t> {
+  using Type = FmaSums<t.rows, t.columns>;
+};
+template <Tiling t>
+requires(t.warpgroup) struct SumsOf<t> {
+  using Type = WarpgroupSums<t.rows, t.columns, t.math>;
+};
+
+/// The slices of a block in shared memory, `stages` of each operand; behind them, of two slices,
+/// the columns as the instructions of a warpgroup take them.
 template <class Product, Tiling t> struct Slices {
-  using A = SliceLayout<t.rows, Product::A::by_depth, t.math>;
-  using B = SliceLayout<t.columns, Product::B::by_depth, t.math>;
+  using A = SliceLayout<t.rows, Product::A::by_depth, row_pad(t, Product::A::by_depth)>;
+  using B = SliceLayout<t.columns, Product::B::by_depth, column_pad(t, Product::B::by_depth)>;
   static Shared<float> a(int stage) {
     return shared_array<float>(stage * (A::floats + B::floats) * 4, A::floats);
   }
   static Shared<float> b(int stage) {
     return shared_array<float>((stage * (A::floats + B::floats) + A::floats) * 4, B::floats);
   }
+  static Shared<float> rounded(int slice) {
+    constexpr int floats = rounded_floats(t);
+    return shared_array<float>((t.stages * (A::floats + B::floats) + slice % 2 * floats) * 4,
+                               floats);
+  }
 };
+
+/// The place of the slice before, which is the next to be filled.
+template <int stages> int stage_before(int stage) {
+  return stage == 0 ? stages - 1 : stage - 1;
+}
+
+/// Multiplies slices first .. end - 1, of which all but the last stage are under way;
+/// load(slice, stage) brings further ones.
+template <Tiling t, class S, class Load, class Sums>
+void multiply(Load load, int first, int end, Sums& sums) {
+  int stage = 0;
+  for (int slice = first; slice < end; ++slice) {
+    copy_wait<t.stages - 2>();
+    barrier(); // the slice is there; the one before has been read, its place is free
+    load(slice + t.stages - 1, stage_before<t.stages>(stage));
+    sums.template add<typename S::A, typename S::B>(S::a(stage), S::b(stage));
+    stage = stage + 1 == t.stages ? 0 : stage + 1;
+  }
+}
+
+/// The same by a warpgroup: while it multiplies a slice, the columns of the next are rounded.
+template <Tiling t, class S, class Load, class Sums>
+void multiply_rounded(Load load, int first, int end, Sums& sums) {
+  static_assert(t.stages >= 3, "the next slice arrives before this one is multiplied");
+  if (first >= end)
+    return;
+  copy_wait<t.stages - 2>();
+  barrier(); // the first slice is there
+  sums.template round_columns<typename S::B>(S::b(0), S::rounded(0));
+  int stage = 0;
+  for (int slice = first; slice < end; ++slice) {
+    const int next = stage + 1 == t.stages ? 0 : stage + 1;
+    copy_wait<t.stages - 3>();
+    show_to_warpgroups(); // the columns that this thread rounded
+    sums.wait();
+    barrier(); // the next slice is there; the one before has been multiplied, its places are free
+    sums.template start<typename S::A>(S::a(stage), S::rounded(slice - first));
+    load(slice + t.stages - 1, stage_before<t.stages>(stage));
+    if (slice + 1 < end)
+      sums.template round_columns<typename S::B>(S::b(next), S::rounded(slice - first + 1));
+    stage = next;
+  }
+  sums.wait();
+}
 
 /// Adds slices first .. end - 1 of a leaf to a thread's part of the tile. All threads of the block
 /// call it together.
@@ -63,14 +123,10 @@ void add_slices(const Product& p, const TilePlace& place, int leaf, int first, i
   barrier(); // slices of another leaf or tile may still be read
   for (int stage = 0; stage < t.stages - 1; ++stage)
     load(first + stage, stage);
-  int stage = 0;
-  for (int slice = first; slice < end; ++slice) {
-    copy_wait<t.stages - 2>();
-    barrier(); // the slice is there; the one before has been read, its place is free
-    load(slice + t.stages - 1, stage == 0 ? t.stages - 1 : stage - 1);
-    sums.template add<typename S::A, typename S::B>(S::a(stage), S::b(stage));
-    stage = stage + 1 == t.stages ? 0 : stage + 1;
-  }
+  if constexpr (t.warpgroup)
+    multiply_rounded<t, S>(load, first, end, sums);
+  else
+    multiply<t, S>(load, first, end, sums);
 }
 
 /// The sum of a whole leaf.

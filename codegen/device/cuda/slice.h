@@ -11,12 +11,12 @@
 
 namespace netc {
 
-/// `extent` lines of an operand, `slice_depth` deep.
-template <int extent_, bool by_depth_, Math math> struct SliceLayout {
+/// `extent` lines of an operand, `slice_depth` deep. `pad`: see slice_stride.
+template <int extent_, bool by_depth_, int pad> struct SliceLayout {
   static constexpr int extent = extent_;
   static constexpr bool by_depth = by_depth_;
-  static constexpr int stride = slice_stride(extent, by_depth, math);
-  static constexpr int floats = slice_floats(extent, by_depth, math);
+  static constexpr int stride = slice_stride(extent, by_depth, pad);
+  static constexpr int floats = slice_floats(extent, by_depth, pad);
   static int at(int line, int k) { return by_depth ? line * stride + k : k * stride + line; }
   /// Depths k and k + 1, k even, of a line.
   static Float2 pair(Shared<const float> slice, int line, int k) {
@@ -24,6 +24,28 @@ template <int extent_, bool by_depth_, Math math> struct SliceLayout {
       return load2(slice, at(line, k));
     else
       return {slice[at(line, k)], slice[at(line, k + 1)]};
+  }
+  /// Of 16 lines from `line` and 8 depths from k on, the part of a warp's thread: lines lane / 4,
+  /// lane / 4 + 8, the same again, at depths lane % 4, lane % 4, and 4 more of each.
+  static void block(Shared<const float> slice, int line, int k, float (&values)[4]) {
+    if constexpr (by_depth) {
+      load_matrices(slice, at(line, k), stride, values);
+    } else {
+      line += warp_lane() / 4, k += warp_lane() % 4;
+      for (int i = 0; i < 4; ++i)
+        values[i] = slice[at(line + i % 2 * 8, k + i / 2 * 4)];
+    }
+  }
+  /// Depths k to k + 7, k a multiple of 8, of a line.
+  static void eight(Shared<const float> slice, int line, int k, float (&values)[8]) {
+    if constexpr (by_depth) {
+      const Float4 low = load4(slice, at(line, k)), high = load4(slice, at(line, k + 4));
+      values[0] = low.x, values[1] = low.y, values[2] = low.z, values[3] = low.w;
+      values[4] = high.x, values[5] = high.y, values[6] = high.z, values[7] = high.w;
+    } else {
+      for (int i = 0; i < 8; ++i)
+        values[i] = slice[at(line, k + i)];
+    }
   }
 };
 
@@ -39,20 +61,12 @@ public:
 
   /// Starts the copies of depths k0 .. k0 + slice_depth - 1 of a leaf that is `depth` deep.
   void load(Shared<float> slice, int leaf, int k0, int depth) const {
-    if constexpr (Layout::by_depth) {
-      const int k = lane() % (slice_depth / run) * run;
-      const bool inside = k0 + k < depth;
-      const auto step = operand_.step(leaf, inside ? k0 + k : 0);
-      for (int i = 0; i < count; ++i)
-        copy(slice, Layout::at(line_of(i), k), inside, lines_[i], step);
-    } else {
-      for (int i = 0; i < count; ++i) {
-        const int k = (lane() + i * tile_threads) / (Layout::extent / run);
-        const bool inside = k0 + k < depth;
-        const auto step = operand_.step(leaf, inside ? k0 + k : 0);
-        copy(slice, Layout::at(line_of(i), k), inside, lines_[i], step);
-      }
-    }
+    const int k = Layout::by_depth ? lane() % (slice_depth / run) * run : lane() / depth_threads;
+    const bool inside = k0 + k < depth;
+    const auto step = operand_.step(leaf, inside ? k0 + k : 0);
+    for (int i = 0; i < count; ++i)
+      copy_async<run>(slice, Layout::at(line_of(i), k), operand_.data,
+                      operand_.index(lines_[i], step), inside && operand_.exists(lines_[i], step));
   }
 
 private:
@@ -61,19 +75,13 @@ private:
   static_assert(count * run * tile_threads == Layout::extent * slice_depth,
                 "the threads share a slice evenly");
 
+  /// A thread has one depth (a run of depths) of all its lines: where that lies is found once.
+  static constexpr int depth_threads = tile_threads / slice_depth;
   static int line_of(int i) {
     if constexpr (Layout::by_depth)
       return (lane() + i * tile_threads) / (slice_depth / run);
-    else if constexpr (tile_threads % (Layout::extent / run) == 0)
-      return lane() % (Layout::extent / run) * run; // whatever i is
     else
-      return (lane() + i * tile_threads) % (Layout::extent / run) * run;
-  }
-  template <class Step>
-  void copy(Shared<float> slice, int at, bool inside, const typename Operand::Line& line,
-            const Step& step) const {
-    copy_async<run>(slice, at, operand_.data, operand_.index(line, step),
-                    inside && operand_.exists(line, step));
+      return (lane() % depth_threads + i * depth_threads) * run;
   }
 
   const Operand& operand_;

@@ -47,6 +47,56 @@ template <int rows, int columns> struct FmaSums {
   }
 };
 
+/// The two registers of a line at depth k on. Which depths an instruction takes for which of its
+/// own is free as long as both operands agree: a TF32 instruction's t and t + 4 are 2t and 2t + 1
+/// here, so that one load brings both.
+template <class Layout, Math math>
+void load_line(Shared<const float> slice, int line, int k, unsigned& first, unsigned& second,
+               unsigned& first_rest, unsigned& second_rest) {
+  const int t = warp_lane() % 4 * 2;
+  const Float2 low = Layout::pair(slice, line, k + t);
+  if constexpr (math == Math::bf16) {
+    const Float2 high = Layout::pair(slice, line, k + 8 + t);
+    first = pack_bf16(low.x, low.y);
+    second = pack_bf16(high.x, high.y);
+  } else if constexpr (math == Math::tf32) {
+    first = tf32_operand(low.x);
+    second = tf32_operand(low.y);
+  } else {
+    first = to_tf32(low.x);
+    second = to_tf32(low.y);
+    first_rest = to_tf32(low.x - as_float(first));
+    second_rest = to_tf32(low.y - as_float(second));
+  }
+}
+
+/// The four registers of 16 rows, of which `row` is this thread's first. `rest`: what rounding
+/// left, where the precision multiplies it.
+template <class Layout, Math math>
+void load_rows(Shared<const float> slice, int row, int k, unsigned (&left)[4],
+               unsigned (&rest)[4]) {
+  load_line<Layout, math>(slice, row, k, left[0], left[2], rest[0], rest[2]);
+  load_line<Layout, math>(slice, row + 8, k, left[1], left[3], rest[1], rest[3]);
+}
+template <class Layout, Math math>
+void load_rows(Shared<const float> slice, int row, int k, unsigned (&left)[4]) {
+  unsigned none[4];
+  load_rows<Layout, math>(slice, row, k, left, none);
+}
+
+/// Calls use(row, column, 2, values) for a thread's part of 16 rows by n x 8 columns of sums, which
+/// begins at `row` and `column`.
+template <int n, class Use>
+void visit_fragments(const float (&sum)[n][4], int row, int column, Use use) {
+#pragma unroll
+  for (int j = 0; j < n; ++j)
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      float values[2] = {sum[j][2 * half], sum[j][2 * half + 1]};
+      use(row + 8 * half, column + 8 * j, 2, values);
+    }
+}
+
 /// Tensor cores. The warps form a grid over the tile, each has m x n instruction tiles of 16 rows
 /// and 8 columns.
 template <int rows, int columns, Math math> struct MmaSums {
@@ -68,13 +118,12 @@ template <int rows, int columns, Math math> struct MmaSums {
 #pragma unroll
       for (int j = 0; j < n; ++j) {
         unsigned(&rest)[2] = right_rest[math == Math::x3tf32 ? j : 0];
-        load<B>(b, first_column() + 8 * j, k, right[j][0], right[j][1], rest[0], rest[1]);
+        load_line<B, math>(b, first_column() + 8 * j, k, right[j][0], right[j][1], rest[0],
+                           rest[1]);
       }
 #pragma unroll
       for (int i = 0; i < m; ++i) {
-        const int row = first_row() + 16 * i;
-        load<A>(a, row, k, left[0], left[2], left_rest[0], left_rest[2]);
-        load<A>(a, row + 8, k, left[1], left[3], left_rest[1], left_rest[3]);
+        load_rows<A, math>(a, first_row() + 16 * i, k, left, left_rest);
 #pragma unroll
         for (int j = 0; j < n; ++j) {
           if constexpr (math == Math::bf16) {
@@ -95,17 +144,10 @@ template <int rows, int columns, Math math> struct MmaSums {
   }
 
   template <class Use> void visit(Use use) const {
-    const int row = first_row();
     const int column = warp() % warp_columns * (columns / warp_columns) + warp_lane() % 4 * 2;
 #pragma unroll
     for (int i = 0; i < m; ++i)
-#pragma unroll
-      for (int j = 0; j < n; ++j)
-#pragma unroll
-        for (int half = 0; half < 2; ++half) {
-          float values[2] = {sum[i][j][2 * half], sum[i][j][2 * half + 1]};
-          use(row + 16 * i + 8 * half, column + 8 * j, 2, values);
-        }
+      visit_fragments<n>(sum[i], first_row() + 16 * i, column, use);
   }
 
 private:
@@ -115,34 +157,6 @@ private:
   static int first_column() {
     return warp() % warp_columns * (columns / warp_columns) + warp_lane() / 4;
   }
-
-  /// The two registers of a line at depth k on. Which depths an instruction takes for which of its
-  /// own is free as long as both operands agree: a TF32 instruction's t and t + 4 are 2t and 2t + 1
-  /// here, so that one load brings both.
-  template <class Layout>
-  static void load(Shared<const float> slice, int line, int k, unsigned& first, unsigned& second,
-                   unsigned& first_rest, unsigned& second_rest) {
-    const int t = warp_lane() % 4 * 2;
-    const Float2 low = Layout::pair(slice, line, k + t);
-    if constexpr (math == Math::bf16) {
-      const Float2 high = Layout::pair(slice, line, k + 8 + t);
-      first = pack_bf16(low.x, low.y);
-      second = pack_bf16(high.x, high.y);
-    } else {
-      first = to_tf32(low.x);
-      second = to_tf32(low.y);
-      if constexpr (math == Math::x3tf32) {
-        first_rest = to_tf32(low.x - as_float(first));
-        second_rest = to_tf32(low.y - as_float(second));
-      }
-    }
-  }
-};
-
-template <Tiling t> struct SumsOf { using Type = MmaSums<t.rows, t.columns, t.math>; };
-template <Tiling t>
-requires(t.math == Math::fma) struct SumsOf<t> {
-  using Type = FmaSums<t.rows, t.columns>;
 };
 
 } // namespace netc

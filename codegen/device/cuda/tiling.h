@@ -24,6 +24,8 @@ struct Tiling {
   int rows, columns; ///< Of a tile: 64 or 128; columns may be 96, too.
   int stages;        ///< Slices in shared memory: one is multiplied while the others arrive.
   int splits;
+  /// By the matrix instructions of a warpgroup (sm_90a), of TF32 or bf16: 3 stages or more.
+  bool warpgroup = false;
 };
 
 enum class ContractionPass { forward, data_gradient, weight_gradient };
@@ -63,16 +65,28 @@ constexpr ProductShape product_shape(const Conv2d& c, ContractionPass pass) {
   return {c.group_out(), taps * c.group_in(), out_pixels, c.groups, 0};
 }
 
-/// Floats between the rows of an operand's slice in shared memory, so that the threads of a warp
-/// meet different banks: of `extent` rows it holds the depth of each (by_depth), or the other way
-/// round. Multiples of 4, for copies of 16 bytes. A matrix instruction's threads read two depths at
-/// once (by_depth: strides of 8 modulo 16) or rows at depths 2 apart (strides of 4 modulo 16);
-/// multiply-adds meet in pairs.
-constexpr int slice_stride(int extent, bool by_depth, Math math) {
-  return by_depth ? slice_depth + (math == Math::fma ? 4 : 8) : extent + 4;
+/// Floats between the rows of an operand's slice in shared memory: of `extent` rows it holds the
+/// depth of each (by_depth), or the other way round. The pad, a multiple of 4 for copies of 16
+/// bytes, makes the threads of a warp meet different banks.
+constexpr int slice_stride(int extent, bool by_depth, int pad) {
+  return (by_depth ? slice_depth : extent) + pad;
 }
-constexpr int slice_floats(int extent, bool by_depth, Math math) {
-  return (by_depth ? extent : slice_depth) * slice_stride(extent, by_depth, math);
+constexpr int slice_floats(int extent, bool by_depth, int pad) {
+  return (by_depth ? extent : slice_depth) * slice_stride(extent, by_depth, pad);
+}
+/// Threads read, of the rows of a warpgroup's tile, 16 bytes of 8 rows (by_depth: strides of 4
+/// modulo 8), or 8 rows at 4 depths (8 modulo 32); for the matrix instructions of a warp, two
+/// depths at once (8 modulo 16), or 8 rows at 4 depths 2 apart (4 modulo 16); consecutive rows
+/// otherwise.
+constexpr int row_pad(const Tiling& t, bool by_depth) {
+  return t.math == Math::fma ? 4 : by_depth != t.warpgroup ? 8 : 4;
+}
+constexpr int column_pad(const Tiling& t, bool by_depth) {
+  return t.math != Math::fma && by_depth && !t.warpgroup ? 8 : 4;
+}
+/// A slice of columns as the instructions of a warpgroup take it.
+constexpr int rounded_floats(const Tiling& t) {
+  return t.columns * slice_depth / (t.math == Math::bf16 ? 2 : 1);
 }
 
 /// Whether consecutive depths of an operand, not consecutive rows (columns), are neighbours in
@@ -97,8 +111,11 @@ constexpr int staged_stride(const Tiling& t) {
 }
 
 constexpr int tile_shared_bytes(const Conv2d& c, ContractionPass pass, const Tiling& t) {
-  const int slices = t.stages * (slice_floats(t.rows, rows_by_depth(pass), t.math) +
-                                 slice_floats(t.columns, columns_by_depth(c, pass), t.math));
+  const bool rows_deep = rows_by_depth(pass), columns_deep = columns_by_depth(c, pass);
+  const int slices =
+      t.stages * (slice_floats(t.rows, rows_deep, row_pad(t, rows_deep)) +
+                  slice_floats(t.columns, columns_deep, column_pad(t, columns_deep))) +
+      (t.warpgroup ? 2 * rounded_floats(t) : 0);
   const int staged = t.math == Math::fma ? 0 : staged_rows(t) * staged_stride(t);
   return 4 * (staged > slices ? staged : slices);
 }

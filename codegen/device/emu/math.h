@@ -62,6 +62,11 @@ inline unsigned to_tf32(float x) {
   return (bits + 0x1000) & ~0x1fffu;
 }
 
+/// The same in its upper 19 bits; below them is what the hardware leaves.
+inline unsigned tf32_operand(float x) {
+  return x == x ? emu::bits_of(x) + 0x1000 : emu::bits_of(x);
+}
+
 /// cvt.rn.bf16x2.f32: two rounded values in a word.
 inline unsigned pack_bf16(float low, float high) {
   return emu::bf16_bits(high) << 16 | emu::bf16_bits(low);

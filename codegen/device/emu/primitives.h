@@ -93,6 +93,16 @@ inline void store4(Shared<float> to, emu::Index i, Float4 value) {
   emu::store(to.array(), to.byte(i.value), value, i.place);
 }
 
+/// ldmatrix of 16 rows of 8 floats. A lane reads here what it gets, not what its address says.
+inline void load_matrices(Shared<const float> from, int at, int stride, float (&to)[4],
+                          emu::Place place = {}) {
+  warp_barrier(place); // the warp's lanes come together
+  for (int i = 0; i < 4; ++i) {
+    const int row = i % 2 * 8 + warp_lane() / 4, depth = i / 2 * 4 + warp_lane() % 4;
+    to[i] = from[emu::Index(at + row * stride + depth, place)];
+  }
+}
+
 /// cp.async of 1, 2 or 4 floats, aligned to their size. Where the source does not exist, zeros are
 /// written and nothing is read. The destination may be touched after copy_wait by this thread,
 /// after a further barrier by others.

@@ -1,0 +1,76 @@
+#pragma once
+// The matrix instructions of a warpgroup (cuda/hardware_warpgroup.h), for a host. They are done
+// when a thread waits for them: what is changed too early, or read too early, shows.
+
+#include "codegen/device/emu/primitives.h"
+
+namespace netc {
+
+namespace emu {
+
+/// A product that was started: 64 rows by 8 columns a piece of `d`.
+struct StartedProduct {
+  float (*d)[4];
+  int pieces;
+  unsigned a[4];
+  Shared<const float> b;
+  int leading;
+  Place place;
+};
+
+/// Word `word` of line `line` of an operand: `leading` floats apart are pieces of four words.
+inline unsigned operand_word(const StartedProduct& p, int line, int word) {
+  return bits_of(p.b[Index(line * 4 + word / 4 * p.leading + word % 4, p.place)]);
+}
+
+} // namespace emu
+
+/// Products on their way.
+template <int most> struct WarpgroupQueue {
+  emu::StartedProduct started[most];
+  bool bf16[most];
+  int count = 0;
+
+  void start(bool is_bf16, const emu::StartedProduct& product) {
+    if (count == most) // nobody waited for the others
+      emu::fail(emu::Fault::pending_copy, product.b.array(), 0, 0, product.place);
+    bf16[count] = is_bf16;
+    started[count++] = product;
+  }
+};
+
+inline void show_to_warpgroups() {}
+inline void warpgroup_begin() {}
+inline void warpgroup_commit() {}
+
+template <int most, int m, int n>
+void warpgroup_wait(WarpgroupQueue<most>& queue, float (&)[m][n][4]) {
+  for (int i = 0; i < queue.count; ++i) {
+    const emu::StartedProduct& p = queue.started[i];
+    for (int piece = 0; piece < p.pieces; ++piece) {
+      // Depth t and t + 4 of a TF32 instruction, 2t, 2t + 1 and 8 more of one of bf16: words t, t
+      // + 4.
+      const int line = piece * 8 + warp_lane() / 4, word = warp_lane() % 4;
+      const unsigned b[2] = {emu::operand_word(p, line, word),
+                             emu::operand_word(p, line, word + 4)};
+      if (queue.bf16[i])
+        mma_bf16(p.d[piece], p.a, b, p.place);
+      else
+        mma_tf32(p.d[piece], p.a, b, p.place);
+    }
+  }
+  queue.count = 0;
+}
+
+template <int columns, int most>
+void warpgroup_tf32(WarpgroupQueue<most>& queue, float (&d)[columns / 8][4], const unsigned (&a)[4],
+                    Shared<const float> from, int leading, emu::Place place = {}) {
+  queue.start(false, {d, columns / 8, {a[0], a[1], a[2], a[3]}, from, leading, place});
+}
+template <int columns, int most>
+void warpgroup_bf16(WarpgroupQueue<most>& queue, float (&d)[columns / 8][4], const unsigned (&a)[4],
+                    Shared<const float> from, int leading, emu::Place place = {}) {
+  queue.start(true, {d, columns / 8, {a[0], a[1], a[2], a[3]}, from, leading, place});
+}
+
+} // namespace netc
