@@ -236,7 +236,7 @@ TEST_F(Mutants, Epilogues) {
   // Sums of two splits come in runs of four channels.
   expect_caught(
       graph_subject(
-          "epilogue", emu_options(true, Precision::tf32),
+          "epilogue", emu_options(true, Precision::fp32),
           [=](const RunOptions& options) { return prepare_graph(*graph, options); },
           random_inputs(*graph, random)),
       {{"the bias of the run's first channel", "load_once(in2, channel + i)",

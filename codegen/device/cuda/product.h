@@ -160,7 +160,7 @@ template <Tiling t, int rows, int columns, class Sums, class Use>
 void visit_existing(const Sums& sums, const TilePlace& place, Use use) {
   sums.visit([&](int row, int column, int count, float* values) {
     row += place.row;
-    if (rows % t.rows != 0 && row >= rows)
+    if (row >= rows) // also where all exist: there are registers for the loads of one row at once
       return;
     for (int i = 0; i < count; ++i)
       if (columns % t.columns == 0 || place.column + column + i < columns)
