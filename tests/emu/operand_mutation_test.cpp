@@ -39,8 +39,8 @@ TEST_F(Mutants, ForwardOperands) {
        {"lines of weights behind the last", "return i < lines ? (Line", "return true ? (Line"},
        {"the bias of the first group", "    channel += a.group * G::group_out;\n    epilogue(sums,",
         "    epilogue(sums,"},
-       {"rows of the result too close", "long(pixel) * G::out_channels + channel",
-        "long(pixel) * G::group_out + channel"}});
+       {"rows of the result too close", "store_run(y, pixel * G::out_channels",
+        "store_run(y, pixel * G::group_out"}});
 }
 
 TEST_F(Mutants, DataGradientOperands) {
@@ -80,11 +80,10 @@ TEST_F(Mutants, WeightGradientOperands) {
         "index(const Line& l, const Step& s) { return s.base + l.offset; }",
         "return static_cast<unsigned>(l.w + s.w) < unsigned(G::in_width);\n  }\n  static typename "
         "G::Index index(const Line& l, const Step& s) { return s.base + l.offset; }"},
-       {"taps and channels exchanged",
-        "in = (column + i) % G::group_in, tap = (column + i) / G::group_in;",
-        "in = (column + i) / G::taps, tap = (column + i) % G::taps;"},
-       {"the gradient of the first group", "const int out = a.group * G::group_out + channel;",
-        "const int out = channel;"}});
+       {"taps and channels exchanged", "in = column % G::group_in, tap = column / G::group_in;",
+        "in = column / G::taps, tap = column % G::taps;"},
+       {"the gradient of the first group", "const long out = a.group * G::group_out + channel;",
+        "const long out = channel;"}});
 }
 
 } // namespace

@@ -58,17 +58,77 @@ TEST_F(Mutants, Tiles) {
   expect_caught(
       contraction(0, ragged, {Math::fma, 64, 128, 2, 1}),
       {{"rows as far apart as columns", "row_tiles) * t.rows,", "row_tiles) * t.columns,"},
-       {"rows behind the last", "    if (row >= rows)\n      return;\n", ""},
-       {"columns behind the last, in pairs", "      if (column < columns)\n", ""}});
-  expect_caught(
-      contraction(0, even, {Math::tf32, 64, 64, 4, 1}),
-      {{"columns behind the last, one by one", "        if (column + i < columns)\n", ""}});
+       {"rows behind the last", "    if (row >= rows) // also", "    if (false) // also"},
+       {"columns behind the last",
+        "      if (columns % t.columns == 0 || place.column + column + i < columns)\n", ""}});
   Conv2d leaves = exact(square(1, 4, 8, 5, 2, 1, 0), 4);
   expect_caught(contraction(0, leaves, {Math::fma, 64, 64, 2, 1}),
                 {{"half of the tree of leaves", "for (int bits = leaf; bits & 1; bits >>= 1)\n",
                   "if (leaf & 1)\n"},
                  {"a leaf that begins too early", "static_cast<int>(share(extent, leaf, leaves));",
                   "static_cast<int>(share(extent, leaf, leaves)) / 2;"}});
+}
+
+TEST_F(Mutants, SharesInRuns) {
+  expect_caught(
+      contraction(0, wide, {Math::fma, 64, 64, 2, 2}),
+      {{"one of four shares twice", "sums[2] += run.z", "sums[2] += run.y"},
+       {"two of four sums exchanged", "{sums[0], sums[1], sums[2], sums[3]}",
+        "{sums[0], sums[2], sums[1], sums[3]}"},
+       {"runs that are not aligned", "i % Index(shape.columns / count)) * count)",
+        "i % Index(shape.columns / count)))"},
+       {"rows in the order of runs", "const Index line = i / Index(shape.columns / count);",
+        "const Index line = i / Index(shape.columns);"}});
+  // Four sums of a thread that are no neighbours, in the order of the weights.
+  expect_caught(
+      contraction(2, ragged, {Math::fma, 64, 64, 2, 2}),
+      {{"taps and channels exchanged", "i % G::taps * G::group_in + i / G::taps;",
+        "i % G::taps * G::taps + i / G::taps;"},
+       {"runs behind the last are read",
+        "first + r * lanes() < all ? first + r * lanes() : all - 1", "first + r * lanes()"},
+       {"the last run finished again", "      if (first + r * lanes() < all)\n", ""},
+       {"every run the first", "(row[r], column[r], count, sums[r]);",
+        "(row[0], column[0], count, sums[r]);"}});
+}
+
+const std::vector<Mutation> staging = {
+    {"sums over slices that are read", "    barrier(); // the slices, or the rows before",
+     "    //"},
+    {"sums read before they are there", "    });\n    barrier();\n    for (int i = warp()",
+     "    });\n    for (int i = warp()"},
+    {"rows closer than they are read", "(row - first) * stride + column",
+     "(row - first) * t.columns + column"},
+    {"rows read closer than they are", "own[i / segments * staged_stride(t) +",
+     "own[i / segments * t.columns +"},
+    {"the first row for all", "own[i / segments * staged_stride(t) +", "own["},
+    {"segments over one another", "staged_stride(t) + i % segments * 32]",
+     "staged_stride(t) + i % segments * 16]"},
+    {"the second of a pair twice", "{values[0], values[1]});", "{values[1], values[1]});"},
+    {"every warp the first rows", "false>(staged + i * stride,", "false>(staged,"},
+    {"warps over one another", "i += warps() * taken_rows<t>) {", "i += taken_rows<t>) {"},
+    {"rows of the result left out", "use(row + i / segments,", "use(row + i % segments,"},
+    {"every lane the first column", "  column += warp_lane();\n", ""},
+    {"rows behind the last", "(row + i / segments < rows && column", "(column"},
+    {"columns behind the last", " && column + i % segments * 32 < columns))", "))"},
+    {"tiles of few columns as whole ones", "|| place.column + t.columns <= columns)",
+     "|| place.column <= columns)"},
+};
+
+TEST_F(Mutants, StagedSums) {
+  expect_caught(contraction(0, wide, {Math::tf32, 64, 64, 4, 1}), staging);
+  // Whole columns of 49 rows.
+  expect_caught(
+      contraction(0, square(1, 7, 16, 64, 3, 1, 1), {Math::bf16, 64, 64, 4, 1}),
+      {{"the last rows as whole ones", "|| row + taken_rows<t> <= rows)", "|| row <= rows)"}});
+  // Half of a tile at a time.
+  expect_caught(contraction(0, wide, {Math::tf32, 64, 64, 2, 1}),
+                {{"rows of the other half", "row / staged_rows(t) * staged_rows(t) == first",
+                  "row / staged_rows(t) == 0"},
+                 {"rows beyond the half", "(row - first) * stride", "row * stride"},
+                 {"the second half left out", "first += staged_rows(t))", "first += t.rows)"},
+                 {"no barrier between the halves",
+                  "    barrier(); // the slices, or the rows before these, have been read\n",
+                  "    if (first == 0) barrier();\n"}});
 }
 
 TEST_F(Mutants, Slices) {

@@ -172,8 +172,8 @@ TEST_F(Mutants, Updates) {
 Subject layer_step(int64_t batch) {
   Graph graph("layer");
   GraphBuilder builder(graph);
-  Value* x = builder.value(ops::feed, "x", {}, tensor({batch, 14}));
-  Value* w = builder.value(ops::parameter, "w", {}, tensor({70, 14}));
+  Value* x = builder.value(ops::feed, "x", {}, tensor({batch, 16}));
+  Value* w = builder.value(ops::parameter, "w", {}, tensor({70, 16}));
   Value* labels = builder.value(ops::feed, "labels", {}, tensor({batch}, "i32"));
   Value* y = builder.value(ops::linear, "layer", {x, w});
   graph.outputs.push_back({"loss", builder.value(ops::softmax_cross_entropy, "loss", {y, labels})});
@@ -183,23 +183,23 @@ Subject layer_step(int64_t batch) {
 }
 
 const std::vector<Mutation> joined_update = {
-    {"the momentum not stored", "out1[pixel * 14 + (channel + i)] = momentum;", ""},
+    {"the momentum not stored", "out1[pixel * 16 + (channel + i)] = momentum;", ""},
     {"the gradient without the rate", "- step * v0", "- v0"},
     {"the gradient's sign", "- step * v0", "+ step * v0"},
     {"decay that grows", "- shrink", "+ shrink"},
     {"decay without the rate", "shrink = step * ", "shrink = "},
     {"momentum 1", "0.9f * in3_i", "in3_i"},
     {"the momentum not added", "in2_i + momentum", "in2_i"},
-    {"rows of weights too close", "load_once(in2, pixel * 14", "load_once(in2, pixel * 13"},
-    {"rows of momenta too close", "load_once(in3, pixel * 14", "load_once(in3, pixel * 13"},
-    {"rows of momenta stored too close", "out1[pixel * 14", "out1[pixel * 13"},
-    {"the weights of the first inputs", "load_once(in2, pixel * 14 + (channel + i))",
-     "load_once(in2, pixel * 14 + i)"},
+    {"rows of weights too close", "load_once(in2, pixel * 16", "load_once(in2, pixel * 15"},
+    {"rows of momenta too close", "load_once(in3, pixel * 16", "load_once(in3, pixel * 15"},
+    {"rows of momenta stored too close", "out1[pixel * 16", "out1[pixel * 15"},
+    {"the weights of the first inputs", "load_once(in2, pixel * 16 + (channel + i))",
+     "load_once(in2, pixel * 16 + i)"},
 };
 
 TEST_F(Mutants, UpdatesOfLayers) {
   expect_caught(layer_step(5), joined_update);
-  // Two splits: the update follows the sum of their shares, in runs of two.
+  // Two splits: the update follows the sum of their shares, in runs of four.
   const Subject deep = layer_step(301);
   expect_caught(deep, joined_update);
   expect_caught(deep,
@@ -207,20 +207,21 @@ TEST_F(Mutants, UpdatesOfLayers) {
                   "i < 1; ++i) {\n      const float v0"},
                  {"the last share left out", "split < t.splits;", "split < t.splits - 1;"},
                  {"an update for each share",
-                  "shares[at + j];\n    }\n    p.at(group).finish(row, column, run, sums);",
-                  "shares[at + j];\n    p.at(group).finish(row, column, run, sums);\n    }"}});
+                  "        add_run(sums[r], shares, at[r] + share_index<shape>(split, 0, 0, 0));",
+                  "        add_run(sums[r], shares, at[r] + share_index<shape>(split, 0, 0, 0)),\n"
+                  "        p.at(group[r]).finish(row[r], column[r], count, sums[r]);"}});
 }
 
 /// A convolution with all that fuses behind it, a value in the middle stored.
 Graph epilogue() {
   Graph graph("epilogue");
   GraphBuilder builder(graph);
-  Value* x = builder.value(ops::feed, "x", {}, tensor({2, 6, 7, 5}));
-  Value* w = builder.value(ops::parameter, "w", {}, tensor({10, 6, 1, 1}));
-  Value* b = builder.value(ops::parameter, "b", {}, tensor({10}));
+  Value* x = builder.value(ops::feed, "x", {}, tensor({2, 300, 7, 5}));
+  Value* w = builder.value(ops::parameter, "w", {}, tensor({12, 300, 1, 1}));
+  Value* b = builder.value(ops::parameter, "b", {}, tensor({12}));
   Value* y = builder.value(ops::bias, "bias", {builder.value(ops::conv2d, "conv", {x, w}), b});
   graph.outputs.push_back({"before", y});
-  Value* z = builder.value(ops::feed, "z", {}, tensor({2, 10, 7, 5}));
+  Value* z = builder.value(ops::feed, "z", {}, tensor({2, 12, 7, 5}));
   y = builder.value(ops::add, "sum", {z, builder.value(ops::relu, "relu", {y})});
   Value* seed = builder.value(ops::feed, "seed", {}, tensor({2}, "i32"));
   Value* step = builder.value(ops::feed, "step", {}, tensor({1}, "i32"));
@@ -232,21 +233,21 @@ Graph epilogue() {
 TEST_F(Mutants, Epilogues) {
   const auto graph = std::make_shared<Graph>(epilogue());
   Random random(1);
-  // TF32's results come in runs of two channels.
+  // Sums of two splits come in runs of four channels.
   expect_caught(
       graph_subject(
-          "epilogue", emu_options(true, Precision::tf32),
+          "epilogue", emu_options(true, Precision::fp32),
           [=](const RunOptions& options) { return prepare_graph(*graph, options); },
           random_inputs(*graph, random)),
       {{"the bias of the run's first channel", "load_once(in2, channel + i)",
         "load_once(in2, channel)"},
        {"one channel of a run", "i < count; ++i)", "i < 1; ++i)"},
        {"the ReLU's sides exchanged", "v1 < 0.0f, 0.0f, v1", "v1 < 0.0f, v1, 0.0f"},
-       {"the other operand's first pixel", "load_once(in3, pixel * 10 + (channel + i))",
+       {"the other operand's first pixel", "load_once(in3, pixel * 12 + (channel + i))",
         "load_once(in3, (channel + i))"},
        {"the next image's counter", "shift_right(((pixel /", "shift_right((((pixel + 1) /"},
-       {"channels of a run over one another", "out1[pixel * 10 + (channel + i)]",
-        "out1[pixel * 10 + channel]"},
+       {"channels of a run over one another", "out1[pixel * 12 + (channel + i)]",
+        "out1[pixel * 12 + channel]"},
        {"the value in the middle stored too late", "+ (channel + i)] = v1;",
         "+ (channel + i)] = v2;"}});
 }

@@ -12,17 +12,25 @@
 namespace netc {
 
 /// Index of a weight in OIHW; `out` counts all groups, `in` those of a group.
-template <Conv2d c> long weight_index(int out, int in, int tap) {
-  return (long(out) * c.group_in() + in) * (c.kernel_height * c.kernel_width) + tap;
+template <Conv2d c> long weight_index(long out, int in, int tap) {
+  return (out * c.group_in() + in) * (c.kernel_height * c.kernel_width) + tap;
 }
 
-/// Stores a run of a row of the result.
+/// Stores 1 or 4 neighbours, four of them aligned.
 inline void store_run(Global<float> to, long at, int count, const float* sums) {
-  for (int i = 0; i < count; ++i)
-    to[at + i] = sums[i];
+  if (count == 4)
+    store4(to, at, {sums[0], sums[1], sums[2], sums[3]});
+  else
+    to[at] = sums[0];
 }
 
-template <Conv2d c, class Epilogue> struct ConvForward {
+/// Products whose results lie in memory as they are.
+struct InOrder {
+  static constexpr bool in_order = true;
+  static int column_at(int i) { return i; }
+};
+
+template <Conv2d c, class Epilogue> struct ConvForward : InOrder {
   using G = Geometry<c>;
   using A = InputUnderOutput<c>;
   using B = DeepWeights<c, G::group_out, G::group_in>;
@@ -33,11 +41,11 @@ template <Conv2d c, class Epilogue> struct ConvForward {
   const Epilogue& epilogue;
 
   static int depth(int leaf) { return G::taps * leaf_range<G::group_in, leaves>(leaf).count; }
-  ConvForward at(int group) const { return {{a.data, group}, {b.data, group}, y, epilogue}; }
-  void finish(int pixel, int channel, int count, float* sums) const {
+  ConvForward at(int group) const { return {{}, {a.data, group}, {b.data, group}, y, epilogue}; }
+  void finish(long pixel, int channel, int count, float* sums) const {
     channel += a.group * G::group_out;
     epilogue(sums, pixel, channel, count);
-    store_run(y, long(pixel) * G::out_channels + channel, count, sums);
+    store_run(y, pixel * G::out_channels + channel, count, sums);
   }
 };
 
@@ -47,7 +55,7 @@ template <Conv2d c> struct GradientWeights<c, true> {
   using Type = DeepWeights<c, Geometry<c>::group_in, Geometry<c>::group_out>;
 };
 
-template <Conv2d c, class Epilogue> struct ConvDataGradient {
+template <Conv2d c, class Epilogue> struct ConvDataGradient : InOrder {
   using G = Geometry<c>;
   using A = OutputOverInput<c>;
   using B = typename GradientWeights<c, packs(c, ContractionPass::data_gradient)>::Type;
@@ -58,40 +66,43 @@ template <Conv2d c, class Epilogue> struct ConvDataGradient {
   const Epilogue& epilogue;
 
   static int depth(int leaf) { return G::taps * leaf_range<G::group_out, leaves>(leaf).count; }
-  ConvDataGradient at(int group) const { return {{a.data, group}, {b.data, group}, dx, epilogue}; }
-  void finish(int pixel, int channel, int count, float* sums) const {
+  ConvDataGradient at(int group) const {
+    return {{}, {a.data, group}, {b.data, group}, dx, epilogue};
+  }
+  void finish(long pixel, int channel, int count, float* sums) const {
     channel += a.group * G::group_in;
     epilogue(sums, pixel, channel, count);
-    store_run(dx, long(pixel) * G::in_channels + channel, count, sums);
+    store_run(dx, pixel * G::in_channels + channel, count, sums);
   }
 };
 
-/// The epilogue sees the gradient as a matrix [output channel][input channel and tap].
+/// The epilogue sees the gradient as a matrix [output channel][input channel and tap], the order of
+/// the memory; columns have the input channel innermost.
 template <Conv2d c, class Epilogue> struct ConvWeightGradient {
   using G = Geometry<c>;
   using A = OutputGradient<c>;
   using B = InputAtTap<c>;
   static constexpr int leaves = G::leaves;
+  static constexpr bool in_order = G::taps == 1;
   A a;
   B b;
   Global<float> dw;
   const Epilogue& epilogue;
 
+  static int column_at(int i) { return in_order ? i : i % G::taps * G::group_in + i / G::taps; }
   static int depth(int leaf) { return leaf_images<c>(leaf).count * (G::out_height * G::out_width); }
   ConvWeightGradient at(int group) const {
     return {{a.data, group}, {b.data, group}, dw, epilogue};
   }
-  void finish(int channel, int column, int count, float* sums) const {
-    const int out = a.group * G::group_out + channel;
-    if constexpr (G::taps == 1) {
+  void finish(long channel, int column, int count, float* sums) const {
+    const long out = a.group * G::group_out + channel;
+    if constexpr (in_order) {
       epilogue(sums, out, column, count);
-      store_run(dw, long(out) * G::group_in + column, count, sums);
+      store_run(dw, out * G::group_in + column, count, sums);
     } else {
-      for (int i = 0; i < count; ++i) {
-        const int in = (column + i) % G::group_in, tap = (column + i) / G::group_in;
-        epilogue(sums + i, out, in * G::taps + tap, 1);
-        store_run(dw, weight_index<c>(out, in, tap), 1, sums + i);
-      }
+      const int in = column % G::group_in, tap = column / G::group_in;
+      epilogue(sums, out, in * G::taps + tap, count);
+      store_run(dw, weight_index<c>(out, in, tap), count, sums);
     }
   }
 };
@@ -136,7 +147,7 @@ void conv2d_forward(Global<const float> x, Global<const float> w, Global<float> 
   } else {
     const Global<const float> weights = packed ? Global<const float>(workspace) : w;
     product_phase<c, ContractionPass::forward, t, phase>(
-        ConvForward<c, Epilogue>{{x, 0}, {weights, 0}, y, epilogue}, workspace);
+        ConvForward<c, Epilogue>{{}, {x, 0}, {weights, 0}, y, epilogue}, workspace);
   }
 }
 
@@ -150,7 +161,7 @@ void conv2d_data_gradient(Global<const float> dy, Global<const float> w, Global<
   } else {
     const Global<const float> weights = packed ? Global<const float>(workspace) : w;
     product_phase<c, ContractionPass::data_gradient, t, phase>(
-        ConvDataGradient<c, Epilogue>{{dy, 0}, {weights, 0}, dx, epilogue}, workspace);
+        ConvDataGradient<c, Epilogue>{{}, {dy, 0}, {weights, 0}, dx, epilogue}, workspace);
   }
 }
 

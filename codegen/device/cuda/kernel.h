@@ -10,6 +10,10 @@ namespace netc {
 
 constexpr int usual_lanes = 256;
 
+/// Indices of tensors of fewer than 2^31 elements are int: long multiplications are slow.
+template <bool large> struct IndexOf { using Type = int; };
+template <> struct IndexOf<true> { using Type = long; };
+
 inline float min(float a, float b) {
   return b < a ? b : a;
 }

@@ -6,10 +6,6 @@
 
 namespace netc {
 
-/// Indices of tensors of fewer than 2^31 elements are int: long multiplications are slow.
-template <bool large> struct IndexOf { using Type = int; };
-template <> struct IndexOf<true> { using Type = long; };
-
 /// What is constant in a convolution.
 template <Conv2d c> struct Geometry {
   static constexpr int out_height = c.out_height(), out_width = c.out_width();

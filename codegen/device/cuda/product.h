@@ -7,8 +7,11 @@
 //     A a; B b;                        operands, see slice.h; a has the rows, b the columns
 //     static constexpr int leaves;     parts of the depth with a sum of their own, 1, 2, 4 or 8
 //     static int depth(int leaf);
-//     void finish(int row, int column, int count, float* sums) const;
-//                                      takes `count` consecutive columns of a row, each once
+//     static constexpr bool in_order;  whether columns are in the order of the result's memory,
+//     static int column_at(int i);     and the column that is the i-th of a row there
+//     void finish(long row, int column, int count, float* sums) const;
+//                                      takes a column of a row, or 4 from a multiple of 4 on that
+//                                      are neighbours in memory; each once
 //     Product at(int group) const;     the same for another of its independent groups
 //
 // Fast products have one leaf, and may be cut in splits instead (tiling.h). The leaves of exact
@@ -151,53 +154,94 @@ typename SumsOf<t>::Type sum_leaves(const Product& p, const TilePlace& place) {
   }
 }
 
-/// Calls use(row, column, count, values) for the runs of a tile that exist in a result of
-/// rows x columns.
-template <int rows, int columns, class Sums, class Use>
+/// Calls use(row, column, 1, value) for the sums of a tile that exist in a result of rows x
+/// columns, as the threads have them.
+template <Tiling t, int rows, int columns, class Sums, class Use>
 void visit_existing(const Sums& sums, const TilePlace& place, Use use) {
   sums.visit([&](int row, int column, int count, float* values) {
     row += place.row;
-    column += place.column;
-    if (row >= rows)
+    if (row >= rows) // also where all exist: there are registers for the loads of one row at once
       return;
-    if constexpr (columns % 2 == 0) { // runs are of 1 or 2, at even columns then
-      if (column < columns)
-        use(row, column, count, values);
-    } else {
-      for (int i = 0; i < count; ++i)
-        if (column + i < columns)
-          use(row, column + i, 1, values + i);
-    }
+    for (int i = 0; i < count; ++i)
+      if (columns % t.columns == 0 || place.column + column + i < columns)
+        use(row, place.column + column + i, 1, values + i);
   });
 }
 
+/// Rows that a warp takes at once: a thread's loads for so many sums are on their way together.
+template <Tiling t> constexpr int taken_rows = t.columns > 64 ? 8 : 16;
+
+/// Calls use(row, column, 1, value) for the sums of taken_rows rows, of which `staged` begins with
+/// the first. Lanes have neighbouring columns: a warp's accesses to a row of memory are one.
+/// Without `all`, some may not exist in a result of rows x columns.
+template <Tiling t, long rows, int columns, bool all, class Use>
+void take_rows(Shared<const float> staged, long row, int column, Use use) {
+  constexpr int segments = t.columns / 32, count = taken_rows<t> * segments;
+  const Shared<const float> own = staged + warp_lane();
+  column += warp_lane();
+  float values[count];
+#pragma unroll
+  for (int i = 0; i < count; ++i)
+    values[i] = own[i / segments * staged_stride(t) + i % segments * 32];
+#pragma unroll
+  for (int i = 0; i < count; ++i)
+    if (all || (row + i / segments < rows && column + i % segments * 32 < columns))
+      use(row + i / segments, column + i % segments * 32, 1, values + i);
+}
+
+/// The same as visit_existing, but row by row: a thread of the matrix instructions has two columns
+/// of many rows, and memory moves many columns of a row. The sums take the place of the slices in
+/// shared memory, staged_rows at a time. All threads of the block call it together.
+template <Tiling t, long rows, int columns, class Sums, class Use>
+void visit_rows(const Sums& sums, const TilePlace& place, Use use) {
+  constexpr int stride = staged_stride(t);
+  const Shared<float> staged = shared_array<float>(0, staged_rows(t) * stride);
+  for (int first = 0; first < t.rows; first += staged_rows(t)) {
+    barrier(); // the slices, or the rows before these, have been read
+    sums.visit([&](int row, int column, int /*count*/, float* values) {
+      if (staged_rows(t) == t.rows || row / staged_rows(t) * staged_rows(t) == first)
+        store2(staged, (row - first) * stride + column, {values[0], values[1]});
+    });
+    barrier();
+    for (int i = warp() * taken_rows<t>; i < staged_rows(t); i += warps() * taken_rows<t>) {
+      const long row = place.row + first + i;
+      if ((rows % t.rows == 0 || row + taken_rows<t> <= rows) &&
+          (columns % t.columns == 0 || place.column + t.columns <= columns))
+        take_rows<t, rows, columns, true>(staged + i * stride, row, place.column, use);
+      else
+        take_rows<t, rows, columns, false>(staged + i * stride, row, place.column, use);
+    }
+  }
+}
+
 /// A split's share of the sums: [split][group][row][column].
-template <ProductShape shape> long share_index(int split, int group, int row, int column) {
+template <ProductShape shape> long share_index(int split, int group, long row, int column) {
   return ((long(split) * shape.groups + group) * shape.rows + row) * shape.columns + column;
 }
 
 template <Tiling t, ProductShape shape, class Product>
 void one_tile(const Product& p, const TilePlace& place, Global<float> shares) {
   constexpr int rows = shape.rows, columns = shape.columns;
+  auto visit = [&](const auto& sums, auto use) {
+    if constexpr (t.math == Math::fma) // 16 neighbouring columns are with 16 threads already
+      visit_existing<t, rows, columns>(sums, place, use);
+    else
+      visit_rows<t, rows, columns>(sums, place, use);
+  };
+  auto finish = [&](long row, int column, int count, float* values) {
+    p.finish(row, column, count, values);
+  };
   if constexpr (Product::leaves > 1) {
-    const auto sums = sum_leaves<t>(p, place);
-    visit_existing<rows, columns>(sums, place, [&](int row, int column, int count, float* values) {
-      p.finish(row, column, count, values);
-    });
+    visit(sum_leaves<t>(p, place), finish);
   } else if constexpr (t.splits == 1) {
-    const auto sums = sum_leaf<t>(p, place, 0);
-    visit_existing<rows, columns>(sums, place, [&](int row, int column, int count, float* values) {
-      p.finish(row, column, count, values);
-    });
+    visit(sum_leaf<t>(p, place, 0), finish);
   } else {
     constexpr long slices = ceil_div(shape.depth, slice_depth);
     typename SumsOf<t>::Type sums;
     add_slices<t>(p, place, 0, static_cast<int>(share(slices, place.split, t.splits)),
                   static_cast<int>(share(slices, place.split + 1, t.splits)), sums);
-    visit_existing<rows, columns>(sums, place, [&](int row, int column, int count, float* values) {
-      const long at = share_index<shape>(place.split, place.group, row, column);
-      for (int i = 0; i < count; ++i)
-        shares[at + i] = values[i];
+    visit(sums, [&](long row, int column, int, float* value) {
+      shares[share_index<shape>(place.split, place.group, row, column)] = *value;
     });
   }
 }
@@ -220,23 +264,47 @@ void tiled_product(const Product& p, Global<float> shares) {
   }
 }
 
-/// Adds the shares of the splits, in order.
+/// Adds `count` floats from `at` on, 1 or 4; four are aligned.
+template <int count> void add_run(float (&sums)[count], Global<const float> from, long at) {
+  if constexpr (count == 4) {
+    const Float4 run = load4(from, at);
+    sums[0] += run.x, sums[1] += run.y, sums[2] += run.z, sums[3] += run.w;
+  } else {
+    sums[0] += from[at];
+  }
+}
+
+/// Adds the shares of the splits, in order. A thread takes four sums at a time: neighbours where
+/// four of a row are, else `lanes` apart.
 template <Tiling t, ProductShape shape, class Product>
 void add_shares(const Product& p, Global<const float> shares) {
-  constexpr int run = shape.columns % 2 == 0 ? 2 : 1;
-  constexpr long runs = shape.groups * shape.rows * shape.columns / run;
-  for (long i = block() * lanes() + lane(); i < runs; i += blocks() * lanes()) {
-    const int column = static_cast<int>(i % (shape.columns / run)) * run;
-    const long line = i / (shape.columns / run);
-    const int row = static_cast<int>(line % shape.rows),
-              group = static_cast<int>(line / shape.rows);
-    float sums[run] = {};
-    for (int split = 0; split < t.splits; ++split) {
-      const long at = share_index<shape>(split, group, row, column);
-      for (int j = 0; j < run; ++j)
-        sums[j] += shares[at + j];
+  constexpr int count = Product::in_order && shape.columns % 4 == 0 ? 4 : 1;
+  constexpr int runs = 4 / count;
+  constexpr long all = shape.groups * shape.rows * shape.columns / count;
+  using Index = typename IndexOf<(all > 1 << 30)>::Type;
+  for (long first = block() * lanes() * runs + lane(); first < all;
+       first += blocks() * lanes() * runs) {
+    float sums[runs][count] = {};
+    long row[runs], at[runs];
+    int column[runs], group[runs];
+#pragma unroll
+    for (int r = 0; r < runs; ++r) { // beyond the last run, the last again
+      const Index i = static_cast<Index>(first + r * lanes() < all ? first + r * lanes() : all - 1);
+      const Index line = i / Index(shape.columns / count);
+      column[r] = Product::column_at(static_cast<int>(i % Index(shape.columns / count)) * count);
+      row[r] = line % Index(shape.rows);
+      group[r] = static_cast<int>(line / Index(shape.rows));
+      at[r] = share_index<shape>(0, group[r], row[r], column[r]);
     }
-    p.at(group).finish(row, column, run, sums);
+#pragma unroll 8
+    for (int split = 0; split < t.splits; ++split)
+#pragma unroll
+      for (int r = 0; r < runs; ++r)
+        add_run(sums[r], shares, at[r] + share_index<shape>(split, 0, 0, 0));
+#pragma unroll
+    for (int r = 0; r < runs; ++r)
+      if (first + r * lanes() < all)
+        p.at(group[r]).finish(row[r], column[r], count, sums[r]);
   }
 }
 

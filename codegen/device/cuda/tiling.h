@@ -99,12 +99,25 @@ constexpr bool columns_by_depth(const Conv2d& c, ContractionPass pass) {
          (pass == ContractionPass::data_gradient && product_shape(c, pass).packed_floats > 0);
 }
 
+/// After the products the sums of matrix instructions are staged in the place of the slices. All
+/// rows of a tile at once, but where two slices are all that memory holds, half of them.
+constexpr int staged_rows(const Tiling& t) {
+  return t.stages > 2 ? t.rows : t.rows / 2;
+}
+/// Floats between staged rows: a warp writes two columns of four rows by four threads each, in
+/// different banks (strides of 8 modulo 16).
+constexpr int staged_stride(const Tiling& t) {
+  return t.columns + 8;
+}
+
 constexpr int tile_shared_bytes(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   const bool rows_deep = rows_by_depth(pass), columns_deep = columns_by_depth(c, pass);
   const int slices =
       t.stages * (slice_floats(t.rows, rows_deep, row_pad(t, rows_deep)) +
-                  slice_floats(t.columns, columns_deep, column_pad(t, columns_deep)));
-  return 4 * (slices + (t.warpgroup ? 2 * rounded_floats(t) : 0));
+                  slice_floats(t.columns, columns_deep, column_pad(t, columns_deep))) +
+      (t.warpgroup ? 2 * rounded_floats(t) : 0);
+  const int staged = t.math == Math::fma ? 0 : staged_rows(t) * staged_stride(t);
+  return 4 * (staged > slices ? staged : slices);
 }
 
 constexpr long tiles(const ProductShape& p, const Tiling& t) {
