@@ -53,7 +53,7 @@ double tiling_cost(const ProductShape& p, const Tiling& t) {
   // Small tiles bring more operands to shared memory for each product.
   const double load = 1.0 / t.rows + 1.0 / t.columns;
   const double slice = double(t.rows) * t.columns * (1 + 24 * load);
-  const double slices = double(ceil_div(ceil_div(p.depth, slice_depth), t.splits)) + t.stages;
+  const double slices = double(ceil_div(ceil_div(p.depth, t.slice), t.splits)) + t.stages;
   // A share is written and read, the result written.
   const double exchange = t.splits > 1 ? 5.0 * double(p.groups * p.rows * p.columns) *
                                              (2 * t.splits + 1) / usual_multiprocessors
@@ -66,10 +66,10 @@ double tiling_cost(const ProductShape& p, const Tiling& t) {
 /// instructions that copy, round and load it (counted in the machine code).
 double warpgroup_cost(const ProductShape& p, const Tiling& t) {
   const double multiply =
-      double(t.rows) * t.columns * slice_depth / (t.math == Math::bf16 ? 2048 : 1024);
+      double(t.rows) * t.columns * t.slice / (t.math == Math::bf16 ? 2048 : 1024);
   const double issue = 70 + (t.math == Math::bf16 ? 0.45 : 0.7) * (t.rows + t.columns);
   const double slice = std::max(multiply, issue) + 0.3 * std::min(multiply, issue);
-  const double slices = double(ceil_div(ceil_div(p.depth, slice_depth), t.splits)) + 2 * t.stages;
+  const double slices = double(ceil_div(ceil_div(p.depth, t.slice), t.splits)) + 2 * t.stages;
   // Blocks of a multiprocessor take turns; one alone waits for itself.
   const long blocks = ceil_div(tiles(p, t) * t.splits, usual_multiprocessors);
   const double turns = blocks == 1 ? 1.5 : double(blocks);
@@ -105,7 +105,7 @@ std::vector<Tiling> suitable_tilings(const Conv2d& c, ContractionPass pass, Math
   for (int rows : {128, 64})
     for (int columns : {128, 96, 64})
       for (int splits : {1, 2, 3, 4, 6, 8, 12, 16, 24, 32}) {
-        if (splits > 1 && p.depth < long(splits) * 8 * slice_depth)
+        if (splits > 1 && p.depth < long(splits) * 8 * usual_slice)
           continue;
         Tiling t{math, rows, columns, math == Math::fma ? 2 : 4, splits, warpgroup};
         if (!fits_registers(c, pass, t))
@@ -151,7 +151,7 @@ int64_t specialise_for_tiling(Contraction& contraction, const std::string& famil
       "constexpr netc::Tiling tiling{{\n    .math = netc::Math::{}, .rows = {}, .columns = {}, "
       ".stages = {}, .splits = {}{}}};",
       name_of(t.math), t.rows, t.columns, t.stages, t.splits,
-      t.warpgroup ? ", .warpgroup = true" : "");
+      t.warpgroup ? fmt::format(", .warpgroup = true, .slice = {}", t.slice) : "");
   if (packs(c, pass))
     contraction.entries.push_back(sweep(p.packed_floats));
   contraction.entries.push_back({.blocks = tiles(p, t) * t.splits,

@@ -49,11 +49,23 @@ TEST(EmulatedTilings, OfEverySizeByWarpgroups) {
   for (Math math : {Math::tf32, Math::bf16})
     for (int rows : {64, 128})
       for (int columns : {64, 96, 128}) {
-        const int stages = 3 + (rows + columns) / 32 % 2;
-        check_pass(one[pass], small, {math, rows, columns, stages, 1, true});
+        const int stages = 2 + (rows + columns) / 32 % 3;
+        check_pass(one[pass], small, {math, rows, columns, stages, 1, true, 32});
         pass = (pass + 1) % 3;
-        check_pass(several[pass], large, {math, rows, columns, stages, 1, true});
+        check_pass(several[pass], large, {math, rows, columns, stages, 1, true, 16});
       }
+}
+
+/// Channels in blocks: 48 in three, of whose taps and channels a slice holds parts; 64 in two.
+TEST(EmulatedTilings, OfBlocksOfChannels) {
+  const Conv2d threes = square(1, 7, 96, 12, 3, 1, 1, 2), twos = square(2, 5, 64, 64, 2, 2, 0);
+  const std::vector<PassCase> first = conv_passes(threes), second = conv_passes(twos);
+  for (size_t pass : {0, 1}) {
+    check_pass(first[pass], threes, {Math::tf32, 64, 64, 2, 1, true, 32});
+    check_pass(first[pass], threes, {Math::x3tf32, 64, 64, 3, 2});
+    check_pass(second[pass], twos, {Math::bf16, 64, 64, 3, 2, true, 32});
+    check_pass(second[pass], twos, {Math::fma, 64, 64, 2, 1});
+  }
 }
 
 /// A depth of 7 slices as 2 and 3 shares, of one slice each, and with shares of nothing.
@@ -72,7 +84,7 @@ TEST(EmulatedTilings, OfEveryNumberOfSplits) {
   for (int splits : {2, 7, 9}) {
     check_pass(linear[pass], deep, {Math::tf32, 64, 128, 4, splits, true});
     pass = (pass + 1) % 3;
-    check_pass(conv[pass], grouped, {Math::bf16, 128, 64, 3, splits, true});
+    check_pass(conv[pass], grouped, {Math::bf16, 128, 64, 2, splits, true, 32});
   }
 }
 

@@ -107,18 +107,20 @@ template <Conv2d c, class Epilogue> struct ConvWeightGradient {
   }
 };
 
-/// Packs weights as [group][line][tap][channel], see DeepWeights: a line is an output channel
-/// (forward) or an input channel (data gradient) of the group.
+/// Packs weights as [group][line][block of channels][tap][channel], see TapChannel: a line is an
+/// output channel (forward) or an input channel (data gradient) of the group.
 template <Conv2d c, ContractionPass pass>
 void pack_weights(Global<const float> w, Global<float> packed) {
   using G = Geometry<c>;
   constexpr bool forward = pass == ContractionPass::forward;
   constexpr int lines = forward ? G::group_out : G::group_in;
   constexpr int channels = forward ? G::group_in : G::group_out;
+  constexpr int block_channels = channel_block<c>(channels), blocks_of = channels / block_channels;
   constexpr long all = product_shape(c, pass).packed_floats;
   for (long i = block() * lanes() + lane(); i < all; i += blocks() * lanes()) {
-    const int channel = static_cast<int>(i % channels);
-    const int tap = static_cast<int>(i / channels % G::taps);
+    const int channel = static_cast<int>(i % block_channels + i / (block_channels * G::taps) %
+                                                                  blocks_of * block_channels);
+    const int tap = static_cast<int>(i / block_channels % G::taps);
     const int line = static_cast<int>(i / (channels * G::taps) % lines);
     const int group = static_cast<int>(i / (long(channels) * G::taps * lines));
     const int out = group * G::group_out + (forward ? line : channel);

@@ -89,13 +89,13 @@ inline void load_matrices([[maybe_unused]] Shared<const float> from, [[maybe_unu
 }
 
 /// Starts to copy 1, 2 or 4 floats from[index].. to to[at]..; zeros where `exists` is false: then
-/// nothing is read, and the index may be any. Both addresses are multiples of the size. GPUs before
-/// sm_80 copy at once.
-template <int floats, class Index>
+/// nothing is read, and the index may be any. Both addresses are multiples of the size. `kept`: in
+/// the cache beside shared memory, for who reads them again soon. GPUs before sm_80 copy at once.
+template <int floats, bool kept = false, class Index>
 void copy_async(Shared<float> to, int at, Global<const float> from, Index index, bool exists) {
 #if __CUDA_ARCH__ >= 800
   const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(to + at));
-  if constexpr (floats == 4)
+  if constexpr (floats == 4 && !kept)
     asm volatile("{ .reg .pred none; setp.eq.s32 none, %2, 0;\n"
                  "cp.async.cg.shared.global [%0], [%1], 16, none; }" ::"r"(address),
                  "l"(from + index), "r"(static_cast<int>(exists))

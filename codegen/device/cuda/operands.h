@@ -34,15 +34,29 @@ template <int extent, int leaves> LeafRange leaf_range(int leaf) {
   return {first, static_cast<int>(share(extent, leaf + 1, leaves)) - first};
 }
 
-/// A kernel tap and a channel of a group: what one step of the depth of a gather stands for.
+/// Channels that are summed for one tap before the next: the taps of so many then find what they
+/// share in the cache beside shared memory, not one memory further.
+template <Conv2d c> constexpr int channel_block(int channels) {
+  return c.exact_blocks > 0   ? channels
+         : channels % 32 == 0 ? 32
+         : channels % 16 == 0 ? 16
+                              : channels;
+}
+
+/// A kernel tap and a channel of a group: what one step of the depth of a gather stands for. The
+/// depth runs over blocks of channels, taps and, innermost, the channels of a block; of a leaf,
+/// over taps and its channels.
 template <Conv2d c, int channels> struct TapChannel {
   int r, s, channel;
   TapChannel(int leaf, int k) {
-    const LeafRange range = leaf_range<channels, Geometry<c>::leaves>(leaf);
-    const int tap = k / range.count;
+    using G = Geometry<c>;
+    constexpr int block = channel_block<c>(channels);
+    const LeafRange range = leaf_range<channels, G::leaves>(leaf);
+    const int count = G::leaves > 1 ? range.count : block;
+    const int tap = G::leaves > 1 ? k / count : k / count % G::taps;
     r = tap / c.kernel_width;
     s = tap % c.kernel_width;
-    channel = range.first + k % range.count;
+    channel = range.first + k % count + (G::leaves > 1 ? 0 : k / (block * G::taps) * block);
   }
 };
 
@@ -54,7 +68,7 @@ template <Conv2d c> constexpr int run_of(int a, int b) {
 /// Forward: output pixels by (tap, input channel) of x.
 template <Conv2d c> struct InputUnderOutput {
   using G = Geometry<c>;
-  static constexpr bool by_depth = true;
+  static constexpr bool by_depth = true, kept = G::taps > 1;
   static constexpr int run = run_of<c>(G::group_in, G::in_channels);
   Global<const float> data;
   int group;
@@ -91,7 +105,7 @@ template <Conv2d c> struct InputUnderOutput {
 /// Data gradient: image pixels by (tap, output channel) of dy.
 template <Conv2d c> struct OutputOverInput {
   using G = Geometry<c>;
-  static constexpr bool by_depth = true;
+  static constexpr bool by_depth = true, kept = G::taps > 1;
   static constexpr int run = run_of<c>(G::group_out, G::out_channels);
   Global<const float> data;
   int group;
@@ -125,11 +139,11 @@ template <Conv2d c> struct OutputOverInput {
   }
 };
 
-/// Weights with (tap, channel) innermost, packed so or of a kernel of one tap: lines of a group by
-/// the depth. `channels` are those summed over.
+/// Weights with the depth innermost, packed so or of a kernel of one tap: lines of a group by the
+/// depth. `channels` are those summed over.
 template <Conv2d c, int lines, int channels> struct DeepWeights {
   using G = Geometry<c>;
-  static constexpr bool by_depth = true;
+  static constexpr bool by_depth = true, kept = false;
   static constexpr int run = run_of<c>(channels, channels);
   Global<const float> data;
   int group;
@@ -141,6 +155,8 @@ template <Conv2d c, int lines, int channels> struct DeepWeights {
     return i < lines ? (Line(group) * lines + i) * (G::taps * channels) : Line(-1);
   }
   static Step step(int leaf, int k) {
+    if constexpr (G::leaves == 1)
+      return k; // as the weights are packed
     const TapChannel<c, channels> t(leaf, k);
     return (t.r * c.kernel_width + t.s) * channels + t.channel;
   }
@@ -152,7 +168,7 @@ template <Conv2d c, int lines, int channels> struct DeepWeights {
 /// are stored.
 template <Conv2d c> struct StoredWeights {
   using G = Geometry<c>;
-  static constexpr bool by_depth = false;
+  static constexpr bool by_depth = false, kept = false;
   static constexpr int run = run_of<c>(G::group_in, G::group_in);
   Global<const float> data;
   int group;
@@ -176,7 +192,7 @@ template <Conv2d c> LeafRange leaf_images(int leaf) {
 /// Weight gradient: output channels by output pixels of dy.
 template <Conv2d c> struct OutputGradient {
   using G = Geometry<c>;
-  static constexpr bool by_depth = false;
+  static constexpr bool by_depth = false, kept = false;
   static constexpr int run = run_of<c>(G::group_out, G::out_channels);
   Global<const float> data;
   int group;
@@ -195,7 +211,7 @@ template <Conv2d c> struct OutputGradient {
 /// Weight gradient: (tap, input channel) by output pixels of x.
 template <Conv2d c> struct InputAtTap {
   using G = Geometry<c>;
-  static constexpr bool by_depth = false;
+  static constexpr bool by_depth = false, kept = false;
   static constexpr int run = run_of<c>(G::group_in, G::in_channels);
   Global<const float> data;
   int group;

@@ -39,14 +39,15 @@ requires(t.math == Math::fma) struct SumsOf<t> {
 };
 template <Tiling t>
 requires(t.warpgroup) struct SumsOf<t> {
-  using Type = WarpgroupSums<t.rows, t.columns, t.math>;
+  using Type = WarpgroupSums<t.rows, t.columns, t.slice, t.math>;
 };
 
 /// The slices of a block in shared memory, `stages` of each operand; behind them, of two slices,
 /// the columns as the instructions of a warpgroup take them.
 template <class Product, Tiling t> struct Slices {
-  using A = SliceLayout<t.rows, Product::A::by_depth, row_pad(t, Product::A::by_depth)>;
-  using B = SliceLayout<t.columns, Product::B::by_depth, column_pad(t, Product::B::by_depth)>;
+  using A = SliceLayout<t.rows, t.slice, Product::A::by_depth, row_pad(t, Product::A::by_depth)>;
+  using B =
+      SliceLayout<t.columns, t.slice, Product::B::by_depth, column_pad(t, Product::B::by_depth)>;
   static Shared<float> a(int stage) {
     return shared_array<float>(stage * (A::floats + B::floats) * 4, A::floats);
   }
@@ -65,8 +66,12 @@ template <int stages> int stage_before(int stage) {
   return stage == 0 ? stages - 1 : stage - 1;
 }
 
-/// Multiplies slices first .. end - 1, of which all but the last stage are under way;
-/// load(slice, stage) brings further ones.
+/// Slices on their way before one is multiplied. One place is left for who reads, but a warpgroup
+/// needs the next slice as well.
+template <Tiling t> constexpr int slices_ahead = t.warpgroup&& t.stages == 2 ? 2 : t.stages - 1;
+
+/// Multiplies slices first .. end - 1, of which slices_ahead are under way; load(slice, stage)
+/// brings further ones.
 template <Tiling t, class S, class Load, class Sums>
 void multiply(Load load, int first, int end, Sums& sums) {
   int stage = 0;
@@ -82,21 +87,23 @@ void multiply(Load load, int first, int end, Sums& sums) {
 /// The same by a warpgroup: while it multiplies a slice, the columns of the next are rounded.
 template <Tiling t, class S, class Load, class Sums>
 void multiply_rounded(Load load, int first, int end, Sums& sums) {
-  static_assert(t.stages >= 3, "the next slice arrives before this one is multiplied");
+  constexpr int ahead = slices_ahead<t>;
   if (first >= end)
     return;
-  copy_wait<t.stages - 2>();
+  copy_wait<ahead - 1>();
   barrier(); // the first slice is there
   sums.template round_columns<typename S::B>(S::b(0), S::rounded(0));
   int stage = 0;
   for (int slice = first; slice < end; ++slice) {
     const int next = stage + 1 == t.stages ? 0 : stage + 1;
-    copy_wait<t.stages - 3>();
+    copy_wait<ahead - 2>();
     show_to_warpgroups(); // the columns that this thread rounded
     sums.wait();
     barrier(); // the next slice is there; the one before has been multiplied, its places are free
     sums.template start<typename S::A>(S::a(stage), S::rounded(slice - first));
-    load(slice + t.stages - 1, stage_before<t.stages>(stage));
+    if constexpr (ahead == t.stages)
+      barrier(); // this slice's rows have been read, its columns were before
+    load(slice + ahead, ahead == t.stages ? stage : stage_before<t.stages>(stage));
     if (slice + 1 < end)
       sums.template round_columns<typename S::B>(S::b(next), S::rounded(slice - first + 1));
     stage = next;
@@ -115,13 +122,13 @@ void add_slices(const Product& p, const TilePlace& place, int leaf, int first, i
   const int depth = Product::depth(leaf);
   auto load = [&](int slice, int stage) {
     if (slice < end) {
-      a.load(S::a(stage), leaf, slice * slice_depth, depth);
-      b.load(S::b(stage), leaf, slice * slice_depth, depth);
+      a.load(S::a(stage), leaf, slice * t.slice, depth);
+      b.load(S::b(stage), leaf, slice * t.slice, depth);
     }
     copy_commit(); // a group each, so that the groups on their way can be counted
   };
   barrier(); // slices of another leaf or tile may still be read
-  for (int stage = 0; stage < t.stages - 1; ++stage)
+  for (int stage = 0; stage < slices_ahead<t>; ++stage)
     load(first + stage, stage);
   if constexpr (t.warpgroup)
     multiply_rounded<t, S>(load, first, end, sums);
@@ -133,8 +140,7 @@ void add_slices(const Product& p, const TilePlace& place, int leaf, int first, i
 template <Tiling t, class Product>
 typename SumsOf<t>::Type sum_leaf(const Product& p, const TilePlace& place, int leaf) {
   typename SumsOf<t>::Type sums;
-  add_slices<t>(p, place, leaf, 0, static_cast<int>(ceil_div(Product::depth(leaf), slice_depth)),
-                sums);
+  add_slices<t>(p, place, leaf, 0, static_cast<int>(ceil_div(Product::depth(leaf), t.slice)), sums);
   return sums;
 }
 
@@ -236,7 +242,7 @@ void one_tile(const Product& p, const TilePlace& place, Global<float> shares) {
   } else if constexpr (t.splits == 1) {
     visit(sum_leaf<t>(p, place, 0), finish);
   } else {
-    constexpr long slices = ceil_div(shape.depth, slice_depth);
+    constexpr long slices = ceil_div(shape.depth, t.slice);
     typename SumsOf<t>::Type sums;
     add_slices<t>(p, place, 0, static_cast<int>(share(slices, place.split, t.splits)),
                   static_cast<int>(share(slices, place.split + 1, t.splits)), sums);

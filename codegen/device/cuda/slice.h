@@ -11,12 +11,12 @@
 
 namespace netc {
 
-/// `extent` lines of an operand, `slice_depth` deep. `pad`: see slice_stride.
-template <int extent_, bool by_depth_, int pad> struct SliceLayout {
-  static constexpr int extent = extent_;
+/// `extent` lines of an operand, `depth` deep. `pad`: see slice_stride.
+template <int extent_, int depth_, bool by_depth_, int pad> struct SliceLayout {
+  static constexpr int extent = extent_, depth = depth_;
   static constexpr bool by_depth = by_depth_;
-  static constexpr int stride = slice_stride(extent, by_depth, pad);
-  static constexpr int floats = slice_floats(extent, by_depth, pad);
+  static constexpr int stride = slice_stride(extent, depth, by_depth, pad);
+  static constexpr int floats = slice_floats(extent, depth, by_depth, pad);
   static int at(int line, int k) { return by_depth ? line * stride + k : k * stride + line; }
   /// Depths k and k + 1, k even, of a line.
   static Float2 pair(Shared<const float> slice, int line, int k) {
@@ -49,8 +49,8 @@ template <int extent_, bool by_depth_, int pad> struct SliceLayout {
   }
 };
 
-/// What one thread brings of each slice: `count` runs of `run` floats that are neighbours in
-/// memory, of the same lines in every slice.
+/// What one thread brings of each slice: runs of `run` floats that are neighbours in memory, of the
+/// same lines in every slice.
 template <class Operand, class Layout> class SliceLoader {
 public:
   /// `first`: the tile's first line.
@@ -59,29 +59,37 @@ public:
       lines_[i] = operand.line(first + line_of(i));
   }
 
-  /// Starts the copies of depths k0 .. k0 + slice_depth - 1 of a leaf that is `depth` deep.
+  /// Starts the copies of depths k0 .. k0 + Layout::depth - 1 of a leaf that is `depth` deep.
   void load(Shared<float> slice, int leaf, int k0, int depth) const {
-    const int k = Layout::by_depth ? lane() % (slice_depth / run) * run : lane() / depth_threads;
-    const bool inside = k0 + k < depth;
-    const auto step = operand_.step(leaf, inside ? k0 + k : 0);
-    for (int i = 0; i < count; ++i)
-      copy_async<run>(slice, Layout::at(line_of(i), k), operand_.data,
-                      operand_.index(lines_[i], step), inside && operand_.exists(lines_[i], step));
+#pragma unroll
+    for (int pass = 0; pass < Layout::depth / depths_apart; ++pass) {
+      const int k = first_depth() + pass * depths_apart;
+      const bool inside = k0 + k < depth;
+      const auto step = operand_.step(leaf, inside ? k0 + k : 0);
+      for (int i = 0; i < count; ++i)
+        copy_async<run, Operand::kept>(slice, Layout::at(line_of(i), k), operand_.data,
+                                       operand_.index(lines_[i], step),
+                                       inside && operand_.exists(lines_[i], step));
+    }
   }
 
 private:
   static constexpr int run = Operand::run;
-  static constexpr int count = Layout::extent * slice_depth / run / tile_threads;
-  static_assert(count * run * tile_threads == Layout::extent * slice_depth,
+  /// Threads that share a line (by_depth), or a depth: so a thread finds where its depths lie once
+  /// for all of its lines.
+  static constexpr int sharing =
+      Layout::by_depth ? Layout::depth / run : tile_threads / usual_slice;
+  static constexpr int lines_apart = Layout::by_depth ? tile_threads / sharing : sharing * run;
+  static constexpr int depths_apart = Layout::by_depth ? Layout::depth : tile_threads / sharing;
+  static constexpr int count = Layout::extent / lines_apart;
+  static_assert(count * lines_apart == Layout::extent && Layout::depth % depths_apart == 0,
                 "the threads share a slice evenly");
 
-  /// A thread has one depth (a run of depths) of all its lines: where that lies is found once.
-  static constexpr int depth_threads = tile_threads / slice_depth;
+  static int first_depth() {
+    return Layout::by_depth ? lane() % sharing * run : lane() / sharing;
+  }
   static int line_of(int i) {
-    if constexpr (Layout::by_depth)
-      return (lane() + i * tile_threads) / (slice_depth / run);
-    else
-      return (lane() % depth_threads + i * depth_threads) * run;
+    return (Layout::by_depth ? lane() / sharing : lane() % sharing * run) + i * lines_apart;
   }
 
   const Operand& operand_;

@@ -15,7 +15,7 @@ template <int rows, int columns> struct FmaSums {
 
   template <class A, class B> void add(Shared<const float> a, Shared<const float> b) {
     const int row = lane() / across, column = lane() % across;
-    for (int k = 0; k < slice_depth; ++k) {
+    for (int k = 0; k < usual_slice; ++k) {
       float left[m], right[n];
       for (int i = 0; i < m; ++i)
         left[i] = a[A::at(row + down * i, k)];
@@ -107,12 +107,12 @@ template <int rows, int columns, Math math> struct MmaSums {
   static constexpr int depth = math == Math::bf16 ? 16 : 8;
   /// Steps of a slice that are written out; there are no registers for the operands of two where an
   /// operand has two parts.
-  static constexpr int unrolled = math == Math::x3tf32 ? 1 : slice_depth / depth;
+  static constexpr int unrolled = math == Math::x3tf32 ? 1 : usual_slice / depth;
   float sum[m][n][4] = {};
 
   template <class A, class B> void add(Shared<const float> a, Shared<const float> b) {
 #pragma unroll unrolled
-    for (int k = 0; k < slice_depth; k += depth) {
+    for (int k = 0; k < usual_slice; k += depth) {
       unsigned left[4], right[n][2];
       unsigned left_rest[4], right_rest[math == Math::x3tf32 ? n : 1][2]; // what rounding left
 #pragma unroll

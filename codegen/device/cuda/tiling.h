@@ -13,8 +13,9 @@ enum class Math { fma, tf32, x3tf32, bf16 };
 /// Twice as many would read the operands from shared memory half as often again, and that is what
 /// limits tensor cores first.
 constexpr int tile_threads = 128;
-/// Depth of a slice: what is brought to shared memory at a time.
-constexpr int slice_depth = 16;
+/// Depth of a slice, what is brought to shared memory at a time, in all tilings but some of
+/// warpgroups.
+constexpr int usual_slice = 16;
 
 /// A block computes a tile of rows x columns of the result. Fast products may be cut along their
 /// depth, too: each of `splits` blocks sums its share to the workspace, and a further launch adds
@@ -24,8 +25,11 @@ struct Tiling {
   int rows, columns; ///< Of a tile: 64 or 128; columns may be 96, too.
   int stages;        ///< Slices in shared memory: one is multiplied while the others arrive.
   int splits;
-  /// By the matrix instructions of a warpgroup (sm_90a), of TF32 or bf16: 3 stages or more.
+  /// By the matrix instructions of a warpgroup (sm_90a), of TF32 or bf16.
   bool warpgroup = false;
+  /// Depth of a slice: usual_slice, or of warpgroups twice that, which is a whole line of the cache
+  /// for each row.
+  int slice = usual_slice;
 };
 
 enum class ContractionPass { forward, data_gradient, weight_gradient };
@@ -68,11 +72,11 @@ constexpr ProductShape product_shape(const Conv2d& c, ContractionPass pass) {
 /// Floats between the rows of an operand's slice in shared memory: of `extent` rows it holds the
 /// depth of each (by_depth), or the other way round. The pad, a multiple of 4 for copies of 16
 /// bytes, makes the threads of a warp meet different banks.
-constexpr int slice_stride(int extent, bool by_depth, int pad) {
-  return (by_depth ? slice_depth : extent) + pad;
+constexpr int slice_stride(int extent, int depth, bool by_depth, int pad) {
+  return (by_depth ? depth : extent) + pad;
 }
-constexpr int slice_floats(int extent, bool by_depth, int pad) {
-  return (by_depth ? extent : slice_depth) * slice_stride(extent, by_depth, pad);
+constexpr int slice_floats(int extent, int depth, bool by_depth, int pad) {
+  return (by_depth ? extent : depth) * slice_stride(extent, depth, by_depth, pad);
 }
 /// Threads read, of the rows of a warpgroup's tile, 16 bytes of 8 rows (by_depth: strides of 4
 /// modulo 8), or 8 rows at 4 depths (8 modulo 32); for the matrix instructions of a warp, two
@@ -86,7 +90,7 @@ constexpr int column_pad(const Tiling& t, bool by_depth) {
 }
 /// A slice of columns as the instructions of a warpgroup take it.
 constexpr int rounded_floats(const Tiling& t) {
-  return t.columns * slice_depth / (t.math == Math::bf16 ? 2 : 1);
+  return t.columns * t.slice / (t.math == Math::bf16 ? 2 : 1);
 }
 
 /// Whether consecutive depths of an operand, not consecutive rows (columns), are neighbours in
@@ -100,9 +104,9 @@ constexpr bool columns_by_depth(const Conv2d& c, ContractionPass pass) {
 }
 
 /// After the products the sums of matrix instructions are staged in the place of the slices. All
-/// rows of a tile at once, but where two slices are all that memory holds, half of them.
+/// rows of a tile at once, but where two usual slices are all that memory holds, half of them.
 constexpr int staged_rows(const Tiling& t) {
-  return t.stages > 2 ? t.rows : t.rows / 2;
+  return t.stages * t.slice > 2 * usual_slice ? t.rows : t.rows / 2;
 }
 /// Floats between staged rows: a warp writes two columns of four rows by four threads each, in
 /// different banks (strides of 8 modulo 16).
@@ -113,8 +117,8 @@ constexpr int staged_stride(const Tiling& t) {
 constexpr int tile_shared_bytes(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   const bool rows_deep = rows_by_depth(pass), columns_deep = columns_by_depth(c, pass);
   const int slices =
-      t.stages * (slice_floats(t.rows, rows_deep, row_pad(t, rows_deep)) +
-                  slice_floats(t.columns, columns_deep, column_pad(t, columns_deep))) +
+      t.stages * (slice_floats(t.rows, t.slice, rows_deep, row_pad(t, rows_deep)) +
+                  slice_floats(t.columns, t.slice, columns_deep, column_pad(t, columns_deep))) +
       (t.warpgroup ? 2 * rounded_floats(t) : 0);
   const int staged = t.math == Math::fma ? 0 : staged_rows(t) * staged_stride(t);
   return 4 * (staged > slices ? staged : slices);

@@ -14,10 +14,10 @@
 namespace netc {
 
 /// A thread's part of a tile: of each 64 rows its warp has 16, of all columns.
-template <int rows, int columns, Math math> struct WarpgroupSums {
+template <int rows, int columns, int slice, Math math> struct WarpgroupSums {
   static constexpr int m = rows / 64, n = columns / 8;
   /// Instructions along a slice.
-  static constexpr int steps = slice_depth / (math == Math::bf16 ? 16 : 8);
+  static constexpr int steps = slice / (math == Math::bf16 ? 16 : 8);
   /// Floats between neighbouring depths of the columns: pieces of 16 bytes of each.
   static constexpr int leading = columns * 4;
 
@@ -25,13 +25,13 @@ template <int rows, int columns, Math math> struct WarpgroupSums {
   WarpgroupQueue<m * steps> queue;
 
   /// Rounds the columns of a slice, 8 depths of a line at a time.
-  template <class B> static void round_columns(Shared<const float> slice, Shared<float> to) {
-    constexpr int units = columns * (slice_depth / 8);
+  template <class B> static void round_columns(Shared<const float> from, Shared<float> to) {
+    constexpr int units = columns * (slice / 8);
 #pragma unroll
     for (int first = 0; first < units; first += tile_threads) {
       const int i = first + lane();
       if (units % tile_threads == 0 || i < units)
-        round_unit<B>(slice, to, i % columns, i / columns);
+        round_unit<B>(from, to, i % columns, i / columns);
     }
   }
 
@@ -42,7 +42,7 @@ template <int rows, int columns, Math math> struct WarpgroupSums {
     for (int step = 0; step < steps; ++step)
 #pragma unroll
       for (int i = 0; i < m; ++i)
-        load_rows<A>(a, 64 * i + 16 * warp(), step * (slice_depth / steps), left[step][i]);
+        load_rows<A>(a, 64 * i + 16 * warp(), step * (slice / steps), left[step][i]);
     warpgroup_begin();
 #pragma unroll
     for (int step = 0; step < steps; ++step)
@@ -71,12 +71,12 @@ private:
   /// An instruction's depths of bf16 come in pairs, which are 4 apart here, for both operands: so
   /// rows are loaded as for TF32.
   template <class A>
-  static void load_rows(Shared<const float> slice, int row, int k, unsigned (&left)[4]) {
+  static void load_rows(Shared<const float> from, int row, int k, unsigned (&left)[4]) {
     float low[4];
-    A::block(slice, row, k, low);
+    A::block(from, row, k, low);
     if constexpr (math == Math::bf16) {
       float high[4];
-      A::block(slice, row, k + 8, high);
+      A::block(from, row, k + 8, high);
       left[0] = pack_bf16(low[0], low[2]), left[1] = pack_bf16(low[1], low[3]);
       left[2] = pack_bf16(high[0], high[2]), left[3] = pack_bf16(high[1], high[3]);
     } else {
@@ -87,9 +87,9 @@ private:
 
   /// Depths 8 unit to 8 unit + 7 of a line.
   template <class B>
-  static void round_unit(Shared<const float> slice, Shared<float> to, int line, int unit) {
+  static void round_unit(Shared<const float> from, Shared<float> to, int line, int unit) {
     float v[8];
-    B::eight(slice, line, 8 * unit, v);
+    B::eight(from, line, 8 * unit, v);
     if constexpr (math == Math::bf16) {
       store_words(to, unit * leading + line * 4, pack_bf16(v[0], v[4]), pack_bf16(v[1], v[5]),
                   pack_bf16(v[2], v[6]), pack_bf16(v[3], v[7]));

@@ -106,7 +106,7 @@ inline void load_matrices(Shared<const float> from, int at, int stride, float (&
 /// cp.async of 1, 2 or 4 floats, aligned to their size. Where the source does not exist, zeros are
 /// written and nothing is read. The destination may be touched after copy_wait by this thread,
 /// after a further barrier by others.
-template <int floats>
+template <int floats, bool kept = false>
 void copy_async(Shared<float> to, int at, Global<const float> from, long index, bool exists,
                 emu::Place place = {}) {
   static_assert(floats == 1 || floats == 2 || floats == 4, "cp.async copies 4, 8 or 16 bytes");
