@@ -70,29 +70,33 @@ template <int stages> int stage_before(int stage) {
 /// needs the next slice as well.
 template <Tiling t> constexpr int slices_ahead = t.warpgroup&& t.stages == 2 ? 2 : t.stages - 1;
 
-/// Multiplies slices first .. end - 1, of which slices_ahead are under way; load(slice, stage)
-/// brings further ones.
+/// Multiplies slices first .. end - 1, of which slices_ahead are under way; load(slice, stage,
+/// operand) brings the rows (0) or columns (1) of a further one.
 template <Tiling t, class S, class Load, class Sums>
 void multiply(Load load, int first, int end, Sums& sums) {
   int stage = 0;
   for (int slice = first; slice < end; ++slice) {
     copy_wait<t.stages - 2>();
     barrier(); // the slice is there; the one before has been read, its place is free
-    load(slice + t.stages - 1, stage_before<t.stages>(stage));
+    for (int operand = 0; operand < 2; ++operand)
+      load(slice + t.stages - 1, stage_before<t.stages>(stage), operand);
+    copy_commit();
     sums.template add<typename S::A, typename S::B>(S::a(stage), S::b(stage));
     stage = stage + 1 == t.stages ? 0 : stage + 1;
   }
 }
 
-/// The same by a warpgroup: while it multiplies a slice, the columns of the next are rounded.
+/// The same by a warpgroup: while it multiplies a slice, the columns of the next are rounded. An
+/// instruction whose rows are in registers holds up the one behind it, so other work stands between
+/// them.
 template <Tiling t, class S, class Load, class Sums>
 void multiply_rounded(Load load, int first, int end, Sums& sums) {
-  constexpr int ahead = slices_ahead<t>;
+  constexpr int ahead = slices_ahead<t>, steps = warpgroup_steps(t);
   if (first >= end)
     return;
   copy_wait<ahead - 1>();
   barrier(); // the first slice is there
-  sums.template round_columns<typename S::B>(S::b(0), S::rounded(0));
+  sums.template round_columns<typename S::B, 1>(S::b(0), S::rounded(0), 0);
   int stage = 0;
   for (int slice = first; slice < end; ++slice) {
     const int next = stage + 1 == t.stages ? 0 : stage + 1;
@@ -100,12 +104,22 @@ void multiply_rounded(Load load, int first, int end, Sums& sums) {
     show_to_warpgroups(); // the columns that this thread rounded
     sums.wait();
     barrier(); // the next slice is there; the one before has been multiplied, its places are free
-    sums.template start<typename S::A>(S::a(stage), S::rounded(slice - first));
+    sums.template take_rows<typename S::A>(S::a(stage));
     if constexpr (ahead == t.stages)
       barrier(); // this slice's rows have been read, its columns were before
-    load(slice + ahead, ahead == t.stages ? stage : stage_before<t.stages>(stage));
-    if (slice + 1 < end)
-      sums.template round_columns<typename S::B>(S::b(next), S::rounded(slice - first + 1));
+    warpgroup_begin();
+#pragma unroll
+    for (int work = 0; work < 4; ++work) {
+      for (int step = work * steps / 4; step < (work + 1) * steps / 4; ++step)
+        sums.multiply(step, S::rounded(slice - first));
+      if (work < 2)
+        load(slice + ahead, ahead == t.stages ? stage : stage_before<t.stages>(stage), work);
+      else if (slice + 1 < end)
+        sums.template round_columns<typename S::B, 2>(S::b(next), S::rounded(slice - first + 1),
+                                                      work - 2);
+    }
+    warpgroup_commit();
+    copy_commit();
     stage = next;
   }
   sums.wait();
@@ -120,16 +134,20 @@ void add_slices(const Product& p, const TilePlace& place, int leaf, int first, i
   const SliceLoader<typename Product::A, typename S::A> a(p.a, place.row);
   const SliceLoader<typename Product::B, typename S::B> b(p.b, place.column);
   const int depth = Product::depth(leaf);
-  auto load = [&](int slice, int stage) {
-    if (slice < end) {
+  auto load = [&](int slice, int stage, int operand) {
+    if (slice >= end)
+      return;
+    if (operand == 0)
       a.load(S::a(stage), leaf, slice * t.slice, depth);
+    else
       b.load(S::b(stage), leaf, slice * t.slice, depth);
-    }
-    copy_commit(); // a group each, so that the groups on their way can be counted
   };
   barrier(); // slices of another leaf or tile may still be read
-  for (int stage = 0; stage < slices_ahead<t>; ++stage)
-    load(first + stage, stage);
+  for (int stage = 0; stage < slices_ahead<t>; ++stage) {
+    for (int operand = 0; operand < 2; ++operand)
+      load(first + stage, stage, operand);
+    copy_commit(); // a group each, so that the groups on their way can be counted
+  }
   if constexpr (t.warpgroup)
     multiply_rounded<t, S>(load, first, end, sums);
   else

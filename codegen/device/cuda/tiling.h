@@ -69,6 +69,11 @@ constexpr ProductShape product_shape(const Conv2d& c, ContractionPass pass) {
   return {c.group_out(), taps * c.group_in(), out_pixels, c.groups, 0};
 }
 
+/// Instructions of a warpgroup along a slice.
+constexpr int warpgroup_steps(const Tiling& t) {
+  return t.slice / (t.math == Math::bf16 ? 16 : 8);
+}
+
 /// Floats between the rows of an operand's slice in shared memory: of `extent` rows it holds the
 /// depth of each (by_depth), or the other way round. The pad, a multiple of 4 for copies of 16
 /// bytes, makes the threads of a warp meet different banks.

@@ -22,39 +22,39 @@ template <int rows, int columns, int slice, Math math> struct WarpgroupSums {
   static constexpr int leading = columns * 4;
 
   float sum[m][n][4] = {};
+  unsigned left[steps][m][4]; ///< Rows of the slice that is multiplied.
   WarpgroupQueue<m * steps> queue;
 
-  /// Rounds the columns of a slice, 8 depths of a line at a time.
-  template <class B> static void round_columns(Shared<const float> from, Shared<float> to) {
+  /// Rounds the columns of a slice, 8 depths of a line at a time: `part` of `parts` of them.
+  template <class B, int parts>
+  static void round_columns(Shared<const float> from, Shared<float> to, int part) {
     constexpr int units = columns * (slice / 8);
+    constexpr int turns = units / tile_threads + (units % tile_threads > 0);
 #pragma unroll
-    for (int first = 0; first < units; first += tile_threads) {
-      const int i = first + lane();
-      if (units % tile_threads == 0 || i < units)
+    for (int turn = 0; turn < turns; ++turn) {
+      const int i = turn * tile_threads + lane();
+      if (turn * parts / turns == part && (units % tile_threads == 0 || i < units))
         round_unit<B>(from, to, i % columns, i / columns);
     }
   }
 
-  /// Starts to add the products of a slice whose columns were rounded.
-  template <class A> void start(Shared<const float> a, Shared<const float> rounded) {
-    unsigned left[steps][m][4];
+  /// Brings the rows of a slice to registers.
+  template <class A> void take_rows(Shared<const float> from) {
 #pragma unroll
     for (int step = 0; step < steps; ++step)
 #pragma unroll
       for (int i = 0; i < m; ++i)
-        load_rows<A>(a, 64 * i + 16 * warp(), step * (slice / steps), left[step][i]);
-    warpgroup_begin();
+        load_rows<A>(from, 64 * i + 16 * warp(), step * (slice / steps), left[step][i]);
+  }
+  /// Starts to add a step's products with columns that were rounded.
+  void multiply(int step, Shared<const float> rounded) {
+    const Shared<const float> from = rounded + step * 2 * leading;
 #pragma unroll
-    for (int step = 0; step < steps; ++step)
-#pragma unroll
-      for (int i = 0; i < m; ++i) {
-        const Shared<const float> from = rounded + step * 2 * leading;
-        if constexpr (math == Math::bf16)
-          warpgroup_bf16<columns>(queue, sum[i], left[step][i], from, leading);
-        else
-          warpgroup_tf32<columns>(queue, sum[i], left[step][i], from, leading);
-      }
-    warpgroup_commit();
+    for (int i = 0; i < m; ++i)
+      if constexpr (math == Math::bf16)
+        warpgroup_bf16<columns>(queue, sum[i], left[step][i], from, leading);
+      else
+        warpgroup_tf32<columns>(queue, sum[i], left[step][i], from, leading);
   }
   /// Waits for all that was started.
   void wait() {
