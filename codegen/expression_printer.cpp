@@ -107,12 +107,29 @@ bool ExpressionPrinter::is_fast_division(const kernel::ExprNode& e) const {
          e.type == DType::f32;
 }
 
+/// The inverses of roots are found as fast as roots.
+std::string ExpressionPrinter::fast_division(const Expr& left, const Expr& right) const {
+  auto root_of = [](const Expr& e) {
+    return e->kind == ExprKind::call && e->name == "sqrt" ? e->args[0] : Expr();
+  };
+  const bool inverse = left->kind == ExprKind::real && left->real == 1;
+  if (inverse && right->kind == ExprKind::binary && right->name == "*")
+    return fmt::format("({} * {})", fast_division(left, right->args[0]),
+                       fast_division(left, right->args[1]));
+  if (Expr inner = inverse ? root_of(right) : Expr()) {
+    if (Expr innermost = root_of(inner))
+      return fmt::format("netc::fast_inverse_fourth_root({})", print(innermost));
+    return fmt::format("netc::fast_inverse_root({})", print(inner));
+  }
+  return fmt::format("netc::fast_divide({}, {})", print(left), print(right));
+}
+
 std::string ExpressionPrinter::binary(const kernel::ExprNode& e) const {
   const Expr &left = e.args[0], &right = e.args[1];
   if (e.name == "min" || e.name == "max")
     return fmt::format("netc::{}({}, {})", e.name, print(left), print(right));
   if (is_fast_division(e))
-    return fmt::format("netc::fast_divide({}, {})", print(left), print(right));
+    return fast_division(left, right);
   if (e.name == "+" && right->kind == ExprKind::integer && right->integer < 0)
     return fmt::format("{} - {}", print(left, sum), -right->integer);
   const Binding own = binding(e), next = tighter_than(own);
@@ -161,11 +178,15 @@ std::string ExpressionPrinter::address(const Param& param, const std::vector<Exp
   return address;
 }
 
+std::string ExpressionPrinter::place(const std::string& buffer,
+                                     const std::vector<Expr>& indices) const {
+  auto it = params_.find(buffer);
+  return it == params_.end() ? print(indices[0]) : address(*it->second, indices);
+}
+
 std::string ExpressionPrinter::element(const std::string& buffer,
                                        const std::vector<Expr>& indices) const {
-  auto it = params_.find(buffer);
-  return fmt::format("{}[{}]", buffer,
-                     it == params_.end() ? print(indices[0]) : address(*it->second, indices));
+  return fmt::format("{}[{}]", buffer, place(buffer, indices));
 }
 
 } // namespace netc

@@ -30,7 +30,9 @@ public:
 
   std::string print(const kernel::Expr& e) const;
 
-  /// The element of a parameter or of a kernel's own array at logical indices.
+  /// Where in a parameter or a kernel's own array the element at logical indices lies.
+  std::string place(const std::string& buffer, const std::vector<kernel::Expr>& indices) const;
+  /// The element.
   std::string element(const std::string& buffer, const std::vector<kernel::Expr>& indices) const;
 
 private:
@@ -39,6 +41,7 @@ private:
   std::string loaded(const std::string& buffer, const std::vector<kernel::Expr>& indices) const;
   std::string address(const kernel::Param& param, const std::vector<kernel::Expr>& indices) const;
   bool is_fast_division(const kernel::ExprNode& e) const;
+  std::string fast_division(const kernel::Expr& left, const kernel::Expr& right) const;
   std::string binary(const kernel::ExprNode& e) const;
   std::string call(const kernel::ExprNode& e) const;
 

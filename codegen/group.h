@@ -30,6 +30,9 @@ TensorType flat_type(const Value& value);
 /// see kernel::PixelContext.
 kernel::Kernel lower_pixels(const Group& group, const std::string& name, bool threads);
 
+/// The same for the threads of a GPU, in registers; none where an operator needs arrays of pixels.
+std::optional<kernel::Kernel> lower_runs(const Group& group, const std::string& name);
+
 /// Updates: one kernel of a sweep for each. `threads`: as above.
 kernel::Kernel lower_updates(const Group& group, const std::string& name, bool threads);
 

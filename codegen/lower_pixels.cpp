@@ -299,6 +299,9 @@ void PixelKernel::write(Body& into, const Value& value, const Place& at, Expr el
 } // namespace
 
 kernel::Kernel lower_pixels(const Group& group, const std::string& name, bool threads) {
+  if (threads)
+    if (std::optional<kernel::Kernel> runs = lower_runs(group, name))
+      return *runs;
   return PixelKernel(group, threads).build(name);
 }
 

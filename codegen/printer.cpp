@@ -4,6 +4,7 @@
 #include "codegen/kernel_buffers.h"
 #include "codegen/local_arrays.h"
 #include "codegen/shape_text.h"
+#include "codegen/vector_access.h"
 #include "ir/lowering.h"
 #include "ir/support/error.h"
 
@@ -54,7 +55,8 @@ public:
   Printer(const LoweredNode& lowered, const Dialect& dialect, bool exact, int threads)
       : lowered_(lowered), dialect_(dialect), exact_(exact), threads_(threads),
         expressions_(lowered.kernel.params, expression_options(false)),
-        epilogue_expressions_(lowered.kernel.params, expression_options(true)), arrays_(warps()) {}
+        epilogue_expressions_(lowered.kernel.params, expression_options(true)),
+        vectors_(lowered.kernel.params), arrays_(warps()) {}
 
   KernelText print() {
     if (lowered_.contraction)
@@ -125,6 +127,7 @@ private:
   bool exact_;
   int threads_;
   ExpressionPrinter expressions_, epilogue_expressions_;
+  VectorAccess vectors_;
   std::string out_;
   int indent_ = 0;
   int64_t items_ = 1;             ///< Parallel iterations of the entry being printed, at most.
@@ -134,8 +137,15 @@ private:
 };
 
 void Printer::stmts(const std::vector<Stmt>& list) {
-  for (const Stmt& s : list)
-    stmt(*s);
+  const bool vectors = dialect_.split_at_barriers && !lanes_are_serial_;
+  for (size_t i = 0, length = 1; i < list.size(); i += length) {
+    vectors_.note(*list[i]);
+    length = vectors ? vectors_.length(list, i) : 1;
+    if (length == 1)
+      stmt(*list[i]);
+    else
+      line(vectors_.print(list, i, length, expressions_));
+  }
 }
 
 void Printer::stmt(const kernel::StmtNode& s) {

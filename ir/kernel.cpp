@@ -282,6 +282,13 @@ Expr power(Expr x, double exponent) {
   return exponent < 0 ? Expr(1.0) / product : product;
 }
 
+bool same(const Expr& a, const Expr& b) {
+  return a.node == b.node ||
+         (a->kind == b->kind && a->type == b->type && a->name == b->name &&
+          a->integer == b->integer && a->kind != ExprKind::real &&
+          std::equal(a->args.begin(), a->args.end(), b->args.begin(), b->args.end(), same));
+}
+
 std::optional<int64_t> constant(const Expr& e) {
   if (e.node && e->kind == ExprKind::integer)
     return e->integer;

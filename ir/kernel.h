@@ -84,6 +84,8 @@ Expr min(Expr a, Expr b);
 Expr max(Expr a, Expr b);
 /// x^exponent for x > 0; multiples of 1/4 up to 2 in magnitude become square roots and products.
 Expr power(Expr x, double exponent);
+/// Whether two expressions are written alike; none with a real in it is.
+bool same(const Expr& a, const Expr& b);
 /// The constant value of an integer expression, if it is one.
 std::optional<int64_t> constant(const Expr& e);
 

@@ -82,5 +82,40 @@ protected:
         threads(threads) {}
 };
 
+/// Channels that follow one another at a pixel, an expression each.
+using Run = std::vector<Expr>;
+
+/// Lowers a window for the threads of a GPU: gives a run of channels of the results at a pixel.
+class RunContext {
+public:
+  virtual ~RunContext() = default;
+  const Node& node;
+  const Expr n, h, w;  ///< The pixel.
+  const Expr first;    ///< The first channel; where the run is of 4, a multiple of 4.
+  const int64_t count; ///< Channels of the run.
+  /// A variable of that value, in what the thread does; the one that has it already, if any.
+  virtual Expr let(const std::string& base, Expr value) = 0;
+  /// `count` channels, from `first` on, of operand `i` at a pixel, which are inside the operand.
+  virtual Run load(size_t i, Expr n, Expr h, Expr w, Expr first, int64_t count) = 0;
+  /// The same of the current pixel.
+  Run here(size_t i, Expr first, int64_t count) {
+    return load(i, n, h, w, std::move(first), count);
+  }
+  /// Shows the run to the threads of the pixel's other channels, which find it when all have met;
+  /// the array's name.
+  virtual std::string share(const Run& run) = 0;
+  /// All threads of the pixel have shared what they share. What was loaded, computed or named
+  /// before is gone, but for the members of this context.
+  virtual void meet() = 0;
+  virtual Run shared(const std::string& array, Expr first, int64_t count) = 0;
+  /// As of PixelContext.
+  virtual bool needed(size_t r) const = 0;
+
+protected:
+  RunContext(const Node& node, Expr n, Expr h, Expr w, Expr first, int64_t count)
+      : node(node), n(std::move(n)), h(std::move(h)), w(std::move(w)), first(std::move(first)),
+        count(count) {}
+};
+
 } // namespace kernel
 } // namespace netc

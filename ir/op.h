@@ -12,6 +12,7 @@ namespace netc {
 namespace kernel {
 class MapContext;
 class PixelContext;
+class RunContext;
 class Body;
 struct Kernel;
 struct Expr;
@@ -128,12 +129,22 @@ struct MapLowering {
 /// Rows of an operand that row `h` of the result reads: [lo, hi), at most `max_count` of them.
 struct RowRange;
 using RowsFn = RowRange (*)(const Node&, size_t operand, const kernel::Expr& h);
+/// The same for a run of channels, by a thread of a GPU: gives those of each result.
+using RunFn = std::vector<std::vector<kernel::Expr>> (*)(kernel::RunContext&);
+/// Pixels of an operand under one of the result, all written out by a RunFn; 0: it cannot be used.
+using TapsFn = int64_t (*)(const Node&);
+/// What a run of channels needs of others at the pixel: nothing, their operands, or also what their
+/// threads have computed.
+enum class Reach { own, near, shared };
 /// A window: all channels of a pixel from some pixels of the operands. `rows` null: reads only the
 /// same pixel of its operands (LRN, softmax).
 struct PixelLowering {
   PixelFn pixel;
   RowsFn rows = nullptr;
   bool fusable = true;
+  RunFn run = nullptr; ///< For GPUs, where `taps` allows it; null: `pixel`.
+  TapsFn taps = nullptr;
+  Reach reach = Reach::own; ///< Of `run`.
 };
 /// Gives the elements of all results, from the operands' at the same place. Operands of one element
 /// are numbers of the step.

@@ -13,6 +13,8 @@ using kernel::Body;
 using kernel::Expr;
 using kernel::MapContext;
 using kernel::PixelContext;
+using kernel::Run;
+using kernel::RunContext;
 using kernel::StmtKind;
 
 /// Reads `name` of a node's attributes.

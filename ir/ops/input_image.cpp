@@ -39,43 +39,56 @@ public:
         height_(node.attrs.integer("height")), width_(node.attrs.integer("width")),
         block_(node.attrs.integer("block")) {}
 
-  /// Row after row of the result; `fill` writes the loops over its columns and channels.
-  template <class Fill> Kernel rows(Fill fill) {
+  /// Row after row of the result, in parts of `rows`; `fill` writes the loops over the part that
+  /// begins at row `h`, their columns and channels.
+  template <class Fill> Kernel parts(int64_t rows, Fill fill) {
     Body body;
     body.loop(StmtKind::parallel, "n", 0, result_[0], [&](Expr n, Body& image) {
-      image.loop(StmtKind::parallel, "h", 0, result_[2], [&](Expr h, Body& row) {
-        n_ = n, h_ = h;
-        top_ = row.let("top", crop_start(stored_[2] - height_, 0));
-        left_ = row.let("left", crop_start(stored_[3] - width_, 1));
-        if (node_.attrs.flag("flip"))
-          mirrored_ = row.let("mirrored", call("and", {draw(2), Expr(1)}, DType::i32));
-        fill(*this, row);
-      });
+      image.loop(StmtKind::parallel, rows == 1 ? "h" : "part", 0, (result_[2] + rows - 1) / rows,
+                 [&](Expr part, Body& row) {
+                   n_ = n;
+                   top_ = row.let("top", crop_start(stored_[2] - height_, 0));
+                   left_ = row.let("left", crop_start(stored_[3] - width_, 1));
+                   if (node_.attrs.flag("flip"))
+                     mirrored_ = row.let("mirrored", call("and", {draw(2), Expr(1)}, DType::i32));
+                   fill(*this, part * Expr(rows), row);
+                 });
     });
     return {node_.name, params(), body.take()};
   }
 
-  /// Stores channel `c` of column `w` of the row.
-  void element(Body& lane, Expr w, Expr c) {
+  /// Stores channel `c` of column `w` of row `h`.
+  void element(Body& lane, Expr h, Expr w, Expr c) {
     const BlockPixel at = pixel_in_block(c, stored_[1], block_);
-    Expr y = lane.let("y", h_ * Expr(block_) + at.row);
+    Expr y = lane.let("y", h * Expr(block_) + at.row);
     Expr x = lane.let("x", w * Expr(block_) + at.column);
-    Expr inside(1);
-    if (block_ > 1) { // the last blocks may hang over
-      inside = y < Expr(height_) && x < Expr(width_);
-      y = min(y, Expr(height_ - 1)), x = min(x, Expr(width_ - 1));
+    Expr byte = load("images", DType::u8, {n_, at.channel, stored_row(y), stored_column(x)});
+    lane.store("result", {n_, c, h, w}, value(byte, at.channel, inside(y, x)));
+  }
+
+  /// Stores the channels of row `r` of a block, one after the other, from where they lie likewise.
+  void block_row(Body& lane, Expr h, Expr w, Expr r) {
+    Expr y = lane.let("y", h * Expr(block_) + r), row = lane.let("row", stored_row(y));
+    std::vector<Expr> bytes, exist;
+    for (int64_t k = 0; k < block_; ++k) {
+      Expr x = lane.let(fmt::format("x{}", k), w * Expr(block_) + Expr(k));
+      Expr column = lane.let(fmt::format("column{}", k), stored_column(x));
+      exist.push_back(inside(y, x));
+      if (block_ > 1)
+        exist.back() = lane.let(fmt::format("exists{}", k), exist.back());
+      for (int64_t c = 0; c < stored_[1]; ++c)
+        bytes.push_back(lane.let(fmt::format("byte{}", bytes.size()),
+                                 load("images", DType::u8, {n_, Expr(c), row, column})));
     }
-    Expr column = mirrored_ ? select(mirrored_ == Expr(1), Expr(width_ - 1) - x, x) : x;
-    Expr value =
-        cast(DType::f32, load("images", DType::u8, {n_, at.channel, top_ + y, left_ + column}));
-    if (node_.operands.size() == 5)
-      value = value - load("mean", DType::f32, {at.channel});
-    if (double scale = node_.attrs.real("scale"); scale != 1)
-      value = value * Expr(scale);
-    lane.store("result", {n_, c, h_, w}, select(inside, value, Expr(0.0)));
+    Expr first = r * Expr(block_ * stored_[1]);
+    for (int64_t i = 0; i < block_ * stored_[1]; ++i)
+      lane.store("result", {n_, first + Expr(i), h, w},
+                 value(bytes[static_cast<size_t>(i)], Expr(i % stored_[1]),
+                       exist[static_cast<size_t>(i / stored_[1])]));
   }
 
   const Shape& result() const { return result_; }
+  int64_t block() const { return block_; }
 
 private:
   std::vector<kernel::Param> params() const {
@@ -97,6 +110,29 @@ private:
                 DType::i32);
   }
 
+  /// Whether a pixel of the window exists: the last blocks may hang over.
+  Expr inside(const Expr& y, const Expr& x) const {
+    return block_ > 1 ? y < Expr(height_) && x < Expr(width_) : Expr(1);
+  }
+  /// Where it is stored, or one beside it.
+  Expr stored_row(const Expr& y) const {
+    return top_ + (block_ > 1 ? min(y, Expr(height_ - 1)) : y);
+  }
+  Expr stored_column(const Expr& x) const {
+    Expr in_window = block_ > 1 ? min(x, Expr(width_ - 1)) : x;
+    return left_ + (mirrored_
+                        ? select(mirrored_ == Expr(1), Expr(width_ - 1) - in_window, in_window)
+                        : in_window);
+  }
+  Expr value(const Expr& byte, const Expr& channel, const Expr& exists) const {
+    Expr value = cast(DType::f32, byte);
+    if (node_.operands.size() == 5)
+      value = value - load("mean", DType::f32, {channel});
+    if (double scale = node_.attrs.real("scale"); scale != 1)
+      value = value * Expr(scale);
+    return select(exists, value, Expr(0.0));
+  }
+
   /// First stored row or column of the window: the centre, or uniform in 0 .. room.
   Expr crop_start(int64_t room, int lane) const {
     if (room == 0 || !node_.attrs.flag("random_crop"))
@@ -109,25 +145,34 @@ private:
   const Node& node_;
   const Shape &stored_, &result_;
   int64_t height_, width_, block_;
-  Expr n_, h_, top_, left_, mirrored_;
+  Expr n_, top_, left_, mirrored_;
 };
 
 Kernel input_image_kernel(const Node& node) {
-  return InputKernel(node).rows([](InputKernel& kernel, Body& row) {
+  return InputKernel(node).parts(1, [](InputKernel& kernel, const Expr& h, Body& row) {
     row.loop(StmtKind::spread, "w", 0, kernel.result()[3], [&](Expr w, Body& pixel) {
       pixel.loop(StmtKind::lanes, "c", 0, kernel.result()[1],
-                 [&](Expr c, Body& lane) { kernel.element(lane, w, c); });
+                 [&](Expr c, Body& lane) { kernel.element(lane, h, w, c); });
     });
   });
 }
 
-/// On a GPU the threads share a row evenly.
+/// On a GPU the threads share some rows evenly, a row of a block each: enough for a thread that all
+/// have drawn the window's place.
 Kernel input_image_on_gpu(const Node& node) {
-  return InputKernel(node).rows([](InputKernel& kernel, Body& row) {
-    const int64_t channels = kernel.result()[1];
-    row.loop(StmtKind::lanes, "i", 0, kernel.result()[3] * channels, [&](Expr i, Body& lane) {
-      Expr w = lane.let("w", i / Expr(channels)), c = lane.let("c", i % Expr(channels));
-      kernel.element(lane, w, c);
+  constexpr int64_t least_items = 1024;
+  InputKernel kernel(node);
+  const int64_t columns = kernel.result()[3], height = kernel.result()[2], block = kernel.block();
+  const int64_t items = columns * block;
+  const int64_t rows = std::min(height, (least_items + items - 1) / items);
+  return kernel.parts(rows, [&](InputKernel&, const Expr& first, Body& part) {
+    part.loop(StmtKind::lanes, "i", 0, rows * items, [&](Expr i, Body& lane) {
+      Expr h = lane.let("h", first + i / Expr(items));
+      auto fill = [&](Body& row) {
+        Expr w = row.let("w", i / Expr(block) % Expr(columns));
+        kernel.block_row(row, h, w, i % Expr(block));
+      };
+      height % rows == 0 ? fill(lane) : lane.when(h < Expr(height), fill);
     });
   });
 }

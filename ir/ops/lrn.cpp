@@ -141,6 +141,102 @@ void lrn_grad_pixel(PixelContext& c) {
   });
 }
 
+/// Windows that a thread keeps in registers, in vectors of 4 where channels come in fours.
+constexpr int64_t most_in_registers = 9;
+
+int64_t lrn_taps(const Node& node) {
+  const Params p = params(node);
+  const int64_t channels = node.operands[0]->type.shape[1];
+  const bool whole = channels % 4 != 0 || channels / p.groups % 4 == 0;
+  return p.n <= most_in_registers && whole ? 1 : 0;
+}
+
+/// `fetch`(first channel, count): the run with `half` neighbours on either side, zeros beyond the
+/// group. A run of 4 lies within its group, and so do the 4 channels to the left and the right of
+/// it, or none of them.
+template <class Fetch> Run with_neighbours(RunContext& c, const Params& p, Fetch fetch) {
+  const int64_t channels = c.node.operands[0]->type.shape[1], per_group = channels / p.groups;
+  const Expr in_group = p.groups == 1 ? c.first : c.first % Expr(per_group);
+  Run all;
+  auto side = [&](const Expr& from, int64_t count, const Expr& exists) {
+    for (const Expr& value : fetch(from, count))
+      all.push_back(c.let("near", select(exists, value, 0.0)));
+  };
+  auto own = [&] {
+    for (const Expr& value : fetch(c.first, c.count))
+      all.push_back(value);
+  };
+  if (c.count == 4) {
+    const Expr left = c.let("left", max(c.first - Expr(4), Expr(0)));
+    const Expr right = c.let("right", min(c.first + Expr(4), Expr(channels - 4)));
+    if (p.half > 0)
+      side(left + Expr(4 - p.half), p.half, Expr(4) <= in_group);
+    own();
+    if (p.half > 0)
+      side(right, p.half, in_group < Expr(per_group - 4));
+    return all;
+  }
+  for (int64_t d = -p.half; d < 0; ++d)
+    side(max(c.first + Expr(d), Expr(0)), 1, Expr(-d) <= in_group);
+  own();
+  for (int64_t d = 1; d <= p.half; ++d)
+    side(min(c.first + Expr(d), Expr(channels - 1)), 1, in_group < Expr(per_group - d));
+  return all;
+}
+
+/// Sums over the windows of the run.
+Run window_sums(RunContext& c, const Params& p, const Run& values) {
+  Run sums;
+  for (int64_t k = 0; k < c.count; ++k) {
+    Expr sum = values[static_cast<size_t>(k)];
+    for (int64_t i = 1; i < p.n; ++i)
+      sum = sum + values[static_cast<size_t>(k + i)];
+    sums.push_back(c.let("sum", sum));
+  }
+  return sums;
+}
+
+/// The scales of the run; `x`: which operand is normalised.
+Run scales(RunContext& c, const Params& p, size_t x) {
+  Run squares = with_neighbours(
+      c, p, [&](const Expr& from, int64_t count) { return c.here(x, from, count); });
+  for (Expr& square : squares)
+    square = c.let("square", square * square);
+  Run list = window_sums(c, p, squares);
+  for (Expr& sum : list)
+    sum = c.let("s", Expr(p.k) + Expr(p.alpha) * sum);
+  return list;
+}
+
+std::vector<Run> lrn_run(RunContext& c) {
+  const Params p = params(c.node);
+  Run y = scales(c, p, 0);
+  const Run x = c.here(0, c.first, c.count);
+  for (size_t k = 0; k < y.size(); ++k)
+    y[k] = x[k] * power(y[k], -p.beta);
+  return {y};
+}
+
+std::vector<Run> lrn_grad_run(RunContext& c) {
+  const Params p = params(c.node);
+  const Run s = scales(c, p, 1), dy = c.here(0, c.first, c.count), x = c.here(1, c.first, c.count);
+  Run scaled, ratios;
+  for (size_t k = 0; k < s.size(); ++k) {
+    scaled.push_back(c.let("scaled", dy[k] * power(s[k], -p.beta)));
+    ratios.push_back(scaled[k] * x[k] / s[k]);
+  }
+  const std::string direct_array = c.share(scaled), ratio_array = c.share(ratios);
+  c.meet();
+  const Run sums = window_sums(c, p, with_neighbours(c, p, [&](const Expr& from, int64_t count) {
+                                 return c.shared(ratio_array, from, count);
+                               }));
+  Run dx = c.shared(direct_array, c.first, c.count);
+  const Run x_again = c.here(1, c.first, c.count);
+  for (size_t k = 0; k < dx.size(); ++k)
+    dx[k] = dx[k] - Expr(2 * p.alpha * p.beta) * x_again[k] * sums[k];
+  return {dx};
+}
+
 /// Calls fn(i, j, k) for pairs of elements in one channel window: i the centre, j a neighbour.
 template <class Fn> void for_each_pair(const Node& node, const Shape& shape, Fn fn) {
   Params p = params(node);
@@ -254,7 +350,7 @@ const OpDef lrn{
         },
     .factors = pixel_factors,
     .share = lrn_share,
-    .lower = PixelLowering{lrn_pixel},
+    .lower = PixelLowering{lrn_pixel, nullptr, true, lrn_run, lrn_taps, Reach::near},
     .reference = lrn_reference,
     .layer = LayerDef{}};
 
@@ -271,7 +367,7 @@ const OpDef lrn_grad{
         },
     .factors = pixel_factors,
     .share = lrn_share,
-    .lower = PixelLowering{lrn_grad_pixel},
+    .lower = PixelLowering{lrn_grad_pixel, nullptr, true, lrn_grad_run, lrn_taps, Reach::shared},
     .reference = lrn_grad_reference};
 
 } // namespace netc::ops

@@ -214,7 +214,7 @@ const OpDef max_pool2d{
     .flops = pool_flops,
     .factors = pool_factors,
     .share = pool_share,
-    .lower = PixelLowering{max_pool_pixel, pool_rows},
+    .lower = PixelLowering{max_pool_pixel, pool_rows, true, max_pool_run, pool_taps},
     .reference = max_pool_reference,
     .layer = LayerDef{}};
 
@@ -228,7 +228,8 @@ const OpDef max_pool2d_grad{
     .flops = flops_per_element<4>,
     .factors = pool_factors,
     .share = pool_share,
-    .lower = PixelLowering{max_pool_grad_pixel, pool_grad_rows},
+    .lower =
+        PixelLowering{max_pool_grad_pixel, pool_grad_rows, true, max_pool_grad_run, pool_grad_taps},
     .reference = max_pool_grad_reference};
 
 const OpDef avg_pool2d{.name = "avg_pool2d",
@@ -244,7 +245,8 @@ const OpDef avg_pool2d{.name = "avg_pool2d",
                        .flops = pool_flops,
                        .factors = pool_factors,
                        .share = pool_share,
-                       .lower = PixelLowering{avg_pool_pixel, pool_rows},
+                       .lower =
+                           PixelLowering{avg_pool_pixel, pool_rows, true, avg_pool_run, pool_taps},
                        .reference = avg_pool_reference,
                        .layer = LayerDef{}};
 
@@ -257,7 +259,8 @@ const OpDef avg_pool2d_grad{.name = "avg_pool2d_grad",
                             .flops = flops_per_element<4>,
                             .factors = pool_factors,
                             .share = pool_share,
-                            .lower = PixelLowering{avg_pool_grad_pixel, pool_grad_rows},
+                            .lower = PixelLowering{avg_pool_grad_pixel, pool_grad_rows, true,
+                                                   avg_pool_grad_run, pool_grad_taps},
                             .reference = avg_pool_grad_reference};
 
 } // namespace netc::ops

@@ -37,55 +37,6 @@ Covered covered(Expr i, int64_t stride, int64_t before, int64_t kernel, int64_t 
   return {first, min((i + Expr(before)) / Expr(stride) + Expr(1), Expr(windows))};
 }
 
-/// Taps of a window that are written out, so that a thread keeps them in registers; larger windows
-/// are loops.
-constexpr int64_t most_taps = 25;
-
-/// A position along an axis: the nearest one inside, and whether it is it.
-struct Tap {
-  Expr at, inside;
-};
-
-/// The taps of a window along an axis, computed once for all channels.
-std::vector<Tap> window_taps(PixelContext& c, const Cover& window, int64_t kernel,
-                             bool all_inside) {
-  std::vector<Tap> taps;
-  for (int64_t i = 0; i < kernel; ++i) {
-    Expr position = window.start + Expr(i);
-    if (all_inside)
-      taps.push_back({c.body.let(c.local("at"), position), Expr(1)});
-    else
-      taps.push_back(
-          {c.body.let(c.local("at"), min(max(position, window.lo), window.hi - Expr(1))),
-           c.body.let(c.local("inside"), window.lo <= position && position < window.hi)});
-  }
-  return taps;
-}
-
-/// Whether every window lies inside the axis.
-bool all_inside(int64_t windows, int64_t stride, int64_t before, int64_t kernel, int64_t extent) {
-  return before <= 0 && (windows - 1) * stride - before + kernel <= extent;
-}
-
-/// Rows and columns of the current window.
-struct WindowTaps {
-  std::vector<Tap> rows, columns;
-
-  WindowTaps(PixelContext& c, const Window& win) {
-    const Shape &x = c.node.operands[0]->type.shape, &y = c.node.result()->type.shape;
-    rows = window_taps(c, cover(c.h, win.stride_h, win.top, win.kernel_h, x[2]), win.kernel_h,
-                       all_inside(y[2], win.stride_h, win.top, win.kernel_h, x[2]));
-    columns = window_taps(c, cover(c.w, win.stride_w, win.left, win.kernel_w, x[3]), win.kernel_w,
-                          all_inside(y[3], win.stride_w, win.left, win.kernel_w, x[3]));
-  }
-  /// Calls fn(row, column, index in the window) for each tap, inside the operand or not.
-  template <class Fn> void each(Fn fn) const {
-    for (size_t r = 0; r < rows.size(); ++r)
-      for (size_t s = 0; s < columns.size(); ++s)
-        fn(rows[r], columns[s], static_cast<int64_t>(r * columns.size() + s));
-  }
-};
-
 /// Calls fn(h, w, body) for the pixels of the operand under the current window.
 template <class Fn>
 void for_window(PixelContext& c, const Cover& rows, const Cover& columns, Fn fn) {
@@ -97,36 +48,15 @@ void for_window(PixelContext& c, const Cover& rows, const Cover& columns, Fn fn)
 
 /// The first of equals stays, and so does a NaN, which no comparison would find again.
 Expr stays(const Expr& best, const Expr& value) {
+  if (best->kind == kernel::ExprKind::real)
+    return value <= best;
   return kernel::binary("||", value <= best, kernel::binary("!=", best, best));
-}
-
-void max_pool_thread(PixelContext& c, const Window& win) {
-  const WindowTaps taps(c, win);
-  c.body.loop(StmtKind::lanes, c.local("c"), 0, c.node.result()->type.shape[1],
-              [&](Expr ch, Body& l) {
-                Expr best(-std::numeric_limits<float>::max()), where(0);
-                taps.each([&](const Tap& h, const Tap& w, int64_t index) {
-                  Expr value = l.let(c.local("x"), c.load(0, c.n, h.at, w.at, ch));
-                  Expr keeps = stays(best, value);
-                  if (Expr inside = h.inside && w.inside; !kernel::constant(inside))
-                    keeps = kernel::binary("||", inside == Expr(0), keeps);
-                  keeps = l.let(c.local("keeps"), keeps);
-                  best = l.let(c.local("best"), select(keeps, best, value));
-                  if (c.needed(1))
-                    where = l.let(c.local("where"), select(keeps, where, Expr(index)));
-                });
-                c.store(l, 0, ch, best);
-                if (c.needed(1))
-                  c.store(l, 1, ch, cast(DType::u8, where));
-              });
 }
 
 } // namespace
 
 void max_pool_pixel(PixelContext& c) {
   Window win = window_of(c.node.attrs);
-  if (c.threads && win.kernel_h * win.kernel_w <= most_taps)
-    return max_pool_thread(c, win);
   const Shape& x = c.node.operands[0]->type.shape;
   Cover rows = cover(c.h, win.stride_h, win.top, win.kernel_h, x[2]);
   Cover columns = cover(c.w, win.stride_w, win.left, win.kernel_w, x[3]);
@@ -162,51 +92,13 @@ void max_pool_pixel(PixelContext& c) {
 
 namespace {
 
-/// Windows over one pixel of an axis, at most; 0 when some pixel is under none.
-int64_t windows_over(int64_t stride, int64_t before, int64_t kernel, int64_t windows,
-                     int64_t extent) {
-  const bool all = kernel >= stride && (windows - 1) * stride - before + kernel >= extent;
-  return all ? (kernel + stride - 1) / stride : 0;
-}
-
-/// The windows over the current pixel along an axis, `count` at most; the first always exists.
-std::vector<Tap> covering_taps(PixelContext& c, const Covered& windows, int64_t count) {
-  Expr first = c.body.let(c.local("first"), windows.lo);
-  std::vector<Tap> taps = {{first, Expr(1)}};
-  for (int64_t i = 1; i < count; ++i)
-    taps.push_back({c.body.let(c.local("at"), min(first + Expr(i), windows.hi - Expr(1))),
-                    c.body.let(c.local("inside"), first + Expr(i) < windows.hi)});
-  return taps;
-}
-
-/// The same as gather() below, with the windows written out.
-template <class Fn>
-void gather_in_thread(PixelContext& c, const Window& win, const std::vector<Tap>& rows,
-                      const std::vector<Tap>& columns, Fn fn) {
-  c.body.loop(StmtKind::lanes, c.local("c"), 0, c.node.result()->type.shape[1],
-              [&](Expr ch, Body& l) {
-                Expr sum;
-                for (const Tap& oh : rows)
-                  for (const Tap& ow : columns) {
-                    Expr term = select(oh.inside && ow.inside, fn(win, oh.at, ow.at, ch, l), 0.0);
-                    sum = l.let(c.local("sum"), sum ? sum + term : term);
-                  }
-                c.store(l, 0, ch, sum);
-              });
-}
-
 /// Calls fn(window, oh, ow, channel, loop body) for each window over the current pixel and stores
 /// the sums of what fn returns.
 template <class Fn> void gather(PixelContext& c, Fn fn) {
   Window win = window_of(c.node.attrs);
-  const Shape &dy = c.node.operands[0]->type.shape, &dx = c.node.result()->type.shape;
+  const Shape& dy = c.node.operands[0]->type.shape;
   Covered rows = covered(c.h, win.stride_h, win.top, win.kernel_h, dy[2]);
   Covered columns = covered(c.w, win.stride_w, win.left, win.kernel_w, dy[3]);
-  const int64_t down = windows_over(win.stride_h, win.top, win.kernel_h, dy[2], dx[2]);
-  const int64_t across = windows_over(win.stride_w, win.left, win.kernel_w, dy[3], dx[3]);
-  if (c.threads && down * across > 0 && down * across <= most_taps)
-    return gather_in_thread(c, win, covering_taps(c, rows, down), covering_taps(c, columns, across),
-                            fn);
   std::string acc = c.local("acc");
   c.body.alloc(acc, DType::f32, dy[1]);
   c.body.loop(StmtKind::lanes, c.local("c"), 0, dy[1],
@@ -237,6 +129,147 @@ void max_pool_grad_pixel(PixelContext& c) {
 
 namespace {
 
+/// Most pixels or windows that are written out, so that a thread keeps what it needs of them in
+/// registers.
+constexpr int64_t most_taps = 25;
+
+int64_t few(int64_t taps) {
+  return taps <= most_taps ? taps : 0;
+}
+
+/// A position along an axis: the nearest one inside, and whether it is it.
+struct Tap {
+  Expr at, inside;
+};
+
+/// The pixels of window `o` along an axis.
+std::vector<Tap> window_taps(RunContext& c, const Expr& o, int64_t stride, int64_t before,
+                             int64_t kernel, int64_t windows, int64_t extent) {
+  const Cover window = cover(o, stride, before, kernel, extent);
+  const bool all_inside = before <= 0 && (windows - 1) * stride - before + kernel <= extent;
+  std::vector<Tap> taps;
+  for (int64_t i = 0; i < kernel; ++i) {
+    Expr position = window.start + Expr(i);
+    if (all_inside)
+      taps.push_back({c.let("at", position), Expr(1)});
+    else
+      taps.push_back({c.let("at", min(max(position, window.lo), window.hi - Expr(1))),
+                      c.let("inside", window.lo <= position && position < window.hi)});
+  }
+  return taps;
+}
+
+/// Windows over one pixel of an axis, at most; 0 when some pixel is under none.
+int64_t windows_over(int64_t stride, int64_t before, int64_t kernel, int64_t windows,
+                     int64_t extent) {
+  const bool all = kernel >= stride && (windows - 1) * stride - before + kernel >= extent;
+  return all ? (kernel + stride - 1) / stride : 0;
+}
+
+/// The windows over pixel `i` of an axis; the first always exists.
+std::vector<Tap> covering_taps(RunContext& c, const Expr& i, int64_t stride, int64_t before,
+                               int64_t kernel, int64_t windows, int64_t extent) {
+  const Covered over = covered(i, stride, before, kernel, windows);
+  Expr first = c.let("first", over.lo);
+  std::vector<Tap> taps = {{first, Expr(1)}};
+  for (int64_t k = 1; k < windows_over(stride, before, kernel, windows, extent); ++k)
+    taps.push_back({c.let("at", min(first + Expr(k), over.hi - Expr(1))),
+                    c.let("inside", first + Expr(k) < over.hi)});
+  return taps;
+}
+
+/// Rows and columns of what one pixel of the result reads.
+struct Taps {
+  std::vector<Tap> rows, columns;
+
+  /// Calls fn(row, column, index in the window) for each pixel or window, existing or not.
+  template <class Fn> void each(Fn fn) const {
+    for (size_t r = 0; r < rows.size(); ++r)
+      for (size_t s = 0; s < columns.size(); ++s)
+        fn(rows[r], columns[s], static_cast<int64_t>(r * columns.size() + s));
+  }
+};
+
+Taps taps_of_window(RunContext& c, const Window& win) {
+  const Shape &x = c.node.operands[0]->type.shape, &y = c.node.result()->type.shape;
+  return {window_taps(c, c.h, win.stride_h, win.top, win.kernel_h, y[2], x[2]),
+          window_taps(c, c.w, win.stride_w, win.left, win.kernel_w, y[3], x[3])};
+}
+
+Taps taps_of_pixel(RunContext& c, const Window& win) {
+  const Shape &dy = c.node.operands[0]->type.shape, &dx = c.node.result()->type.shape;
+  return {covering_taps(c, c.h, win.stride_h, win.top, win.kernel_h, dy[2], dx[2]),
+          covering_taps(c, c.w, win.stride_w, win.left, win.kernel_w, dy[3], dx[3])};
+}
+
+/// Adds to each sum, in a variable, or begins it.
+void add_terms(RunContext& c, Run& sums, const Run& terms) {
+  for (size_t k = 0; k < terms.size(); ++k)
+    if (k < sums.size())
+      sums[k] = c.let("sum", sums[k] + terms[k]);
+    else
+      sums.push_back(c.let("sum", terms[k]));
+}
+
+} // namespace
+
+int64_t pool_taps(const Node& node) {
+  Window win = window_of(node.attrs);
+  return few(win.kernel_h * win.kernel_w);
+}
+
+int64_t pool_grad_taps(const Node& node) {
+  const Shape &dy = node.operands[0]->type.shape, &dx = node.result()->type.shape;
+  Window win = window_of(node.attrs);
+  return few(windows_over(win.stride_h, win.top, win.kernel_h, dy[2], dx[2]) *
+             windows_over(win.stride_w, win.left, win.kernel_w, dy[3], dx[3]));
+}
+
+std::vector<Run> max_pool_run(RunContext& c) {
+  Run best(static_cast<size_t>(c.count), Expr(-std::numeric_limits<float>::max()));
+  Run where(best.size(), Expr(0));
+  taps_of_window(c, window_of(c.node.attrs)).each([&](const Tap& h, const Tap& w, int64_t index) {
+    const Run values = c.load(0, c.n, h.at, w.at, c.first, c.count);
+    const Expr inside = h.inside && w.inside;
+    if (index == 0 && kernel::constant(inside)) {
+      best = values;
+      return;
+    }
+    for (size_t k = 0; k < values.size(); ++k) {
+      Expr keeps = stays(best[k], values[k]);
+      if (!kernel::constant(inside))
+        keeps = kernel::binary("||", inside == Expr(0), keeps);
+      keeps = c.let("keeps", keeps);
+      best[k] = c.let("best", select(keeps, best[k], values[k]));
+      if (c.needed(1))
+        where[k] = c.let("where", select(keeps, where[k], Expr(index)));
+    }
+  });
+  for (Expr& index : where)
+    index = cast(DType::u8, index);
+  return {best, where};
+}
+
+std::vector<Run> max_pool_grad_run(RunContext& c) {
+  const Window win = window_of(c.node.attrs);
+  Run sums;
+  taps_of_pixel(c, win).each([&](const Tap& h, const Tap& w, int64_t) {
+    const Run dy = c.load(0, c.n, h.at, w.at, c.first, c.count);
+    const Run argmax = c.load(1, c.n, h.at, w.at, c.first, c.count);
+    Expr r = c.h - (h.at * Expr(win.stride_h) - Expr(win.top));
+    Expr s = c.w - (w.at * Expr(win.stride_w) - Expr(win.left));
+    // No index is -1.
+    Expr own = c.let("own", select(h.inside && w.inside, r * Expr(win.kernel_w) + s, Expr(-1)));
+    Run terms;
+    for (size_t k = 0; k < dy.size(); ++k)
+      terms.push_back(select(cast(DType::i32, argmax[k]) == own, dy[k], Expr(0.0)));
+    add_terms(c, sums, terms);
+  });
+  return {sums};
+}
+
+namespace {
+
 /// Pixels counted along an axis by the average: those in the image, or with its padding.
 Expr counted(const Cover& c, const Node& node, int64_t kernel, int64_t extent, int64_t after) {
   return full_divisor(node) ? min(c.start + Expr(kernel), Expr(extent + after)) - c.start
@@ -250,26 +283,10 @@ Expr average_weight(const Node& node, const Window& win, const Shape& x, Expr oh
                                           counted(columns, node, win.kernel_w, x[3], win.right));
 }
 
-void avg_pool_thread(PixelContext& c, const Window& win) {
-  const Shape& x = c.node.operands[0]->type.shape;
-  const WindowTaps taps(c, win);
-  Expr weight = c.body.let(c.local("weight"), average_weight(c.node, win, x, c.h, c.w));
-  c.body.loop(StmtKind::lanes, c.local("c"), 0, x[1], [&](Expr ch, Body& l) {
-    Expr sum(0.0);
-    taps.each([&](const Tap& h, const Tap& w, int64_t) {
-      Expr value = l.let(c.local("x"), c.load(0, c.n, h.at, w.at, ch));
-      sum = l.let(c.local("sum"), sum + select(h.inside && w.inside, value, 0.0));
-    });
-    c.store(l, 0, ch, sum * weight);
-  });
-}
-
 } // namespace
 
 void avg_pool_pixel(PixelContext& c) {
   Window win = window_of(c.node.attrs);
-  if (c.threads && win.kernel_h * win.kernel_w <= most_taps)
-    return avg_pool_thread(c, win);
   const Shape& x = c.node.operands[0]->type.shape;
   std::string sum = c.local("sum");
   c.body.alloc(sum, DType::f32, x[1]);
@@ -292,6 +309,36 @@ void avg_pool_grad_pixel(PixelContext& c) {
     return c.load(0, c.n, oh, ow, ch) *
            average_weight(c.node, win, c.node.result()->type.shape, oh, ow);
   });
+}
+
+std::vector<Run> avg_pool_run(RunContext& c) {
+  const Window win = window_of(c.node.attrs);
+  Run sums;
+  taps_of_window(c, win).each([&](const Tap& h, const Tap& w, int64_t) {
+    Run values = c.load(0, c.n, h.at, w.at, c.first, c.count);
+    for (Expr& value : values)
+      value = select(h.inside && w.inside, value, 0.0);
+    add_terms(c, sums, values);
+  });
+  Expr weight =
+      c.let("weight", average_weight(c.node, win, c.node.operands[0]->type.shape, c.h, c.w));
+  for (Expr& sum : sums)
+    sum = sum * weight;
+  return {sums};
+}
+
+std::vector<Run> avg_pool_grad_run(RunContext& c) {
+  const Window win = window_of(c.node.attrs);
+  Run sums;
+  taps_of_pixel(c, win).each([&](const Tap& h, const Tap& w, int64_t) {
+    Run terms = c.load(0, c.n, h.at, w.at, c.first, c.count);
+    Expr weight =
+        c.let("weight", average_weight(c.node, win, c.node.result()->type.shape, h.at, w.at));
+    for (Expr& term : terms)
+      term = select(h.inside && w.inside, term * weight, 0.0);
+    add_terms(c, sums, terms);
+  });
+  return {sums};
 }
 
 RowRange pool_rows(const Node& node, size_t, const Expr& h) {

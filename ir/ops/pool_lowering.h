@@ -11,6 +11,14 @@ void max_pool_grad_pixel(PixelContext& c);
 void avg_pool_pixel(PixelContext& c);
 void avg_pool_grad_pixel(PixelContext& c);
 
+/// The same for a run of channels, and how many pixels or windows it reads, see PixelLowering.
+std::vector<Run> max_pool_run(RunContext& c);
+std::vector<Run> max_pool_grad_run(RunContext& c);
+std::vector<Run> avg_pool_run(RunContext& c);
+std::vector<Run> avg_pool_grad_run(RunContext& c);
+int64_t pool_taps(const Node& node);
+int64_t pool_grad_taps(const Node& node);
+
 /// The rows of the operand that row `h` of the result reads.
 RowRange pool_rows(const Node& node, size_t operand, const Expr& h);
 RowRange pool_grad_rows(const Node& node, size_t operand, const Expr& h);

@@ -48,11 +48,11 @@ TEST_F(Mutants, LargestOfTaps) {
         "netc::min(h * 2 - 1 + 3, 7) - 1)",
         "at_2 = h * 2 + 1"},
        {"a column behind the last is read",
-        "netc::min(w * 2 + 2, 5) - 1);\n      const int inside_4",
-        "netc::min(w * 2 + 2, 6) - 1);\n      const int inside_4"},
+        "netc::min(w * 2 + 2, 5) - 1);\n        const int inside_4",
+        "netc::min(w * 2 + 2, 6) - 1);\n        const int inside_4"},
        {"a tap clamped to the column before",
-        "netc::min(w * 2 + 2, 5) - 1);\n      const int inside_4",
-        "netc::min(w * 2 + 2, 5) - 2);\n      const int inside_4"},
+        "netc::min(w * 2 + 2, 5) - 1);\n        const int inside_4",
+        "netc::min(w * 2 + 2, 5) - 2);\n        const int inside_4"},
        {"the row above counts as the first", "(inside && inside_3) == 0", "inside_3 == 0"},
        {"the index of the next tap", "netc::select(keeps_4, where_3, 4)",
         "netc::select(keeps_4, where_3, 5)"},
@@ -60,13 +60,12 @@ TEST_F(Mutants, LargestOfTaps) {
        {"the index for the first channel", "out1[((n * 4 + h) * 3 + w) * 7 + c]",
         "out1[((n * 4 + h) * 3 + w) * 7]"},
        {"the index without the padding", "h - (at * 2 - 1)", "h - at * 2"},
-       {"the gradient of another image", "dy_1 = in0[((n * 4 + at) * 3 + first) * 7 + c];",
-        "dy_1 = in0[(at * 3 + first) * 7 + c];"},
-       {"the first window's number", "first_1 = netc::max(h, 0) / 2;", "first_1 = (h + 1) / 2;"},
+       {"the gradient of another image", "x_2 = in0[((n * 4 + at) * 3 + first_1) * 7 + c];",
+        "x_2 = in0[(at * 3 + first_1) * 7 + c];"},
+       {"the first window's number", "first = netc::max(h, 0) / 2;", "first = (h + 1) / 2;"},
        {"windows behind the last are read",
-        "at = netc::min(first_1 + 1, netc::min((h + 1) / 2 + 1, 4) - 1);", "at = first_1 + 1;"},
-       {"a window counted twice", "netc::select(inside, netc::select(",
-        "netc::select(1, netc::select("},
+        "at = netc::min(first + 1, netc::min((h + 1) / 2 + 1, 4) - 1);", "at = first + 1;"},
+       {"a window counted twice", "netc::select(inside, (h", "netc::select(1, (h"},
        {"the first window left out", "sum_1 = sum + ", "sum_1 = "}});
 }
 
@@ -74,7 +73,7 @@ TEST_F(Mutants, AveragesOfTaps) {
   expect_caught(
       operator_subject("avg_pool2d", pooling(ops::avg_pool2d, taps, negative)),
       {{"the padding counts", "7) - netc::max(h * 2 - 1, 0)", "7) - (h * 2 - 1)"},
-       {"a sum that begins at one", "0.0f + netc::select", "1.0f + netc::select"},
+       {"a sum that begins at one", "sum = netc::select", "sum = 1.0f + netc::select"},
        {"the first row twice", "netc::max(h * 2 - 1, 0) <= h * 2 - 1 && ", ""},
        {"the last row left out", "&& h * 2 - 1 + 2 < netc::min(", "&& h * 2 - 1 + 3 < netc::min("},
        {"a row above", "netc::select(inside && inside_3,", "netc::select(inside_3,"},
@@ -82,8 +81,8 @@ TEST_F(Mutants, AveragesOfTaps) {
        {"a column on the right", "netc::select(inside_1 && inside_4,", "netc::select(inside_1,"},
        {"the last tap left out", "sum_5 * weight", "sum_4 * weight"},
        {"the first window's weight", "netc::min(at * 2 - 1 + 3, 7)",
-        "netc::min(first_1 * 2 - 1 + 3, 7)"},
-       {"a window counted twice", "netc::select(inside, in0", "netc::select(1, in0"},
+        "netc::min(first * 2 - 1 + 3, 7)"},
+       {"a window counted twice", "netc::select(inside, x_1", "netc::select(1, x_1"},
        {"one window left out", "7 + c] = sum_1;", "7 + c] = sum;"}});
 }
 

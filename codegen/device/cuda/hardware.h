@@ -52,12 +52,16 @@ template <class T> T load_once(const T* from, long i) {
   return __ldg(from + i);
 }
 
-/// Two and four floats that are moved at once; their address is a multiple of their size.
+/// Two and four floats, and four bytes, that are moved at once; their address is a multiple of
+/// their size.
 struct __align__(8) Float2 {
   float x, y;
 };
 struct __align__(16) Float4 {
   float x, y, z, w;
+};
+struct __align__(4) Bytes4 {
+  unsigned char x, y, z, w;
 };
 inline Float2 load2(const float* from, long i) {
   return *reinterpret_cast<const Float2*>(from + i);
@@ -65,11 +69,17 @@ inline Float2 load2(const float* from, long i) {
 inline Float4 load4(const float* from, long i) {
   return *reinterpret_cast<const Float4*>(from + i);
 }
+inline Bytes4 load4(const unsigned char* from, long i) {
+  return *reinterpret_cast<const Bytes4*>(from + i);
+}
 inline void store2(float* to, long i, Float2 value) {
   *reinterpret_cast<Float2*>(to + i) = value;
 }
 inline void store4(float* to, long i, Float4 value) {
   *reinterpret_cast<Float4*>(to + i) = value;
+}
+inline void store4(unsigned char* to, long i, Bytes4 value) {
+  *reinterpret_cast<Bytes4*>(to + i) = value;
 }
 
 /// Of 16 rows of 8 floats, `stride` apart from from[at] on, this thread's part: of the upper and
@@ -196,6 +206,17 @@ inline float fast_divide(float x, float y) {
 inline float fast_sqrt(float x) {
   float root;
   asm("sqrt.approx.f32 %0, %1;" : "=f"(root) : "f"(x));
+  return root;
+}
+/// The inverses of the square root and of the fourth root, likewise; of normal numbers above 0.
+inline float fast_inverse_root(float x) {
+  float root;
+  asm("rsqrt.approx.ftz.f32 %0, %1;" : "=f"(root) : "f"(x));
+  return root;
+}
+inline float fast_inverse_fourth_root(float x) {
+  float root;
+  asm("sqrt.approx.ftz.f32 %0, %1;" : "=f"(root) : "f"(fast_inverse_root(x)));
   return root;
 }
 inline float exp(float x) {

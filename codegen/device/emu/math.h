@@ -12,6 +12,12 @@ inline float fast_divide(float x, float y) {
 inline float fast_sqrt(float x) {
   return __builtin_sqrtf(x);
 }
+inline float fast_inverse_root(float x) {
+  return 1 / __builtin_sqrtf(x);
+}
+inline float fast_inverse_fourth_root(float x) {
+  return __builtin_sqrtf(fast_inverse_root(x));
+}
 inline float exp(float x) {
   return __builtin_expf(x);
 }

@@ -57,6 +57,9 @@ struct Float2 {
 struct Float4 {
   float x, y, z, w;
 };
+struct Bytes4 {
+  unsigned char x, y, z, w;
+};
 
 /// The bits of a float.
 inline float as_float(unsigned bits) {
@@ -74,6 +77,9 @@ inline Float2 load2(Global<const float> from, emu::Index i) {
 inline Float4 load4(Global<const float> from, emu::Index i) {
   return emu::load<Float4>(from.array(), from.byte(i.value), i.place);
 }
+inline Bytes4 load4(Global<const unsigned char> from, emu::Index i) {
+  return emu::load<Bytes4>(from.array(), from.byte(i.value), i.place);
+}
 inline Float2 load2(Shared<const float> from, emu::Index i) {
   return emu::load<Float2>(from.array(), from.byte(i.value), i.place);
 }
@@ -84,6 +90,9 @@ inline void store2(Global<float> to, emu::Index i, Float2 value) {
   emu::store(to.array(), to.byte(i.value), value, i.place);
 }
 inline void store4(Global<float> to, emu::Index i, Float4 value) {
+  emu::store(to.array(), to.byte(i.value), value, i.place);
+}
+inline void store4(Global<unsigned char> to, emu::Index i, Bytes4 value) {
   emu::store(to.array(), to.byte(i.value), value, i.place);
 }
 inline void store2(Shared<float> to, emu::Index i, Float2 value) {
