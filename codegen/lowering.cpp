@@ -20,6 +20,7 @@ LoweredNode whole_kernel(const Node& node, const Group& group, const LoweringOpt
   const auto& lowering = std::get<KernelLowering>(node.op->lower);
   const bool gpu = options.target.has_cuda_text() && !options.exact && lowering.for_gpu;
   LoweredNode lowered{{}, {}, {}, (gpu ? lowering.for_gpu : lowering.kernel)(node), {}};
+  verify(lowered.kernel);
   lowered.operands.assign(node.operands.begin(), node.operands.end());
   lowered.results = group.results;
   size_t buffers = lowered.operands.size() + lowered.results.size();

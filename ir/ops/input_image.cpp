@@ -167,7 +167,7 @@ Kernel input_image_on_gpu(const Node& node) {
   const int64_t rows = std::min(height, (least_items + items - 1) / items);
   return kernel.parts(rows, [&](InputKernel&, const Expr& first, Body& part) {
     part.loop(StmtKind::lanes, "i", 0, rows * items, [&](Expr i, Body& lane) {
-      Expr h = lane.let("h", first + i / Expr(items));
+      Expr h = lane.let("line", first + i / Expr(items));
       auto fill = [&](Body& row) {
         Expr w = row.let("w", i / Expr(block) % Expr(columns));
         kernel.block_row(row, h, w, i % Expr(block));

@@ -13,8 +13,14 @@ struct StepNumbers {
   double rate = 0;
 };
 
-/// Copies batch and numbers into the feeds of the program's next run; feeds the program does not
-/// have are skipped.
+/// Copies a batch into the feeds of the program's next run; feeds the program does not have are
+/// skipped, here and below.
+void fill_batch(Session& session, const std::string& program, const Batch& batch);
+
+/// Copies the step's numbers.
+void fill_numbers(Session& session, const std::string& program, const StepNumbers& numbers);
+
+/// Copies both.
 void fill_feeds(Session& session, const std::string& program, const Batch& batch,
                 const StepNumbers& numbers);
 
