@@ -26,7 +26,7 @@ const Dialect& cuda_dialect() {
   static const Dialect dialect{
       .name = "cuda",
       .extension = "cu",
-      .parallel = "for (long item = netc::block(); item < {items}; item += netc::blocks())",
+      .parallel = "for (long item = netc::block{at}; item < {items}; item += netc::blocks())",
       .spread = "for (int {name} = {lo+}netc::warp(); {name} < {hi}; {name} += netc::warps())",
       .after_spread = "netc::barrier();",
       .lanes = "for (int {name} = {lo+}netc::lane(); {name} < {hi}; {name} += netc::lanes())",

@@ -130,7 +130,7 @@ private:
   VectorAccess vectors_;
   std::string out_;
   int indent_ = 0;
-  int64_t items_ = 1;             ///< Parallel iterations of the entry being printed, at most.
+  int64_t items_ = 0;             ///< Parallel iterations of the entry so far, of all its loops.
   bool lanes_are_serial_ = false; ///< In an epilogue, which one thread runs by itself.
   LocalArrays arrays_;
   KernelText result_;
@@ -196,8 +196,9 @@ void Printer::parallel(const kernel::StmtNode& s) {
                "a parallel loop of `{}` has no constant extent", lowered_.kernel.name);
     items *= *kernel::constant(loop->hi);
   }
-  items_ = std::max(items_, items);
-  open(replace_all(dialect_.parallel, {{"{items}", fmt::format("{}L", items)}}));
+  std::string at = items_ == 0 ? "()" : fmt::format("_behind({})", items_);
+  open(replace_all(dialect_.parallel, {{"{at}", at}, {"{items}", fmt::format("{}L", items)}}));
+  items_ = std::min(items_ + items, largest_grid);
   int64_t below = items;
   for (const auto* loop : loops) {
     int64_t extent = *kernel::constant(loop->hi);
@@ -288,7 +289,7 @@ void Printer::open_entry(size_t phase, int threads) {
                      params[i].name, i));
 }
 
-/// Arrays of an entry share one launch size; the grid covers the longest of its parallel loops.
+/// Arrays of an entry share one launch size; the grid has a block for each parallel iteration.
 void Printer::close_entry() {
   close();
   result_.local_bytes = std::max(result_.local_bytes, arrays_.bytes());
@@ -299,7 +300,7 @@ void Printer::close_entry() {
   entry.threads = threads_;
   entry.shared_bytes = static_cast<int>(std::min<int64_t>(arrays_.bytes(), INT32_MAX));
   result_.entries.push_back(entry);
-  items_ = 1;
+  items_ = 0;
   arrays_ = LocalArrays(warps());
 }
 

@@ -7,7 +7,8 @@
 namespace netc {
 
 /// How one language says what Kernel IR leaves open. In patterns, {name}, {lo}, {hi}, {type},
-/// {count}, {offset} and {items} are replaced; {lo+} is `lo + `, or nothing where that is 0.
+/// {count}, {offset}, {items} and {at} (which item of a block) are replaced; {lo+} is `lo + `,
+/// or nothing where that is 0.
 struct Dialect {
   std::string name;         ///< `cpu`, `cuda`; the folder below codegen/device/.
   std::string extension;    ///< Of source files, without the dot.

@@ -108,32 +108,57 @@ kernel::Kernel channel_sum_kernel(const Node& node) {
   return channel_sum_by_parts(node, x.type, blocks * parts, body.take());
 }
 
-/// On a GPU each thread adds the pixels of a part in its channel, and then a block the parts of a
-/// channel. Pixels are counted through where they lie one after the other.
+/// Adds the parts of each channel: of many a block together, of few a thread.
+void add_parts(Body& body, int64_t parts, int64_t channels) {
+  constexpr int64_t few = 32, threads = 256;
+  auto element = [&](const Expr& c) {
+    return kernel::load("partial", DType::f32, {kernel::var("i") * Expr(channels) + c});
+  };
+  if (parts > few)
+    return body.loop(StmtKind::parallel, "c", 0, channels, [&](Expr c, Body& b) {
+      Expr sum = b.reduce("sum_c", "+", "i", 0, parts, element(c), true);
+      b.loop(StmtKind::lanes, "l", 0, 1,
+             [&](Expr l, Body& one) { one.store("sum", {c + l}, sum); });
+    });
+  body.loop(StmtKind::parallel, "group", 0, (channels + threads - 1) / threads,
+            [&](Expr group, Body& b) {
+              Expr first = b.let("first", group * Expr(threads));
+              b.loop(StmtKind::lanes, "c", first, min(first + Expr(threads), Expr(channels)),
+                     [&](Expr c, Body& l) {
+                       l.store("sum", {c}, l.reduce("sum_c", "+", "i", 0, parts, element(c)));
+                     });
+            });
+}
+
+/// On a GPU each thread adds the pixels of a part in its channel: as many parts as make threads
+/// enough to keep the memory busy. Then the parts are added. Pixels are counted through where they
+/// lie one after the other.
 kernel::Kernel channel_sum_on_gpu(const Node& node) {
-  constexpr int64_t most_parts = 2048, least_pixels = 16;
+  constexpr int64_t most_threads = 1 << 18, least_pixels = 8, threads = 256;
   const Value& x = *node.operands[0];
   if (x.type.shape.size() == 4 && x.layout != Layout::nhwc)
     return channel_sum_kernel(node);
   const int64_t channels = x.type.shape[1], pixels = x.type.elements() / channels;
-  const int64_t parts = std::clamp<int64_t>(pixels / least_pixels, 1, most_parts);
-  const int64_t quotient = pixels / parts, rest = pixels % parts;
+  const int64_t parts =
+      std::clamp<int64_t>(std::min(pixels / least_pixels, most_threads / channels), 1, pixels);
+  const int64_t quotient = pixels / parts, rest = pixels % parts, sums = parts * channels;
   Body body;
-  body.loop(StmtKind::parallel, "part", 0, parts, [&](Expr part, Body& b) {
-    Expr begin = b.let("begin", part * Expr(quotient) + min(part, Expr(rest)));
-    Expr end = b.let("end", begin + Expr(quotient) + select(part < Expr(rest), Expr(1), Expr(0)));
-    b.loop(StmtKind::lanes, "c", 0, channels, [&](Expr c, Body& l) {
-      Expr element = kernel::load("x", DType::f32, {kernel::var("i"), c});
-      l.store("partial", {part * Expr(channels) + c},
-              l.reduce("sum_c", "+", "i", begin, end, element));
-    });
-  });
+  body.loop(StmtKind::parallel, "group", 0, (sums + threads - 1) / threads,
+            [&](Expr group, Body& b) {
+              Expr first = b.let("first", group * Expr(threads));
+              b.loop(StmtKind::lanes, "l", first, min(first + Expr(threads), Expr(sums)),
+                     [&](Expr at, Body& l) {
+                       Expr part = l.let("part", at / Expr(channels));
+                       Expr c = l.let("c", at % Expr(channels));
+                       Expr begin = l.let("begin", part * Expr(quotient) + min(part, Expr(rest)));
+                       Expr end = l.let("end", begin + Expr(quotient) +
+                                                   select(part < Expr(rest), Expr(1), Expr(0)));
+                       Expr element = kernel::load("x", DType::f32, {kernel::var("i"), c});
+                       l.store("partial", {at}, l.reduce("sum_c", "+", "i", begin, end, element));
+                     });
+            });
   body.barrier();
-  body.loop(StmtKind::parallel, "c", 0, channels, [&](Expr c, Body& b) {
-    Expr element = kernel::load("partial", DType::f32, {kernel::var("i") * Expr(channels) + c});
-    Expr sum = b.reduce("sum_c", "+", "i", 0, parts, element, true);
-    b.loop(StmtKind::lanes, "l", 0, 1, [&](Expr l, Body& one) { one.store("sum", {c + l}, sum); });
-  });
+  add_parts(body, parts, channels);
   return channel_sum_by_parts(node, {DType::f32, {pixels, channels}}, parts, body.take());
 }
 

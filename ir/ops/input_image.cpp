@@ -39,12 +39,12 @@ public:
         height_(node.attrs.integer("height")), width_(node.attrs.integer("width")),
         block_(node.attrs.integer("block")) {}
 
-  /// Row after row of the result, in parts of `rows`; `fill` writes the loops over the part that
-  /// begins at row `h`, their columns and channels.
-  template <class Fill> Kernel parts(int64_t rows, Fill fill) {
+  /// Row after row of the result, in parts of `rows`, `name` the part; `fill` writes the loops over
+  /// the part that begins at row `h`, their columns and channels.
+  template <class Fill> Kernel parts(const char* name, int64_t rows, Fill fill) {
     Body body;
     body.loop(StmtKind::parallel, "n", 0, result_[0], [&](Expr n, Body& image) {
-      image.loop(StmtKind::parallel, rows == 1 ? "h" : "part", 0, (result_[2] + rows - 1) / rows,
+      image.loop(StmtKind::parallel, name, 0, (result_[2] + rows - 1) / rows,
                  [&](Expr part, Body& row) {
                    n_ = n;
                    top_ = row.let("top", crop_start(stored_[2] - height_, 0));
@@ -149,7 +149,7 @@ private:
 };
 
 Kernel input_image_kernel(const Node& node) {
-  return InputKernel(node).parts(1, [](InputKernel& kernel, const Expr& h, Body& row) {
+  return InputKernel(node).parts("h", 1, [](InputKernel& kernel, const Expr& h, Body& row) {
     row.loop(StmtKind::spread, "w", 0, kernel.result()[3], [&](Expr w, Body& pixel) {
       pixel.loop(StmtKind::lanes, "c", 0, kernel.result()[1],
                  [&](Expr c, Body& lane) { kernel.element(lane, h, w, c); });
@@ -165,7 +165,7 @@ Kernel input_image_on_gpu(const Node& node) {
   const int64_t columns = kernel.result()[3], height = kernel.result()[2], block = kernel.block();
   const int64_t items = columns * block;
   const int64_t rows = std::min(height, (least_items + items - 1) / items);
-  return kernel.parts(rows, [&](InputKernel&, const Expr& first, Body& part) {
+  return kernel.parts("part", rows, [&](InputKernel&, const Expr& first, Body& part) {
     part.loop(StmtKind::lanes, "i", 0, rows * items, [&](Expr i, Body& lane) {
       Expr h = lane.let("line", first + i / Expr(items));
       auto fill = [&](Body& row) {

@@ -51,6 +51,19 @@ void reshape_pixel(PixelContext& c) {
   });
 }
 
+/// The same, channel by channel: they lie apart in the operand, or in the result.
+std::vector<Run> reshape_run(RunContext& c) {
+  kernel::PixelShape from = kernel::pixel_shape(c.node.operands[0]->type.shape);
+  kernel::PixelShape to = kernel::pixel_shape(c.node.result()->type.shape);
+  Run run;
+  for (int64_t k = 0; k < c.count; ++k) {
+    Expr place = c.let("place", ((c.first + Expr(k)) * Expr(to.h) + c.h) * Expr(to.w) + c.w);
+    run.push_back(c.load(0, c.n, place / Expr(from.w) % Expr(from.h), place % Expr(from.w),
+                         place / Expr(from.h * from.w), 1)[0]);
+  }
+  return {run};
+}
+
 void reshape_reference(RefContext& c) {
   c.results[0].data = c.operands[0]->data;
 }
@@ -79,6 +92,9 @@ Value* reshape_simplify(GraphBuilder&, const Node& node) {
 int64_t no_flops(const Node&) {
   return 0;
 }
+int64_t one_tap(const Node&) {
+  return 1;
+}
 
 } // namespace
 
@@ -92,7 +108,10 @@ const OpDef flatten{.name = "flatten",
                     .flops = no_flops,
                     .factors = reshape_factors,
                     .share = reshape_share,
-                    .lower = PixelLowering{.pixel = reshape_pixel, .fusable = false},
+                    .lower = PixelLowering{.pixel = reshape_pixel,
+                                           .fusable = false,
+                                           .run = reshape_run,
+                                           .taps = one_tap},
                     .reference = reshape_reference,
                     .layer = LayerDef{},
                     .simplify = reshape_simplify};
@@ -111,7 +130,10 @@ const OpDef reshape{.name = "reshape",
                     .flops = no_flops,
                     .factors = reshape_factors,
                     .share = reshape_share,
-                    .lower = PixelLowering{.pixel = reshape_pixel, .fusable = false},
+                    .lower = PixelLowering{.pixel = reshape_pixel,
+                                           .fusable = false,
+                                           .run = reshape_run,
+                                           .taps = one_tap},
                     .reference = reshape_reference,
                     .layer = LayerDef{},
                     .simplify = reshape_simplify};

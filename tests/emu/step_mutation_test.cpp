@@ -126,21 +126,30 @@ TEST_F(Mutants, Dropout) {
 }
 
 TEST_F(Mutants, Sums) {
-  // 110 pixels in 6 parts, two of them with one more.
+  // 110 pixels in 13 parts, six of them with one more.
   expect_caught(
       operator_subject("channel_sum", {&ops::channel_sum, {feed({2, 7, 5, 11}, uniform(-0.5, 1))}}),
-      {{"no part takes the rest", " + netc::select(part < 2, 1, 0)", ""},
-       {"parts that begin before the rest", " + netc::min(part, 2)", ""},
-       {"half of the rest", "netc::min(part, 2)", "netc::min(part, 1)"},
-       {"every part the first", "part * 18", "0 * 18"},
+      {{"no part takes the rest", " + netc::select(part < 6, 1, 0)", ""},
+       {"parts that begin before the rest", " + netc::min(part, 6)", ""},
+       {"half of the rest", "netc::min(part, 6)", "netc::min(part, 3)"},
+       {"every part the first", "part * 8", "0 * 8"},
        {"a pixel too many", "(begin, end, [&]", "(begin, (end + 1), [&]"},
        {"pixels too close", "x[i * 7 + c]", "x[i * 6 + c]"},
-       {"the last channel left out", "c < 7;", "c < 6;"},
-       {"parts stored too close", "part * 7", "part * 6"},
+       {"the last sum of a part left out", "netc::min(first + 256, 91)",
+        "netc::min(first + 256, 90)"},
+       {"the last channel left out", "netc::min(first + 256, 7)", "netc::min(first + 256, 6)"},
+       {"channels of another part", "c = l % 7", "c = l % 6"},
        {"parts read too close", "partial[i * 7", "partial[i * 6"},
-       {"the last part left out", "0, 6, [&](int i) { return partial",
-        "0, 5, [&](int i) { return partial"},
-       {"sums of all channels in one place", "sum[c + l]", "sum[l]"}});
+       {"the last part left out", "0, 13, [&](int i) { return partial",
+        "0, 12, [&](int i) { return partial"},
+       {"sums of all channels in one place", "sum[c] =", "sum[0] ="}});
+  // 270 pixels in 33 parts, whose sums are those of two blocks.
+  expect_caught(operator_subject("channel_sum of many parts",
+                                 {&ops::channel_sum, {feed({3, 11, 10, 9}, uniform(-0.5, 1))}}),
+                {{"the second block's sums left out", "group * 256", "group * 0"},
+                 {"the last part left out", "0, 33, [&](int i) { return partial",
+                  "0, 32, [&](int i) { return partial"},
+                 {"sums of all channels in one place", "sum[c + l]", "sum[l]"}});
   expect_caught(operator_subject("channel_sum, exact",
                                  {&ops::channel_sum, {feed({2, 7, 3, 5}, uniform(-0.5, 1))}}, true),
                 {{"sums do not begin at zero", "acc[c] = 0.0f;", ""},

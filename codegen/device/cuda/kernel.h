@@ -14,6 +14,13 @@ constexpr int usual_lanes = 256;
 template <bool large> struct IndexOf { using Type = int; };
 template <> struct IndexOf<true> { using Type = long; };
 
+/// The first item of this block in a loop behind loops of `before` items in all: the blocks go
+/// round from loop to loop.
+inline long block_behind(int before) {
+  const int of = static_cast<int>(blocks()), at = static_cast<int>(block()) - before % of;
+  return at < 0 ? at + of : at;
+}
+
 inline float min(float a, float b) {
   return b < a ? b : a;
 }
