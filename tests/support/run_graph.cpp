@@ -278,19 +278,21 @@ PreparedGraph prepare_training(const Graph& forward, const OptimizerSpec& optimi
 }
 
 void expect_sound_kernels(const Graph& graph, bool exact) {
-  RunOptions options;
-  options.exact = exact;
-  for (const auto& node : graph.nodes) {
-    if (std::holds_alternative<std::monostate>(node->op->lower) && !node->body)
-      continue;
-    LoweredNode lowered = lower(
-        *node, [](const Value&) { return true; }, lowering_options(options));
-    if (lowered.contraction)
-      continue;
-    EXPECT_NO_THROW(kernel::verify(lowered.kernel)) << node->name;
-    std::string text = kernel::print(lowered.kernel);
-    EXPECT_EQ(kernel::print(kernel::parse_kernel(text)), text) << node->name;
-  }
+  for (const char* target : {"cpu", "cuda:sm_90"})
+    for (const auto& node : graph.nodes) {
+      if (std::holds_alternative<std::monostate>(node->op->lower) && !node->body)
+        continue;
+      RunOptions options;
+      options.target = parse_target(target);
+      options.exact = exact;
+      LoweredNode lowered = lower(
+          *node, [](const Value&) { return true; }, lowering_options(options));
+      if (lowered.contraction)
+        continue;
+      EXPECT_NO_THROW(kernel::verify(lowered.kernel)) << node->name << " for " << target;
+      std::string text = kernel::print(lowered.kernel);
+      EXPECT_EQ(kernel::print(kernel::parse_kernel(text)), text) << node->name;
+    }
 }
 
 } // namespace netc::test

@@ -65,8 +65,8 @@ inline CompiledGraph compile(PreparedGraph prepared, const RunOptions& options) 
   return {std::move(prepared.graph), std::move(prepared.context), options};
 }
 
-/// Checks, for every node of a graph that has been through the passes, that its kernel verifies and
-/// that the kernel's text parses back.
+/// Checks, for every node of a graph that has been through the passes, that its kernel verifies,
+/// for CPUs and GPUs, and that the kernel's text parses back.
 void expect_sound_kernels(const Graph& graph, bool exact);
 
 } // namespace netc::test
