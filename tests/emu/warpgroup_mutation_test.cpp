@@ -27,10 +27,10 @@ TEST_F(Mutants, WarpgroupPipeline) {
        {"no barrier before the products", "    barrier(); // the next slice is there;", "    //"},
        {"no barrier before the first slice", "  barrier(); // the first slice is there", ""},
        {"copies that are not waited for", "copy_wait<ahead - 2>();", "copy_wait<ahead - 1>();"},
-       {"rounded over what is multiplied", "S::rounded(slice - first + 1));",
-        "S::rounded(slice - first));"},
+       {"rounded over what is multiplied", "S::rounded(slice - first + 1),",
+        "S::rounded(slice - first),"},
        {"the columns of this slice again", "S::b(next)", "S::b(stage)"},
-       {"the rows of the next slice", "S::a(stage), S::rounded", "S::a(next), S::rounded"}});
+       {"the rows of the next slice", "A>(S::a(stage));", "A>(S::a(next));"}});
   // Two places: a slice goes where the one before it is still read.
   expect_caught(
       contraction(0, two_tiles, {Math::bf16, 64, 64, 2, 1, true, 32}),
