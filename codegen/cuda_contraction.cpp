@@ -95,6 +95,14 @@ bool fits_registers(const Conv2d& c, ContractionPass pass, const Tiling& t) {
          channels % 4 == 0;
 }
 
+/// Depth of the slices of a warpgroup. Where neighbouring channels are copied one by one, a thread
+/// has twice the lines to find in deep slices, for which it lacks the registers.
+int warpgroup_slice(const Conv2d& c, ContractionPass pass) {
+  const int channels = pass == ContractionPass::forward ? c.group_in() : c.group_out();
+  const bool singly = channels % 2 != 0 && pass != ContractionPass::weight_gradient;
+  return singly ? usual_slice : 2 * usual_slice;
+}
+
 /// All tilings that suit, by rising cost; two blocks should fit on a multiprocessor.
 std::vector<Tiling> suitable_tilings(const Conv2d& c, ContractionPass pass, Math math,
                                      const Target& target) {
@@ -113,7 +121,7 @@ std::vector<Tiling> suitable_tilings(const Conv2d& c, ContractionPass pass, Math
           if (rows > 64 ? p.rows <= 64 : p.rows > 64)
             continue;
           t.warpgroup = true;
-          t.slice = 2 * usual_slice;
+          t.slice = warpgroup_slice(c, pass);
         }
         if (!fits_registers(c, pass, t))
           continue;
@@ -146,7 +154,8 @@ std::vector<Tiling> cuda_tilings(const std::string& family,
 }
 
 std::string tiling_name(const Tiling& t) {
-  return fmt::format("{}x{} stages {} splits {}", t.rows, t.columns, t.stages, t.splits);
+  return fmt::format("{}x{}{} stages {} splits {}", t.rows, t.columns,
+                     t.warpgroup ? fmt::format("x{} warpgroup", t.slice) : "", t.stages, t.splits);
 }
 
 int64_t specialise_for_tiling(Contraction& contraction, const std::string& family,

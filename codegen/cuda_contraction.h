@@ -12,7 +12,7 @@ std::vector<Tiling> cuda_tilings(const std::string& family,
                                  const std::variant<Conv2d, Linear>& shape, Precision precision,
                                  const Target& target);
 
-/// `128x96 stages 4 splits 1`: a tiling in tuning tables.
+/// `128x96 stages 4 splits 1`, `128x96x32 warpgroup stages 2 splits 1`: a tiling in tuning tables.
 std::string tiling_name(const Tiling& tiling);
 
 /// Fills in what a contraction needs in CUDA: `constants` and `entries`. `chosen`: a tiling's name;

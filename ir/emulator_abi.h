@@ -55,6 +55,7 @@ enum class Fault {
   uninitialised,
   race,
   pending_copy, ///< Access to memory that a copy under way will write.
+  unawaited,    ///< Matrix products of a warpgroup that nobody waits for, or that are in no group.
   misaligned,
   divergence, ///< A barrier or warp operation that others of the block or warp do not reach.
 };

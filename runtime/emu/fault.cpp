@@ -57,6 +57,9 @@ std::string what_happened(const EmulatorFault::Details& d) {
   case emu::Fault::pending_copy:
     return fmt::format("copy under way: {} {}, to which {} copies{} without having waited", access,
                        where, party(d), at(d.other->place));
+  case emu::Fault::unawaited:
+    return "unawaited: a matrix product of a warpgroup is in no group, or nobody waits for those "
+           "before";
   case emu::Fault::race:
     return fmt::format("race: {} {}, which {} accesses{}, with nothing to order the two", access,
                        where, party(d), at(d.other->place));

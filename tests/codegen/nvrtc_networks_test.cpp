@@ -43,8 +43,8 @@ void register_network(const std::string& suite, const std::string& model, const 
 /// What the normal suite compiles: what users get by default on GPUs that differ, and exact mode.
 bool is_usual(const Target& target, const MathMode& mode) {
   if (mode.exact)
-    return target.arch == "sm_90";
-  return mode.precision == default_precision(target) && target.arch != "sm_90a";
+    return target.arch == "sm_90a";
+  return mode.precision == default_precision(target) && target.arch != "sm_90"; // H100s: sm_90a
 }
 
 void register_all(const std::string& suite, const std::string& model, const std::string& arch) {
@@ -58,7 +58,7 @@ const bool registered = [] {
     register_all("NvrtcAlexNet", "alexnet", arch);
   for (const std::string& file : bundled_models())
     if (file != "alexnet.yaml")
-      register_all("NvrtcModels", file.substr(0, file.find('.')), "sm_90");
+      register_all("NvrtcModels", file.substr(0, file.find('.')), "sm_90a");
   return true;
 }();
 

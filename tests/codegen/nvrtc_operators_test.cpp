@@ -127,7 +127,7 @@ void expect_operators_compile(const NvrtcToolchain& nvrtc, const std::string& ar
 const bool registered = [] {
   for (const std::string arch : matrix_archs)
     register_nvrtc_test(
-        arch == "sm_75" || arch == "sm_90" ? "NvrtcOperators" : "NvrtcOperatorsSlow", arch,
+        arch == "sm_75" || arch == "sm_90a" ? "NvrtcOperators" : "NvrtcOperatorsSlow", arch,
         [arch](const NvrtcToolchain& nvrtc) { expect_operators_compile(nvrtc, arch); });
   return true;
 }();

@@ -52,15 +52,17 @@ TEST_F(Tune, TheTablesTilingIsInTheKernel) {
   ASSERT_EQ(compile("--target emu --tune --mode infer").code, 0);
   const std::string key = "linear_forward 2x512->10 | baseline, tf32";
   nlohmann::json all = nlohmann::json::parse(read_text(folder_ / "plan/tuning.json"));
-  for (const char* rows : {"64", "128"}) {
-    all["contractions"][key]["chosen"] = fmt::format("{}x96 stages 4 splits 1", rows);
+  for (auto [tile, stages] : {std::pair{"64x64", 4}, std::pair{"64x96", 3}}) {
+    all["contractions"][key]["chosen"] =
+        fmt::format("{}x32 warpgroup stages {} splits 1", tile, stages);
     std::ofstream(folder_ / "plan/tuning.json") << all.dump();
     ASSERT_EQ(compile("--target emu --mode infer").code, 0);
     std::string kernels;
     for (const auto& [name, text] : files_below(folder_ / "plan/kernels"))
       if (name.ends_with(".cu"))
         kernels += text;
-    EXPECT_THAT(kernels, HasSubstr(fmt::format(".rows = {}, .columns = 96", rows)));
+    EXPECT_THAT(kernels, HasSubstr(fmt::format(".columns = {}, .stages = {}",
+                                               std::string(tile).substr(3), stages)));
   }
 }
 

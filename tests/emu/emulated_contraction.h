@@ -114,9 +114,8 @@ inline std::vector<double> scaled(std::vector<double> values, const Floats& fact
 /// Checks a pass in a tiling, and that the number of blocks does not show.
 inline void check_pass(const PassCase& pass, const std::variant<Conv2d, Linear>& shape,
                        const Tiling& tiling) {
-  SCOPED_TRACE(fmt::format("{} {}x{}, {} stages, {} splits, {}{}\n{}", pass.family, tiling.rows,
-                           tiling.columns, tiling.stages, tiling.splits, name_of(tiling.math),
-                           tiling.warpgroup ? " by a warpgroup" : "", shape_text(shape)));
+  SCOPED_TRACE(fmt::format("{} {}, {}\n{}", pass.family, tiling_name(tiling), name_of(tiling.math),
+                           shape_text(shape)));
   EmulatedContraction contraction(pass, shape, tiling);
   const Floats factor = random_floats(pass.want.size(), 4);
   const Floats got = contraction.run(pass.a, pass.b, factor);
@@ -125,12 +124,17 @@ inline void check_pass(const PassCase& pass, const std::variant<Conv2d, Linear>&
   EXPECT_EQ(contraction.run(pass.a, pass.b, factor, 3), got) << "the grid shows";
 }
 
-/// Checks passes in the tiling that the planner chooses.
+/// Checks passes in the tilings that the planner chooses, with a warpgroup's instructions where the
+/// precision has them, and without.
 inline void check_passes(const std::vector<PassCase>& passes,
                          const std::variant<Conv2d, Linear>& shape, Precision precision) {
-  for (const PassCase& pass : passes)
-    check_pass(pass, shape,
-               cuda_tilings(pass.family, shape, precision, parse_target("emu")).front());
+  for (const PassCase& pass : passes) {
+    const Tiling with = cuda_tilings(pass.family, shape, precision, parse_target("emu")).front();
+    check_pass(pass, shape, with);
+    if (with.warpgroup)
+      check_pass(pass, shape,
+                 cuda_tilings(pass.family, shape, precision, parse_target("cuda:sm_90")).front());
+  }
 }
 
 } // namespace netc

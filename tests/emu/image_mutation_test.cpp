@@ -49,10 +49,10 @@ TEST_F(Mutants, ImagesInBlocks) {
   expect_caught(
       operator_subject("input_image by blocks", images({5, 3, 47, 125}, 47, 125, 4)),
       {{"columns of the block exchanged", "x1 = w * 4 + 1", "x1 = w * 4 + 2"},
-       {"rows of the block exchanged", "y = h * 4 + i % 4", "y = h * 4 + (3 - i % 4)"},
+       {"rows of the block exchanged", "y = line * 4 + i % 4", "y = line * 4 + (3 - i % 4)"},
        {"channels exchanged", "column1) * 3 + 1]", "column1) * 3 + 2]"},
        {"a row of a block over the one before", "+ (i % 4 * 12 + 4)", "+ (i % 4 * 8 + 4)"},
-       {"blocks of three rows", "y = h * 4", "y = h * 3"},
+       {"blocks of three rows", "y = line * 4", "y = line * 3"},
        {"blocks of three columns", "x2 = w * 4", "x2 = w * 3"},
        {"rows that hang over", "exists0 = y < 47 && ", "exists0 = "},
        {"columns that hang over", " && x3 < 125", ""},
@@ -66,7 +66,7 @@ TEST_F(Mutants, ImagesInBlocks) {
        {"one row of a block a thread", "i < 1024; i += netc::lanes()",
         "i < 256; i += netc::lanes()"},
        {"parts over one another", "part * 8 + i / 128", "part * 7 + i / 128"},
-       {"a row behind the last part", "if (h < 12)", "if (h < 13)"}});
+       {"a row behind the last part", "if (line < 12)", "if (line < 13)"}});
 }
 
 TEST_F(Mutants, Blocks) {

@@ -37,7 +37,8 @@ TEST_F(Mutants, Pipelines) {
 }
 
 const std::vector<Mutation> tiles_and_splits = {
-    {"splits do not find their slice", "load(first + stage, stage);", "load(stage, stage);"},
+    {"splits do not find their slice", "load(first + stage, stage, operand);",
+     "load(stage, stage, operand);"},
     {"a share without its last slice", "share(slices, place.split + 1, t.splits)",
      "share(slices, place.split + 1, t.splits) - 1"},
     {"the first share left out", "for (int split = 0; split < t.splits; ++split)",

@@ -25,6 +25,7 @@ TEST_F(Mutants, WarpgroupPipeline) {
         "    sums.wait();\n    barrier(); // the next slice", "    barrier(); // the next slice"},
        {"nobody waits for the last products", "  sums.wait();\n}", "}"},
        {"no barrier before the products", "    barrier(); // the next slice is there;", "    //"},
+       {"products of no group", "    sums.commit();", ""},
        {"no barrier before the first slice", "  barrier(); // the first slice is there", ""},
        {"copies that are not waited for", "copy_wait<ahead - 2>();", "copy_wait<ahead - 1>();"},
        {"rounded over what is multiplied", "S::rounded(slice - first + 1),",

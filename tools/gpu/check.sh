@@ -65,7 +65,7 @@ out=$(cd "$out" && pwd)
 rm -rf "$out"/check.* "$out"/bench.* "$out"/alexnet-* "$out"/logs/*.log "$out"/torch-*.log \
   "$out"/plans
 scratch=$(mktemp -d) || exit 1
-trap 'rm -rf "$scratch"' EXIT
+trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
 # Every kernel is compiled anew, and nothing is left behind.
 export XDG_CACHE_HOME=$scratch/cache TORCHINDUCTOR_CACHE_DIR=$scratch/inductor

@@ -20,8 +20,8 @@ inline void show_to_warpgroups() {
 inline void warpgroup_begin() {
   asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
 }
-/// The products since the last call are a group.
-inline void warpgroup_commit() {
+/// The products since the last call are a group; only those of groups are waited for.
+template <int most> void warpgroup_commit(WarpgroupQueue<most>&) {
   asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
 }
 

@@ -118,7 +118,7 @@ void multiply_rounded(Load load, int first, int end, Sums& sums) {
         sums.template round_columns<typename S::B, 2>(S::b(next), S::rounded(slice - first + 1),
                                                       work - 2);
     }
-    warpgroup_commit();
+    sums.commit();
     copy_commit();
     stage = next;
   }

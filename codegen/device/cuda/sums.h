@@ -78,11 +78,6 @@ void load_rows(Shared<const float> slice, int row, int k, unsigned (&left)[4],
   load_line<Layout, math>(slice, row, k, left[0], left[2], rest[0], rest[2]);
   load_line<Layout, math>(slice, row + 8, k, left[1], left[3], rest[1], rest[3]);
 }
-template <class Layout, Math math>
-void load_rows(Shared<const float> slice, int row, int k, unsigned (&left)[4]) {
-  unsigned none[4];
-  load_rows<Layout, math>(slice, row, k, left, none);
-}
 
 /// Calls use(row, column, 2, values) for a thread's part of 16 rows by n x 8 columns of sums, which
 /// begins at `row` and `column`.

@@ -56,7 +56,11 @@ template <int rows, int columns, int slice, Math math> struct WarpgroupSums {
       else
         warpgroup_tf32<columns>(queue, sum[i], left[step][i], from, leading);
   }
-  /// Waits for all that was started.
+  /// What was started is complete.
+  void commit() {
+    warpgroup_commit(queue);
+  }
+  /// Waits for all that was committed.
   void wait() {
     warpgroup_wait(queue, sum);
   }

@@ -106,6 +106,8 @@ inline void store4(Shared<float> to, emu::Index i, Float4 value) {
 inline void load_matrices(Shared<const float> from, int at, int stride, float (&to)[4],
                           emu::Place place = {}) {
   warp_barrier(place); // the warp's lanes come together
+  if (from.byte(at) % 16 != 0 || stride % 4 != 0)
+    emu::fail(emu::Fault::misaligned, from.array(), from.byte(at), 16, place);
   for (int i = 0; i < 4; ++i) {
     const int row = i % 2 * 8 + warp_lane() / 4, depth = i / 2 * 4 + warp_lane() % 4;
     to[i] = from[emu::Index(at + row * stride + depth, place)];

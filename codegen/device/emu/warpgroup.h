@@ -12,7 +12,7 @@ namespace emu {
 struct StartedProduct {
   float (*d)[4];
   int pieces;
-  unsigned a[4];
+  const unsigned* a; ///< Four words, which stay until the product is done.
   Shared<const float> b;
   int leading;
   Place place;
@@ -29,11 +29,13 @@ inline unsigned operand_word(const StartedProduct& p, int line, int word) {
 template <int most> struct WarpgroupQueue {
   emu::StartedProduct started[most];
   bool bf16[most];
-  int count = 0;
+  int count = 0, committed = 0;
 
   void start(bool is_bf16, const emu::StartedProduct& product) {
     if (count == most) // nobody waited for the others
-      emu::fail(emu::Fault::pending_copy, product.b.array(), 0, 0, product.place);
+      emu::fail(emu::Fault::unawaited, product.b.array(), 0, 0, product.place);
+    if (product.b.byte(0) % 16 != 0 || product.leading % 4 != 0)
+      emu::fail(emu::Fault::misaligned, product.b.array(), product.b.byte(0), 16, product.place);
     bf16[count] = is_bf16;
     started[count++] = product;
   }
@@ -41,12 +43,17 @@ template <int most> struct WarpgroupQueue {
 
 inline void show_to_warpgroups() {}
 inline void warpgroup_begin() {}
-inline void warpgroup_commit() {}
+template <int most> void warpgroup_commit(WarpgroupQueue<most>& queue) {
+  queue.committed = queue.count;
+}
 
 template <int most, int m, int n>
 void warpgroup_wait(WarpgroupQueue<most>& queue, float (&)[m][n][4]) {
   for (int i = 0; i < queue.count; ++i) {
     const emu::StartedProduct& p = queue.started[i];
+    if (i >= queue.committed)
+      emu::fail(emu::Fault::unawaited, p.b.array(), 0, 0, p.place);
+    const unsigned a[4] = {p.a[0], p.a[1], p.a[2], p.a[3]};
     for (int piece = 0; piece < p.pieces; ++piece) {
       // Depth t and t + 4 of a TF32 instruction, 2t, 2t + 1 and 8 more of one of bf16: words t, t
       // + 4.
@@ -54,23 +61,23 @@ void warpgroup_wait(WarpgroupQueue<most>& queue, float (&)[m][n][4]) {
       const unsigned b[2] = {emu::operand_word(p, line, word),
                              emu::operand_word(p, line, word + 4)};
       if (queue.bf16[i])
-        mma_bf16(p.d[piece], p.a, b, p.place);
+        mma_bf16(p.d[piece], a, b, p.place);
       else
-        mma_tf32(p.d[piece], p.a, b, p.place);
+        mma_tf32(p.d[piece], a, b, p.place);
     }
   }
-  queue.count = 0;
+  queue.count = queue.committed = 0;
 }
 
 template <int columns, int most>
 void warpgroup_tf32(WarpgroupQueue<most>& queue, float (&d)[columns / 8][4], const unsigned (&a)[4],
                     Shared<const float> from, int leading, emu::Place place = {}) {
-  queue.start(false, {d, columns / 8, {a[0], a[1], a[2], a[3]}, from, leading, place});
+  queue.start(false, {d, columns / 8, a, from, leading, place});
 }
 template <int columns, int most>
 void warpgroup_bf16(WarpgroupQueue<most>& queue, float (&d)[columns / 8][4], const unsigned (&a)[4],
                     Shared<const float> from, int leading, emu::Place place = {}) {
-  queue.start(true, {d, columns / 8, {a[0], a[1], a[2], a[3]}, from, leading, place});
+  queue.start(true, {d, columns / 8, a, from, leading, place});
 }
 
 } // namespace netc
