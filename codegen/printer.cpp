@@ -111,8 +111,8 @@ private:
   // Kernels.
   void includes(const std::string& template_header);
   std::string pointer_type(const Param& param) const {
-    bool constant = param.access == kernel::Access::in;
-    std::string type = fmt::format("{}{}", constant ? "const " : "", type_name(param.type.dtype));
+    const char* constant = param.access == kernel::Access::in ? "const " : "";
+    std::string type = fmt::format("{}{}", constant, element_name(param.type.dtype));
     return replace_all(dialect_.pointer, {{"{type}", type}});
   }
   void open_entry(size_t phase, int threads);

@@ -5,6 +5,8 @@
 // A product gives:
 //
 //     A a; B b;                        operands, see slice.h; a has the rows, b the columns
+//     static constexpr bool direct_rows, direct;   whether the rows, or both, are copied as the
+//                                      instructions of a warpgroup take them, see is_direct
 //     static constexpr int leaves;     parts of the depth with a sum of their own, 1, 2, 4 or 8
 //     static int depth(int leaf);
 //     static constexpr bool in_order;  whether columns are in the order of the result's memory,
@@ -42,12 +44,19 @@ requires(t.warpgroup) struct SumsOf<t> {
   using Type = WarpgroupSums<t.rows, t.columns, t.slice, t.math>;
 };
 
-/// The slices of a block in shared memory, `stages` of each operand; behind them, of two slices,
-/// the columns as the instructions of a warpgroup take them.
+/// How a slice of an operand lies in shared memory.
+template <class Operand, Tiling t, int extent, int pad, bool direct>
+using LayoutOf = typename Choose<
+    direct, DirectLayout<extent, t.slice, Operand::by_depth, typename Operand::Element>,
+    SliceLayout<extent, t.slice, Operand::by_depth, pad, typename Operand::Element>>::Type;
+
+/// The slices of a block in shared memory, `stages` of each operand; behind them, where they are
+/// not copied so, the columns of two slices as the instructions of a warpgroup take them.
 template <class Product, Tiling t> struct Slices {
-  using A = SliceLayout<t.rows, t.slice, Product::A::by_depth, row_pad(t, Product::A::by_depth)>;
-  using B =
-      SliceLayout<t.columns, t.slice, Product::B::by_depth, column_pad(t, Product::B::by_depth)>;
+  using A = LayoutOf<typename Product::A, t, t.rows, row_pad(t, Product::A::by_depth),
+                     Product::direct_rows>;
+  using B = LayoutOf<typename Product::B, t, t.columns, column_pad(t, Product::B::by_depth),
+                     Product::direct>;
   static Shared<float> a(int stage) {
     return shared_array<float>(stage * (A::floats + B::floats) * 4, A::floats);
   }
@@ -67,8 +76,9 @@ template <int stages> int stage_before(int stage) {
 }
 
 /// Slices on their way before one is multiplied. One place is left for who reads, but a warpgroup
-/// needs the next slice as well.
-template <Tiling t> constexpr int slices_ahead = t.warpgroup&& t.stages == 2 ? 2 : t.stages - 1;
+/// that rounds needs the next slice as well.
+template <Tiling t, bool rounds>
+constexpr int slices_ahead = rounds&& t.stages == 2 ? 2 : t.stages - 1;
 
 /// Multiplies slices first .. end - 1, of which slices_ahead are under way; load(slice, stage,
 /// operand) brings the rows (0) or columns (1) of a further one.
@@ -86,17 +96,38 @@ void multiply(Load load, int first, int end, Sums& sums) {
   }
 }
 
-/// The same by a warpgroup: while it multiplies a slice, the columns of the next are rounded. An
-/// instruction whose rows are in registers holds up the one behind it, so other work stands between
-/// them.
+/// The same by a warpgroup, of operands in DirectLayouts: it multiplies by itself while its threads
+/// start copies.
+template <Tiling t, class S, class Load, class Sums>
+void multiply_direct(Load load, int first, int end, Sums& sums) {
+  int stage = 0;
+  for (int slice = first; slice < end; ++slice) {
+    copy_wait<t.stages - 2>();
+    show_to_warpgroups(); // what this thread copied
+    sums.wait();
+    barrier(); // the slice is there; the one before has been multiplied, its place is free
+    warpgroup_begin();
+    sums.template multiply_direct<typename S::A, typename S::B>(S::a(stage), S::b(stage));
+    sums.commit();
+    for (int operand = 0; operand < 2; ++operand)
+      load(slice + t.stages - 1, stage_before<t.stages>(stage), operand);
+    copy_commit();
+    stage = stage + 1 == t.stages ? 0 : stage + 1;
+  }
+  sums.wait();
+}
+
+/// The same where the operands are rounded here: while a slice is multiplied, the columns of the
+/// next are. An instruction whose rows are in registers holds up the one behind it, so other work
+/// stands between them.
 template <Tiling t, class S, class Load, class Sums>
 void multiply_rounded(Load load, int first, int end, Sums& sums) {
-  constexpr int ahead = slices_ahead<t>, steps = warpgroup_steps(t);
+  constexpr int ahead = slices_ahead<t, true>, steps = warpgroup_steps(t);
   if (first >= end)
     return;
   copy_wait<ahead - 1>();
   barrier(); // the first slice is there
-  sums.template round_columns<typename S::B, 1>(S::b(0), S::rounded(0), 0);
+  sums.template round_columns<typename S::A, typename S::B, 1>(S::b(0), S::rounded(0), 0);
   int stage = 0;
   for (int slice = first; slice < end; ++slice) {
     const int next = stage + 1 == t.stages ? 0 : stage + 1;
@@ -115,8 +146,8 @@ void multiply_rounded(Load load, int first, int end, Sums& sums) {
       if (work < 2)
         load(slice + ahead, ahead == t.stages ? stage : stage_before<t.stages>(stage), work);
       else if (slice + 1 < end)
-        sums.template round_columns<typename S::B, 2>(S::b(next), S::rounded(slice - first + 1),
-                                                      work - 2);
+        sums.template round_columns<typename S::A, typename S::B, 2>(
+            S::b(next), S::rounded(slice - first + 1), work - 2);
     }
     sums.commit();
     copy_commit();
@@ -143,12 +174,15 @@ void add_slices(const Product& p, const TilePlace& place, int leaf, int first, i
       b.load(S::b(stage), leaf, slice * t.slice, depth);
   };
   barrier(); // slices of another leaf or tile may still be read
-  for (int stage = 0; stage < slices_ahead<t>; ++stage) {
+  constexpr bool rounds = t.warpgroup && !Product::direct;
+  for (int stage = 0; stage < slices_ahead<t, rounds>; ++stage) {
     for (int operand = 0; operand < 2; ++operand)
       load(first + stage, stage, operand);
     copy_commit(); // a group each, so that the groups on their way can be counted
   }
-  if constexpr (t.warpgroup)
+  if constexpr (Product::direct)
+    multiply_direct<t, S>(load, first, end, sums);
+  else if constexpr (rounds)
     multiply_rounded<t, S>(load, first, end, sums);
   else
     multiply<t, S>(load, first, end, sums);
