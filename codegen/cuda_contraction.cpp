@@ -70,15 +70,18 @@ double warpgroup_cost(const ProductShape& p, const Tiling& t, bool direct) {
   const bool bf16 = t.math == Math::bf16;
   const double products = double(t.rows) * t.columns * t.slice;
   const double slice =
-      direct ? 120 + std::max(products / (bf16 ? 1840 : 920), 2.4 * (t.rows + t.columns))
+      direct ? (slices_pending(t) > 0 ? 30 : 120) +
+                   std::max(products / (bf16 ? 1840 : 920), 2.4 * (t.rows + t.columns))
              : 320 + products / (bf16 ? 1560 : 800) + 1.7 * t.rows + 0.9 * t.columns;
   const double slices = double(ceil_div(ceil_div(p.depth, t.slice), t.splits));
-  // Two blocks share a multiprocessor; one alone is hardly faster.
-  const long blocks = tiles(p, t) * t.splits, pair = 2 * usual_multiprocessors;
-  const long rest = blocks % pair;
-  const double turns = 2.0 * double(blocks / pair) + (rest == 0                       ? 0
-                                                      : rest <= usual_multiprocessors ? 1.8
-                                                                                      : 2);
+  // Of two blocks that share a multiprocessor, one alone is hardly faster.
+  const int sharing = blocks_sharing(t);
+  const long blocks = tiles(p, t) * t.splits, round = sharing * long(usual_multiprocessors);
+  const long rest = blocks % round;
+  const bool alone = sharing == 2 && rest <= usual_multiprocessors;
+  const double turns = sharing * double(blocks / round) + (rest == 0 ? 0
+                                                           : alone   ? 1.8
+                                                                     : double(sharing));
   // Shares are written and read through the cache, some 24 bytes a cycle and multiprocessor.
   const double exchange = t.splits > 1 ? 4.0 * double(p.groups * p.rows * p.columns) *
                                              (2 * t.splits + 1) / usual_multiprocessors / 24
@@ -109,7 +112,13 @@ int warpgroup_slice(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   return singly ? usual_slice : 2 * usual_slice;
 }
 
-/// All tilings that suit, by rising cost; two blocks should fit on a multiprocessor.
+/// Whether a block multiplies so much longer than it writes its sums that no other needs to fill in
+/// meanwhile.
+bool is_deep(const ProductShape& p, const Tiling& t) {
+  return p.rows > t.rows && p.depth >= 16L * t.splits * t.slice;
+}
+
+/// All tilings that suit, by rising cost; blocks_sharing of them should fit on a multiprocessor.
 std::vector<Tiling> suitable_tilings(const Conv2d& c, ContractionPass pass, Math math, bool rounded,
                                      const Target& target) {
   const ProductShape p = product_shape(c, pass);
@@ -119,7 +128,7 @@ std::vector<Tiling> suitable_tilings(const Conv2d& c, ContractionPass pass, Math
   NETC_CHECK(warpgroup || !rounded, "{} has no instructions for operands that are rounded",
              target.str());
   std::vector<Tiling> list;
-  for (int rows : {128, 64})
+  for (int rows : {256, 128, 64})
     for (int columns : {128, 96, 64})
       for (int splits : {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64}) {
         if (splits > 1 && p.depth < long(splits) * 8 * usual_slice)
@@ -132,11 +141,13 @@ std::vector<Tiling> suitable_tilings(const Conv2d& c, ContractionPass pass, Math
           t.rounded = rounded;
           t.slice = warpgroup_slice(c, pass, t);
         }
+        if (rows > 128 && (!is_direct(c, pass, t) || !is_deep(p, t)))
+          continue;
         if (!fits_registers(c, pass, t))
           continue;
         constexpr int reserved = 1024; // by the system, of each block
-        while (t.stages > 2 &&
-               2 * (tile_shared_bytes(c, pass, t) + reserved) > target.shared_bytes())
+        while (t.stages > 2 && blocks_sharing(t) * (tile_shared_bytes(c, pass, t) + reserved) >
+                                   target.shared_bytes())
           --t.stages;
         list.push_back(t);
       }
@@ -187,7 +198,7 @@ int64_t specialise_for_tiling(Contraction& contraction, const std::string& famil
   if (packs(c, pass))
     contraction.entries.push_back(sweep(p.packed_floats));
   contraction.entries.push_back({.blocks = tiles(p, t) * t.splits,
-                                 .threads = tile_threads,
+                                 .threads = threads_of(t),
                                  .shared_bytes = tile_shared_bytes(c, pass, t)});
   if (t.splits > 1)
     contraction.entries.push_back(sweep(p.groups * p.rows * p.columns));

@@ -62,13 +62,16 @@ TEST(EmulatedTilings, OfEverySizeDirect) {
   const std::vector<PassCase> one = conv_passes(small), several = conv_passes(large);
   size_t pass = 0;
   for (Math math : {Math::tf32, Math::bf16})
-    for (int rows : {64, 128})
+    for (int rows : {64, 128, 256})
       for (int columns : {64, 96, 128}) {
-        const int stages = 2 + (rows + columns) / 32 % 3, splits = 1 + columns / 64;
+        const int stages = (rows > 128 ? 3 : 2) + columns / 32 % 2, splits = 1 + columns / 64;
         const int slice = math == Math::bf16 ? 64 : 32;
         const auto check = [&](const PassCase& p, const Conv2d& c, int depth) {
           const bool direct = math == Math::bf16 || !p.family.ends_with("weight_gradient");
-          check_pass(p, c, {math, rows, columns, stages, splits, true, depth, direct});
+          if (rows > 128) // whole lines, by two warpgroups, which never round
+            depth = slice;
+          if (direct || rows <= 128)
+            check_pass(p, c, {math, rows, columns, stages, splits, true, depth, direct});
         };
         check(one[pass], small, slice);
         pass = (pass + 1) % 3;

@@ -22,8 +22,9 @@ TEST_F(Mutants, WarpgroupPipeline) {
   expect_caught(
       contraction(0, two_tiles, {Math::tf32, 64, 64, 4, 1, true}),
       {{"nobody waits for the products before",
-        "    sums.wait();\n    barrier(); // the next slice", "    barrier(); // the next slice"},
-       {"nobody waits for the last products", "stage = next;\n  }\n  sums.wait();\n}",
+        "    sums.template wait<0>();\n    barrier(); // the next slice",
+        "    barrier(); // the next slice"},
+       {"nobody waits for the last products", "stage = next;\n  }\n  sums.template wait<0>();\n}",
         "stage = next;\n  }\n}"},
        {"no barrier before the products", "    barrier(); // the next slice is there;", "    //"},
        {"products of no group", "    sums.commit();\n    copy_commit();", "    copy_commit();"},
@@ -45,7 +46,7 @@ TEST_F(Mutants, WarpgroupOperands) {
   expect_caught(contraction(0, two_tiles, {Math::tf32, 128, 96, 3, 1, true}),
                 {{"rows of one warp", "64 * i + 16 * warp(), step", "64 * i, step"},
                  {"rows of the first half", "64 * i + 16 * warp(), step", "16 * warp(), step"},
-                 {"depths of the first step", "step * (slice / steps), left", "0, left"},
+                 {"depths of the first step", "step * (t.slice / steps), left", "0, left"},
                  {"steps of the columns too close", "rounded + step * 2 * leading",
                   "rounded + step * leading"},
                  {"the deeper half over the other", "(2 * unit + 1) * leading + line",
@@ -54,8 +55,8 @@ TEST_F(Mutants, WarpgroupOperands) {
                  {"depths exchanged", "tf32_word<B>(v[0]), tf32_word<B>(v[1]),",
                   "tf32_word<B>(v[1]), tf32_word<B>(v[0]),"},
                  {"sums of the first half twice", "use(row + 8 * half,", "use(row,"},
-                 {"sums of another half", "visit_fragments<n>(sum[i], 64 * i + 16",
-                  "visit_fragments<n>(sum[0], 64 * i + 16"}});
+                 {"sums of another half", "visit_fragments<n>(sum[i], first_row() + 64",
+                  "visit_fragments<n>(sum[0], first_row() + 64"}});
   expect_caught(
       contraction(2, two_tiles, {Math::bf16, 64, 128, 4, 1, true}),
       {{"rows of the fragment exchanged", "at(line + i % 2 * 8, k + i / 2 * 4)",
@@ -82,32 +83,36 @@ constexpr Conv2d rounded_images = {.batch = 2,
                                    .kernel_width = 2,
                                    .pad_top = 1};
 
+/// By one warpgroup, which waits for each slice, and by two, which do not wait for the last.
 TEST_F(Mutants, DirectPipeline) {
-  expect_caught(
-      contraction(0, rounded_images, {Math::tf32, 64, 64, 3, 1, true, 32, true}),
-      {{"nobody waits for the products before",
-        "    sums.wait();\n    barrier(); // the slice is there; the one before has been "
-        "multiplied",
-        "    barrier(); //"},
-       {"no barrier before the products",
-        "    barrier(); // the slice is there; the one before has been multiplied", "    //"},
-       {"copies that are not waited for", "copy_wait<t.stages - 2>();\n    show",
-        "copy_wait<t.stages - 1>();\n    show"},
-       {"products of no group", "    sums.commit();\n    for", "    for"},
-       {"nobody waits for the last products", "? 0 : stage + 1;\n  }\n  sums.wait();\n",
-        "? 0 : stage + 1;\n  }\n"},
-       {"filled while it is multiplied",
-        "stage_before<t.stages>(stage), operand);\n    copy_commit();\n    stage =",
-        "stage, operand);\n    copy_commit();\n    stage ="},
-       {"weights packed in other blocks", "channel_block<c>(channels, line_elements<T>),",
-        "channel_block<c>(channels, 16),"}});
+  const std::vector<Mutation> mutations = {
+      {"nobody waits for the products before",
+       "    sums.template wait<pending>();\n    barrier(); // the slice",
+       "    barrier(); // the slice"},
+      {"one slice too many on its way", "slices_ahead<t, false>, pending = slices_pending(t);",
+       "slices_ahead<t, false>, pending = slices_pending(t) + 1;"},
+      {"no barrier before the products", "    barrier(); // the slice is there; one before",
+       "    //"},
+      {"copies that are not waited for", "copy_wait<ahead - 1>();\n    show",
+       "copy_wait<ahead>();\n    show"},
+      {"products of no group", "    sums.commit();\n    const", "    const"},
+      {"nobody waits for the last products", "? 0 : stage + 1;\n  }\n  sums.template wait<0>();\n",
+       "? 0 : stage + 1;\n  }\n"},
+      {"filled while it is multiplied", "load(slice + ahead, place, operand);",
+       "load(slice + ahead, stage, operand);"},
+      {"weights packed in other blocks", "channel_block<c>(channels, line_elements<T>),",
+       "channel_block<c>(channels, 16),"}};
+  expect_caught(contraction(0, rounded_images, {Math::tf32, 64, 64, 3, 1, true, 32, true}),
+                mutations);
+  expect_caught(contraction(0, rounded_images, {Math::bf16, 256, 64, 4, 1, true, 64, true}),
+                mutations);
 }
 
 TEST_F(Mutants, DirectOperands) {
   expect_caught(
       contraction(1, rounded_images, {Math::bf16, 128, 96, 3, 1, true, 64, true}),
-      {{"rows of the first half twice", "A::operand(a, 64 * i, step * depth)",
-        "A::operand(a, 0, step * depth)"},
+      {{"rows of the first half twice", "A::operand(a, first_row() + 64 * i, step * depth)",
+        "A::operand(a, first_row(), step * depth)"},
        {"columns of the first step", "B::operand(b, 0, step * depth)", "B::operand(b, 0, 0)"},
        {"columns taken for lines of a depth", "!A::by_depth>(queue", "A::by_depth>(queue"},
        {"pieces that overlap", "? k / piece * strides.along_depth + line * 4",
@@ -122,6 +127,11 @@ TEST_F(Mutants, DirectOperands) {
                   "operand_.step(leaf, inside ? k0 : 0)"},
                  {"lines of a thread in a row", "lane() % sharing * run) + i * lines_apart",
                   "lane() % sharing * run) + i * run"}});
+  expect_caught(contraction(0, rounded_images, {Math::tf32, 256, 64, 3, 1, true, 32, true}),
+                {{"both warpgroups the same rows", "return rows == t.rows ? 0 : warp() / 4 * rows;",
+                  "return 0;"},
+                 {"sums of the other warpgroup", "16 * (warp() % 4) + warp_lane() / 4,",
+                  "16 * (warp() % 4 ^ 1) + warp_lane() / 4,"}});
   constexpr Conv2d one_tap = {.batch = 2,
                               .in_height = 5,
                               .in_width = 7,

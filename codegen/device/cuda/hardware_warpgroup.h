@@ -38,14 +38,16 @@ template <int most> void warpgroup_commit(WarpgroupQueue<most>&) {
   asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
 }
 
-/// Waits for all products, whose sums are then in `d`.
-template <int most, int m, int n> void warpgroup_wait(WarpgroupQueue<most>&, float (&d)[m][n][4]) {
-  asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
+/// Waits for all groups of products but the `pending` newest. With none, the sums are then in `d`.
+template <int pending, int most, int m, int n>
+void warpgroup_wait(WarpgroupQueue<most>&, float (&d)[m][n][4]) {
+  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(pending) : "memory");
+  if constexpr (pending == 0)
 #pragma unroll
-  for (int i = 0; i < m; ++i)
+    for (int i = 0; i < m; ++i)
 #pragma unroll
-    for (int j = 0; j < n; ++j) // nobody reads a sum before the instruction above
-      asm volatile("" : "+f"(d[i][j][0]), "+f"(d[i][j][1]), "+f"(d[i][j][2]), "+f"(d[i][j][3]));
+      for (int j = 0; j < n; ++j) // nobody reads a sum before the instruction above
+        asm volatile("" : "+f"(d[i][j][0]), "+f"(d[i][j][1]), "+f"(d[i][j][2]), "+f"(d[i][j][3]));
 }
 
 /// Starts d += a b on the 64 x `columns` sums of a warpgroup, 8 (TF32) or 16 (bf16) deep. A warp

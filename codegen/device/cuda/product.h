@@ -41,7 +41,7 @@ requires(t.math == Math::fma) struct SumsOf<t> {
 };
 template <Tiling t>
 requires(t.warpgroup) struct SumsOf<t> {
-  using Type = WarpgroupSums<t.rows, t.columns, t.slice, t.math>;
+  using Type = WarpgroupSums<t>;
 };
 
 /// How a slice of an operand lies in shared memory.
@@ -75,10 +75,10 @@ template <int stages> int stage_before(int stage) {
   return stage == 0 ? stages - 1 : stage - 1;
 }
 
-/// Slices on their way before one is multiplied. One place is left for who reads, but a warpgroup
-/// that rounds needs the next slice as well.
+/// Slices on their way before one is multiplied. One place is left for who reads, and one for each
+/// slice that is still multiplied; but a warpgroup that rounds needs the next slice as well.
 template <Tiling t, bool rounds>
-constexpr int slices_ahead = rounds&& t.stages == 2 ? 2 : t.stages - 1;
+constexpr int slices_ahead = rounds&& t.stages == 2 ? 2 : t.stages - 1 - slices_pending(t);
 
 /// Multiplies slices first .. end - 1, of which slices_ahead are under way; load(slice, stage,
 /// operand) brings the rows (0) or columns (1) of a further one.
@@ -100,21 +100,23 @@ void multiply(Load load, int first, int end, Sums& sums) {
 /// start copies.
 template <Tiling t, class S, class Load, class Sums>
 void multiply_direct(Load load, int first, int end, Sums& sums) {
+  constexpr int ahead = slices_ahead<t, false>, pending = slices_pending(t);
   int stage = 0;
   for (int slice = first; slice < end; ++slice) {
-    copy_wait<t.stages - 2>();
+    copy_wait<ahead - 1>();
     show_to_warpgroups(); // what this thread copied
-    sums.wait();
-    barrier(); // the slice is there; the one before has been multiplied, its place is free
+    sums.template wait<pending>();
+    barrier(); // the slice is there; one before has been multiplied, its place is free
     warpgroup_begin();
     sums.template multiply_direct<typename S::A, typename S::B>(S::a(stage), S::b(stage));
     sums.commit();
+    const int place = stage + ahead < t.stages ? stage + ahead : stage + ahead - t.stages;
     for (int operand = 0; operand < 2; ++operand)
-      load(slice + t.stages - 1, stage_before<t.stages>(stage), operand);
+      load(slice + ahead, place, operand);
     copy_commit();
     stage = stage + 1 == t.stages ? 0 : stage + 1;
   }
-  sums.wait();
+  sums.template wait<0>();
 }
 
 /// The same where the operands are rounded here: while a slice is multiplied, the columns of the
@@ -133,7 +135,7 @@ void multiply_rounded(Load load, int first, int end, Sums& sums) {
     const int next = stage + 1 == t.stages ? 0 : stage + 1;
     copy_wait<ahead - 2>();
     show_to_warpgroups(); // the columns that this thread rounded
-    sums.wait();
+    sums.template wait<0>();
     barrier(); // the next slice is there; the one before has been multiplied, its places are free
     sums.template take_rows<typename S::A>(S::a(stage));
     if constexpr (ahead == t.stages)
@@ -153,7 +155,7 @@ void multiply_rounded(Load load, int first, int end, Sums& sums) {
     copy_commit();
     stage = next;
   }
-  sums.wait();
+  sums.template wait<0>();
 }
 
 /// Adds slices first .. end - 1 of a leaf to a thread's part of the tile. All threads of the block
@@ -162,8 +164,8 @@ template <Tiling t, class Product, class Sums>
 void add_slices(const Product& p, const TilePlace& place, int leaf, int first, int end,
                 Sums& sums) {
   using S = Slices<Product, t>;
-  const SliceLoader<typename Product::A, typename S::A> a(p.a, place.row);
-  const SliceLoader<typename Product::B, typename S::B> b(p.b, place.column);
+  const SliceLoader<typename Product::A, typename S::A, threads_of(t)> a(p.a, place.row);
+  const SliceLoader<typename Product::B, typename S::B, threads_of(t)> b(p.b, place.column);
   const int depth = Product::depth(leaf);
   auto load = [&](int slice, int stage, int operand) {
     if (slice >= end)
@@ -305,7 +307,7 @@ void one_tile(const Product& p, const TilePlace& place, Global<float> shares) {
 }
 
 /// Computes a product, or the shares of its splits. All threads of the grid call it together, in
-/// blocks of tile_threads.
+/// blocks of threads_of(t).
 template <Tiling t, ProductShape shape, class Product>
 void tiled_product(const Product& p, Global<float> shares) {
   static_assert(shape.rows < (1L << 31) && shape.columns < (1L << 31) && shape.depth < (1L << 31),

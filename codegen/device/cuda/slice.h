@@ -80,8 +80,8 @@ template <int extent_, int depth_, bool by_depth_, class T> struct DirectLayout 
 };
 
 /// What one thread brings of each slice: runs of `run` elements that are neighbours in memory, of
-/// the same lines in every slice.
-template <class Operand, class Layout> class SliceLoader {
+/// the same lines in every slice. `threads`: of the block.
+template <class Operand, class Layout, int threads> class SliceLoader {
 public:
   /// `first`: the tile's first line.
   SliceLoader(const Operand& operand, int first) : operand_(operand) {
@@ -109,8 +109,8 @@ private:
   /// for all of its lines.
   static constexpr int sharing =
       Layout::by_depth ? Layout::depth / run : sharing_lines(Layout::extent, run);
-  static constexpr int lines_apart = Layout::by_depth ? tile_threads / sharing : sharing * run;
-  static constexpr int depths_apart = Layout::by_depth ? Layout::depth : tile_threads / sharing;
+  static constexpr int lines_apart = Layout::by_depth ? threads / sharing : sharing * run;
+  static constexpr int depths_apart = Layout::by_depth ? Layout::depth : threads / sharing;
   static constexpr int count = Layout::extent / lines_apart;
   static_assert(count * lines_apart == Layout::extent && Layout::depth % depths_apart == 0,
                 "the threads share a slice evenly");

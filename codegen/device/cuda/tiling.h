@@ -24,8 +24,10 @@ constexpr int cache_line = 128, piece_bytes = 16;
 /// the shares in order.
 struct Tiling {
   Math math;
-  int rows, columns; ///< Of a tile: 64 or 128; columns may be 96, too.
-  int stages;        ///< Slices in shared memory: one is multiplied while the others arrive.
+  /// Of a tile: 64 or 128; columns may be 96, too. Where a warpgroup's instructions take both
+  /// operands as they are copied, rows may be 256: of two warpgroups, which share the columns.
+  int rows, columns;
+  int stages; ///< Slices in shared memory: one is multiplied while the others arrive.
   int splits;
   /// By the matrix instructions of a warpgroup (sm_90a), of TF32 or bf16.
   bool warpgroup = false;
@@ -97,6 +99,19 @@ constexpr bool is_direct(const Conv2d& c, ContractionPass pass, const Tiling& t)
 /// Whether the rows do, whatever the columns are: of bf16, always.
 constexpr bool has_direct_rows(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   return is_direct(c, pass, t) || (t.rounded && t.math == Math::bf16);
+}
+
+/// Threads of a block, and blocks that share a multiprocessor.
+constexpr int threads_of(const Tiling& t) {
+  return t.rows > 128 ? 2 * tile_threads : tile_threads;
+}
+constexpr int blocks_sharing(const Tiling& t) {
+  return 2 * tile_threads / threads_of(t);
+}
+/// Slices whose products may be on their way while those of the next are started. No other block
+/// does something meanwhile where one has a multiprocessor for itself.
+constexpr int slices_pending(const Tiling& t) {
+  return 2 - blocks_sharing(t);
 }
 
 /// Threads that copy neighbouring lines of one depth of a slice of `extent`: 8, or 4 where pieces

@@ -8,26 +8,30 @@
 
 namespace netc {
 
-/// A thread's part of a tile: of each 64 rows its warp has 16, of all columns.
-template <int rows, int columns, int slice, Math math> struct WarpgroupSums {
+/// A thread's part of a tile: of each 64 rows of its warpgroup its warp has 16, of all columns.
+template <Tiling t> struct WarpgroupSums {
+  static constexpr Math math = t.math;
+  static constexpr int columns = t.columns;
+  /// Rows of a warpgroup.
+  static constexpr int rows = t.rows * tile_threads / threads_of(t);
   static constexpr int m = rows / 64, n = columns / 8;
   /// Instructions along a slice.
-  static constexpr int steps = slice / (math == Math::bf16 ? 16 : 8);
+  static constexpr int steps = warpgroup_steps(t);
   /// Floats between neighbouring depths of the columns: pieces of 16 bytes of each.
   static constexpr int leading = columns * 4;
 
   float sum[m][n][4] = {};
   unsigned left[steps][m][4]; ///< Rows of the slice that is multiplied.
-  WarpgroupQueue<m * steps> queue;
+  WarpgroupQueue<m * steps*(1 + slices_pending(t))> queue;
 
   /// Starts to add the products of a slice of operands in DirectLayouts.
   template <class A, class B> void multiply_direct(Shared<const float> a, Shared<const float> b) {
-    constexpr int depth = slice / steps;
+    constexpr int depth = warpgroup_depth(math);
 #pragma unroll
     for (int step = 0; step < steps; ++step)
 #pragma unroll
       for (int i = 0; i < m; ++i) {
-        const WarpgroupOperand rows_from = A::operand(a, 64 * i, step * depth);
+        const WarpgroupOperand rows_from = A::operand(a, first_row() + 64 * i, step * depth);
         const WarpgroupOperand columns_from = B::operand(b, 0, step * depth);
         if constexpr (math == Math::bf16)
           warpgroup_bf16<columns, !A::by_depth>(queue, sum[i], rows_from, columns_from);
@@ -40,7 +44,7 @@ template <int rows, int columns, int slice, Math math> struct WarpgroupSums {
   /// rows of layout A.
   template <class A, class B, int parts>
   static void round_columns(Shared<const float> from, Shared<float> to, int part) {
-    constexpr int units = columns * (slice / 8);
+    constexpr int units = columns * (t.slice / 8);
     constexpr int turns = units / tile_threads + (units % tile_threads > 0);
 #pragma unroll
     for (int turn = 0; turn < turns; ++turn) {
@@ -56,7 +60,7 @@ template <int rows, int columns, int slice, Math math> struct WarpgroupSums {
     for (int step = 0; step < steps; ++step)
 #pragma unroll
       for (int i = 0; i < m; ++i)
-        load_rows<A>(from, 64 * i + 16 * warp(), step * (slice / steps), left[step][i]);
+        load_rows<A>(from, 64 * i + 16 * warp(), step * (t.slice / steps), left[step][i]);
   }
   /// Starts to add a step's products with columns that were rounded.
   void multiply(int step, Shared<const float> rounded) {
@@ -72,18 +76,24 @@ template <int rows, int columns, int slice, Math math> struct WarpgroupSums {
   void commit() {
     warpgroup_commit(queue);
   }
-  /// Waits for all that was committed.
-  void wait() {
-    warpgroup_wait(queue, sum);
+  /// Waits for all that was committed but the newest `pending` times.
+  template <int pending> void wait() {
+    warpgroup_wait<pending>(queue, sum);
   }
 
   template <class Use> void visit(Use use) const {
 #pragma unroll
     for (int i = 0; i < m; ++i)
-      visit_fragments<n>(sum[i], 64 * i + 16 * warp() + warp_lane() / 4, warp_lane() % 4 * 2, use);
+      visit_fragments<n>(sum[i], first_row() + 64 * i + 16 * (warp() % 4) + warp_lane() / 4,
+                         warp_lane() % 4 * 2, use);
   }
 
 private:
+  /// Of the warpgroup.
+  static int first_row() {
+    return rows == t.rows ? 0 : warp() / 4 * rows;
+  }
+
   /// An element of a slice as a TF32 operand.
   template <class Layout> static unsigned tf32_word(float value) {
     return Layout::rounded ? as_bits(value) : tf32_operand(value);

@@ -26,6 +26,7 @@ struct StartedProduct {
   const unsigned* registers; ///< Four words, which stay until the product is done; null: in `a`.
   WarpgroupOperand a, b;
   Place place;
+  int group = 0; ///< Number of the commit that it is waited for by.
 };
 
 /// A word of line `line`: depth `word` of TF32, depths 2 word and 2 word + 1 of bf16.
@@ -68,7 +69,7 @@ inline void multiply(const StartedProduct& p) {
 /// Products on their way.
 template <int most> struct WarpgroupQueue {
   emu::StartedProduct started[most];
-  int count = 0, committed = 0;
+  int count = 0, groups = 0; ///< Products that are not done; commits.
 
   void start(const emu::StartedProduct& product) {
     if (count == most) // nobody waited for the others
@@ -76,7 +77,14 @@ template <int most> struct WarpgroupQueue {
     check(product.b, product.place);
     if (!product.registers)
       check(product.a, product.place);
-    started[count++] = product;
+    started[count] = product;
+    started[count++].group = groups;
+  }
+  /// Takes the first `number` products out.
+  void drop(int number) {
+    for (int i = number; i < count; ++i)
+      started[i - number] = started[i];
+    count -= number;
   }
 
 private:
@@ -89,18 +97,20 @@ private:
 inline void show_to_warpgroups() {}
 inline void warpgroup_begin() {}
 template <int most> void warpgroup_commit(WarpgroupQueue<most>& queue) {
-  queue.committed = queue.count;
+  ++queue.groups;
 }
 
-template <int most, int m, int n>
+template <int pending, int most, int m, int n>
 void warpgroup_wait(WarpgroupQueue<most>& queue, float (&)[m][n][4]) {
-  for (int i = 0; i < queue.count; ++i) {
-    const emu::StartedProduct& p = queue.started[i];
-    if (i >= queue.committed)
-      emu::fail(emu::Fault::unawaited, p.b.from.array(), 0, 0, p.place);
-    emu::multiply(p);
+  int done = 0;
+  for (; done < queue.count && queue.started[done].group < queue.groups - pending; ++done)
+    emu::multiply(queue.started[done]);
+  queue.drop(done);
+  // Nobody can wait for what is in no group.
+  if (queue.count > 0 && queue.started[queue.count - 1].group == queue.groups) {
+    const emu::StartedProduct& product = queue.started[queue.count - 1];
+    emu::fail(emu::Fault::unawaited, product.b.from.array(), 0, 0, product.place);
   }
-  queue.count = queue.committed = 0;
 }
 
 template <int columns, int most>
