@@ -3,6 +3,7 @@
 #include "codegen/candidates.h"
 #include "codegen/cuda_contraction.h"
 #include "codegen/group.h"
+#include "codegen/library_contraction.h"
 #include "codegen/lowering.h"
 #include "codegen/tuning.h"
 
@@ -129,14 +130,15 @@ private:
 
 } // namespace
 
-std::vector<kernel::Stmt> lower_epilogue(const Group& group) {
+std::vector<kernel::Stmt> lower_epilogue(const Group& group, size_t computed) {
   Body body;
-  if (group.members.size() == 1)
+  if (group.members.size() == computed)
     return {};
   body.loop(StmtKind::lanes, "i", 0, var("count"), [&](Expr i, Body& lane) {
     Epilogue epilogue(group, lane);
-    epilogue.set(*group.members[0]->result(), lane.let("v0", load("row", DType::f32, {i})));
-    for (size_t m = 1; m < group.members.size(); ++m)
+    epilogue.set(*group.members[computed - 1]->result(),
+                 lane.let("v0", load("row", DType::f32, {i})));
+    for (size_t m = computed; m < group.members.size(); ++m)
       epilogue.compute(*group.members[m], m);
     for (size_t r = 0; r < group.results.size(); ++r) {
       const Expr& element = epilogue.at(*group.member_results[r]);
@@ -174,7 +176,8 @@ LoweredNode lower_contraction(const Node& node, const Group& group,
     c.header = family.starts_with("linear") ? "linear.h" : "conv2d.h";
     c.precision = precision_of(contraction, options);
     c.has_epilogue = true;
-    workspace = specialise_for_cuda(c, family, options.target, chosen);
+    workspace = is_library(chosen) ? specialise_for_library(c, group, chosen)
+                                   : specialise_for_cuda(c, family, options.target, chosen);
   } else {
     const Candidate& candidate = find_candidate(family, chosen, c.shape);
     c.function = candidate.function;
@@ -200,7 +203,7 @@ LoweredNode lower_contraction(const Node& node, const Group& group,
       lowered.kernel.params[i].type = flat_type(value);
     lowered.kernel.params[i].layout = Layout::row_major;
   }
-  lowered.kernel.body = lower_epilogue(group);
+  lowered.kernel.body = lower_epilogue(group, c.library ? members_computed(*c.library) : 1);
   if (workspace > 0) {
     lowered.workspaces = {workspace};
     lowered.kernel.params.push_back(

@@ -1,5 +1,6 @@
 #include "codegen/tuning.h"
 
+#include "codegen/library_contraction.h"
 #include "ir/ops.h"
 
 #include <nlohmann/json.hpp>
@@ -63,7 +64,8 @@ std::string shape_name(const ContractionShape& shape) {
                      c.pad_right);
 }
 
-/// Candidates that are measured at most: the first by the default rule's estimate.
+/// Candidates that are measured at most, beside libraries: the first by the default rule's
+/// estimate.
 constexpr size_t most_trials = 8;
 
 } // namespace
@@ -116,9 +118,11 @@ std::string Tuner::choose(const Node& contraction) {
 
 TuningEntry Tuner::measure(const Node& contraction, const std::vector<std::string>& names) const {
   const double limit = largest_tuning_error(precision_of(contraction, options_.lowering));
-  std::vector<std::string> first = names;
-  first.resize(std::min(names.size(), most_trials));
-  TuningEntry entry{{}, options_.measure(contraction, first)};
+  std::vector<std::string> promising;
+  for (const std::string& name : names)
+    if (promising.size() < most_trials || is_library(name))
+      promising.push_back(name);
+  TuningEntry entry{{}, options_.measure(contraction, promising)};
   const Trial* best = nullptr;
   for (const Trial& trial : entry.trials)
     if (trial.relative_error < limit && (!best || trial.ms < best->ms))

@@ -5,6 +5,7 @@
 #include "ir/recipe.h"
 
 #include <filesystem>
+#include <optional>
 
 namespace netc {
 
@@ -19,13 +20,31 @@ struct KernelEntry {
   bool operator==(const KernelEntry&) const = default;
 };
 
+/// A fully connected layer's product that a library computes in place of a kernel, or before the
+/// entries of one. Parameters 0 and 1 are the operands as the contraction has them; everything is
+/// f32 and row-major.
+struct LibraryCall {
+  std::string library; ///< `cublaslt`.
+  std::string pass;    ///< `linear_forward` or `linear_data_gradient`.
+  int64_t batch = 0;
+  int64_t in_features = 0;
+  int64_t out_features = 0;
+  int bias = -1;             ///< The parameter it adds to each row of the result; -1: none.
+  bool relu = false;         ///< What it does last.
+  int result = 0;            ///< The parameter it writes.
+  int scratch = 0;           ///< The parameter that it may use for itself,
+  int64_t scratch_bytes = 0; ///< and how large that is.
+  bool operator==(const LibraryCall&) const = default;
+};
+
 /// One distinct kernel; steps of several layers may share it.
 struct PlanKernel {
   std::string name;           ///< As Step::kernel names it; stem of its files below `kernels/`.
   std::string binary;         ///< Content hash of source, options and compiler: the cache's key.
   std::string implementation; ///< `generated`, or the contraction candidate.
   std::string precision;      ///< Of a contraction, see ir/target.h; else empty.
-  std::vector<KernelEntry> entries{}; ///< Of CUDA text; empty on the CPU.
+  std::vector<KernelEntry> entries{};   ///< Of CUDA text; empty on the CPU.
+  std::optional<LibraryCall> library{}; ///< Of GPUs: what runs before the entries.
 };
 
 /// A row of the layer table.

@@ -64,10 +64,56 @@ std::string LoadedLibrary::said() const {
   return log && log[0] ? fmt::format(" ({})", log.get()) : "";
 }
 
-Kernels::Kernels(const Plan& plan, const Target& target, const std::filesystem::path& folder) {
+Kernels::Kernels(const Plan& plan, const Target& target, const std::filesystem::path& folder,
+                 const std::vector<std::string>& cublaslt) {
   bool ptx = target.arch.starts_with("compute_");
-  for (const PlanKernel& kernel : plan.kernels)
-    load(kernel, folder / "kernels" / (kernel.name + (ptx ? ".ptx" : ".cubin")), ptx);
+  for (const PlanKernel& kernel : plan.kernels) {
+    if (kernel.library)
+      load_product(plan, kernel, cublaslt);
+    if (!kernel.library || !kernel.entries.empty())
+      load(kernel, folder / "kernels" / (kernel.name + (ptx ? ".ptx" : ".cubin")), ptx);
+  }
+}
+
+namespace {
+
+/// The first step of the plan that launches the kernel.
+const Step& user_of(const Plan& plan, const PlanKernel& kernel) {
+  for (const Program& program : plan.programs)
+    for (const Step& step : program.steps)
+      if (step.kernel == kernel.name)
+        return step;
+  throw RuntimeError(fmt::format("no step launches kernel `{}`", kernel.name),
+                     "compile the network again");
+}
+
+/// Whether the call takes parameters that the step has.
+bool fits(const LibraryCall& call, const Step& step) {
+  const int count = static_cast<int>(step.buffers.size());
+  return std::max({1, call.bias, call.result, call.scratch}) < count &&
+         std::min(call.result, call.scratch) >= 0;
+}
+
+} // namespace
+
+void Kernels::load_product(const Plan& plan, const PlanKernel& kernel,
+                           const std::vector<std::string>& cublaslt) {
+  const Step& step = user_of(plan, kernel);
+  std::string place = step.loc.known() ? fmt::format(", {}", step.loc.str()) : "";
+  std::string what = fmt::format("kernel `{}` (`{}`{})", kernel.name, step.label, place);
+  if (!fits(*kernel.library, step))
+    throw RuntimeError(fmt::format("{} calls a library with parameters it does not have", what),
+                       "compile the network again");
+  try {
+    if (!cublaslt_)
+      cublaslt_ = std::make_unique<CublasLtHandle>(cublaslt);
+    kernels_[kernel.name].product = std::make_unique<MatrixProduct>(
+        *cublaslt_, *kernel.library, parse_precision(kernel.precision), what);
+  } catch (const RuntimeError& error) {
+    throw RuntimeError(
+        fmt::format("{} calls cuBLASLt, which does not work here: {}", what, error.what()),
+        without_cublaslt);
+  }
 }
 
 void Kernels::load(const PlanKernel& kernel, const std::filesystem::path& file, bool ptx) {
@@ -77,7 +123,7 @@ void Kernels::load(const PlanKernel& kernel, const std::filesystem::path& file, 
         fmt::format("kernel `{}` cannot be loaded: there is no `{}`", kernel.name, file.string()),
         "compile the network again");
   libraries_.push_back(load_library(read_file(file), file.string(), ptx));
-  std::vector<Entry>& entries = kernels_[kernel.name];
+  std::vector<Entry>& entries = kernels_[kernel.name].entries;
   for (size_t i = 0; i < kernel.entries.size(); ++i) {
     Entry entry{nullptr, kernel.entries[i]};
     std::string name = fmt::format("kernel_{}", i);

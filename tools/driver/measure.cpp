@@ -1,5 +1,6 @@
 #include "tools/driver/measure.h"
 
+#include "codegen/library_contraction.h"
 #include "ir/ops.h"
 #include "ir/support/philox.h"
 #include "runtime/session.h"
@@ -81,24 +82,40 @@ double best_ms(Session& session, const std::string& program, double budget_ms) {
   return best;
 }
 
+/// Runs the candidates, each a program of one plan.
+std::vector<Trial> run_trials(const Node& node, const std::vector<std::string>& names,
+                              const DeviceSpec& device, const Backend& backend,
+                              const LoweringOptions& lowering, double budget_ms) {
+  TemporaryDirectory folder("netc-trial");
+  Graph graph = graph_of(node);
+  std::vector<TrialProgram> programs;
+  for (const std::string& name : names)
+    programs.push_back({name, {&graph}, [name](const Node&) { return name; }});
+  Session session(trial_plan(graph.name, programs, backend, lowering, folder.path()), folder.path(),
+                  device);
+  const std::vector<float> a = fill(session, "a", 1), b = fill(session, "b", 2);
+  std::vector<Trial> trials;
+  for (const std::string& name : names) {
+    const double ms = best_ms(session, name, budget_ms);
+    trials.push_back({name, ms, sampled_error(node, a, b, session.output_of<float>(name, "c"))});
+  }
+  return trials;
+}
+
 } // namespace
 
 MeasureCandidates measure_on(const DeviceSpec& device, const Backend& backend,
                              const LoweringOptions& lowering, double budget_ms) {
   return [=, &backend](const Node& node, const std::vector<std::string>& names) {
-    TemporaryDirectory folder("netc-trial");
-    Graph graph = graph_of(node);
-    std::vector<TrialProgram> programs;
+    std::vector<std::string> own, libraries;
     for (const std::string& name : names)
-      programs.push_back({name, {&graph}, [name](const Node&) { return name; }});
-    Session session(trial_plan(graph.name, programs, backend, lowering, folder.path()),
-                    folder.path(), device);
-    const std::vector<float> a = fill(session, "a", 1), b = fill(session, "b", 2);
-    std::vector<Trial> trials;
-    for (const std::string& name : names) {
-      const double ms = best_ms(session, name, budget_ms);
-      trials.push_back({name, ms, sampled_error(node, a, b, session.output_of<float>(name, "c"))});
-    }
+      (is_library(name) ? libraries : own).push_back(name);
+    std::vector<Trial> trials = run_trials(node, own, device, backend, lowering, budget_ms);
+    for (const std::string& library : libraries)
+      try {
+        trials.push_back(run_trials(node, {library}, device, backend, lowering, budget_ms).front());
+      } catch (const RuntimeError&) { // it is not here, or cannot do this: the others compete
+      }
     return trials;
   };
 }

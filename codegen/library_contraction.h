@@ -1,0 +1,30 @@
+#pragma once
+// Contractions that a library of the GPU's maker computes: which, and what it leaves to a kernel.
+
+#include "codegen/group.h"
+#include "codegen/lowering.h"
+
+namespace netc {
+
+/// The libraries that may compute a contraction, by the names of their candidates. They are never
+/// the default: a plan that calls one runs only where it is installed.
+std::vector<std::string> library_candidates(const Node& contraction,
+                                            const LoweringOptions& options);
+
+/// Whether a candidate of that name is a library.
+bool is_library(const std::string& candidate);
+
+/// Fills in what a contraction needs that `library` computes: `library`, and `constants`, `entries`
+/// of the sweep behind it if it leaves members of the group to do. The kernel's parameters are
+/// operands, results and a workspace, the bytes of which it returns.
+int64_t specialise_for_library(Contraction& contraction, const Group& group,
+                               const std::string& library);
+
+/// How many members of the group, from the first on, the call computes.
+size_t members_computed(const LibraryCall& call);
+
+/// The call in words that tell it from others, with its parameters as numbers: `cublaslt
+/// linear_forward 128x9216->4096, tf32, bias 2, relu, to 3, scratch 4`.
+std::string call_text(const LibraryCall& call, Precision precision);
+
+} // namespace netc
