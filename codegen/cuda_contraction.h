@@ -24,8 +24,8 @@ int64_t specialise_for_cuda(Contraction& contraction, const std::string& family,
 int64_t specialise_for_tiling(Contraction& contraction, const std::string& family,
                               const Tiling& tiling);
 
-/// The same where the sums lie in the result already, of which only the epilogue is to be made:
-/// `constants` and the one entry, the template's phase 1 with the result as workspace.
+/// The same where the sums are in the workspace already: `constants` and the one entry, phase 1 of
+/// the template, which is one of fully connected layers.
 void specialise_for_sums(Contraction& contraction, const std::string& family);
 
 } // namespace netc

@@ -77,22 +77,30 @@ size_t members_computed(const LibraryCall& call) {
   return 1 + (call.bias >= 0) + call.relu;
 }
 
-int64_t specialise_for_library(Contraction& contraction, const Group& group,
-                               const std::string& library) {
+std::vector<int64_t> specialise_for_library(Contraction& contraction, const Group& group,
+                                            const std::string& library) {
   const auto& shape = std::get<Linear>(contraction.shape);
   LibraryCall call{.library = library,
                    .pass = contraction.function,
                    .batch = shape.batch,
                    .in_features = shape.in_features,
                    .out_features = shape.out_features};
-  call.result = static_cast<int>(group.operands.size());
-  call.scratch = call.result + static_cast<int>(group.results.size());
-  call.scratch_bytes = scratch_bytes;
   take_epilogue(call, group);
-  if (members_computed(call) < group.members.size())
+  std::vector<int64_t> workspaces;
+  const int results = static_cast<int>(group.operands.size());
+  const int behind = results + static_cast<int>(group.results.size());
+  if (members_computed(call) < group.members.size()) {
     specialise_for_sums(contraction, contraction.function);
+    workspaces = {group.members[0]->result()->type.bytes(), scratch_bytes};
+    call.result = behind;
+  } else {
+    workspaces = {scratch_bytes};
+    call.result = results;
+  }
+  call.scratch = behind + static_cast<int>(workspaces.size()) - 1;
+  call.scratch_bytes = scratch_bytes;
   contraction.library = std::move(call);
-  return scratch_bytes;
+  return workspaces;
 }
 
 std::string call_text(const LibraryCall& call, Precision precision) {

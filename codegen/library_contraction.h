@@ -15,10 +15,11 @@ std::vector<std::string> library_candidates(const Node& contraction,
 bool is_library(const std::string& candidate);
 
 /// Fills in what a contraction needs that `library` computes: `library`, and `constants`, `entries`
-/// of the sweep behind it if it leaves members of the group to do. The kernel's parameters are
-/// operands, results and a workspace, the bytes of which it returns.
-int64_t specialise_for_library(Contraction& contraction, const Group& group,
-                               const std::string& library);
+/// of the sweep behind it if it leaves members of the group to do. Returns the bytes of the
+/// kernel's workspaces, which come behind operands and results: first the sums, if there is such a
+/// sweep, then the library's scratch memory.
+std::vector<int64_t> specialise_for_library(Contraction& contraction, const Group& group,
+                                            const std::string& library);
 
 /// How many members of the group, from the first on, the call computes.
 size_t members_computed(const LibraryCall& call);

@@ -170,20 +170,22 @@ LoweredNode lower_contraction(const Node& node, const Group& group,
   Contraction c;
   c.shape = contraction_shape(contraction, options.exact);
   const std::string chosen = options.choose && !options.exact ? options.choose(contraction) : "";
-  int64_t workspace = 0;
+  std::vector<int64_t> workspaces;
   if (options.target.has_cuda_text()) {
     c.function = family;
     c.header = family.starts_with("linear") ? "linear.h" : "conv2d.h";
     c.precision = precision_of(contraction, options);
     c.has_epilogue = true;
-    workspace = is_library(chosen) ? specialise_for_library(c, group, chosen)
-                                   : specialise_for_cuda(c, family, options.target, chosen);
+    if (is_library(chosen))
+      workspaces = specialise_for_library(c, group, chosen);
+    else
+      workspaces = {specialise_for_cuda(c, family, options.target, chosen)};
   } else {
     const Candidate& candidate = find_candidate(family, chosen, c.shape);
     c.function = candidate.function;
     c.header = candidate.header;
     c.has_epilogue = family.find("weight_gradient") == std::string::npos;
-    workspace = candidate.workspace(c.shape, options.threads);
+    workspaces = {candidate.workspace(c.shape, options.threads)};
   }
   // Templates compute a convolution's weight gradient in another order than that of the weights,
   // which an epilogue would take for it.
@@ -204,10 +206,15 @@ LoweredNode lower_contraction(const Node& node, const Group& group,
     lowered.kernel.params[i].layout = Layout::row_major;
   }
   lowered.kernel.body = lower_epilogue(group, c.library ? members_computed(*c.library) : 1);
-  if (workspace > 0) {
-    lowered.workspaces = {workspace};
-    lowered.kernel.params.push_back(
-        {"workspace", {DType::f32, {workspace / 4}}, Layout::row_major, kernel::Access::workspace});
+  for (int64_t bytes : workspaces) {
+    if (bytes == 0)
+      continue;
+    const size_t number = lowered.workspaces.size();
+    lowered.workspaces.push_back(bytes);
+    lowered.kernel.params.push_back({number > 0 ? fmt::format("workspace{}", number) : "workspace",
+                                     {DType::f32, {bytes / 4}},
+                                     Layout::row_major,
+                                     kernel::Access::workspace});
   }
   lowered.contraction = std::move(c);
   return lowered;

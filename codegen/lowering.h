@@ -21,7 +21,7 @@ struct Contraction {
   std::string constants{};   ///< Of CUDA: the text that defines `tiling`, the second argument.
   std::vector<KernelEntry> entries{}; ///< Of CUDA: one a phase, the third argument.
   /// Who computes the product instead of the template. What it leaves of the epilogue is one entry,
-  /// the template's phase 1 over the sums in the result's own place.
+  /// the template's phase 1.
   std::optional<LibraryCall> library{};
 };
 

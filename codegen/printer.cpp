@@ -343,10 +343,9 @@ void Printer::print_contraction() {
   line("");
   std::string arguments;
   std::string none = replace_all(dialect_.pointer, {{"{type}", "float"}}) + "{}";
-  std::string workspace = c.library                      ? "out0"
-                          : !lowered_.workspaces.empty() ? "workspace"
-                          : dialect_.split_at_barriers   ? none
-                                                         : "nullptr";
+  std::string workspace = !lowered_.workspaces.empty() ? "workspace"
+                          : dialect_.split_at_barriers ? none
+                                                       : "nullptr";
   if (c.has_epilogue) {
     std::string fields;
     for (const Param* param : epilogue_params())

@@ -134,9 +134,13 @@ TEST(LibraryContraction, OtherMapsAreLeftToOneEntry) {
       training_step("  - {name: relu1, type: relu}\n  - {name: drop1, type: dropout, rate: 0.5}\n"),
       "fc1");
   EXPECT_TRUE(dropout.contraction->library->relu);
+  EXPECT_EQ(dropout.workspaces, (std::vector<int64_t>{3 * 7 * 4, 32 << 20}));
+  const auto params = dropout.kernel.params.size();
+  EXPECT_EQ(dropout.contraction->library->result, static_cast<int>(params) - 2);
+  EXPECT_EQ(dropout.contraction->library->scratch, static_cast<int>(params) - 1);
   const KernelText text = text_of(dropout);
   EXPECT_EQ(text.entries.size(), 1u);
-  EXPECT_THAT(text.text, HasSubstr("linear_forward<shape, tiling, 1>(in0, in1, out0, out0, "));
+  EXPECT_THAT(text.text, HasSubstr("linear_forward<shape, tiling, 1>(in0, in1, out0, workspace, "));
   EXPECT_THAT(text.text, testing::Not(HasSubstr("in2[")));
 
   const LoweredNode sigmoid =
