@@ -138,22 +138,13 @@ std::vector<Tiling> suitable_tilings(const Conv2d& c, ContractionPass pass, Math
   return list;
 }
 
-/// A launch over `items` elements, a few a thread: enough blocks for every multiprocessor.
+} // namespace
+
 KernelEntry sweep(long items) {
   constexpr long most = 16 * usual_multiprocessors;
   return {.blocks = std::clamp(ceil_div(items, 4 * tile_threads), 1L, most),
           .threads = tile_threads};
 }
-
-std::string tiling_text(const Tiling& t) {
-  return fmt::format(
-      "constexpr netc::Tiling tiling{{\n    .math = netc::Math::{}, .rows = {}, .columns = {}, "
-      ".stages = {}, .splits = {}{}}};",
-      name_of(t.math), t.rows, t.columns, t.stages, t.splits,
-      t.warpgroup ? fmt::format(", .warpgroup = true, .slice = {}", t.slice) : "");
-}
-
-} // namespace
 
 std::vector<Tiling> cuda_tilings(const std::string& family,
                                  const std::variant<Conv2d, Linear>& shape, Precision precision,
@@ -171,7 +162,11 @@ int64_t specialise_for_tiling(Contraction& contraction, const std::string& famil
   const Conv2d c = conv_of(contraction.shape);
   const ContractionPass pass = pass_of(family);
   const ProductShape p = product_shape(c, pass);
-  contraction.constants = tiling_text(t);
+  contraction.constants = fmt::format(
+      "constexpr netc::Tiling tiling{{\n    .math = netc::Math::{}, .rows = {}, .columns = {}, "
+      ".stages = {}, .splits = {}{}}};",
+      name_of(t.math), t.rows, t.columns, t.stages, t.splits,
+      t.warpgroup ? fmt::format(", .warpgroup = true, .slice = {}", t.slice) : "");
   if (packs(c, pass))
     contraction.entries.push_back(sweep(p.packed_floats));
   contraction.entries.push_back({.blocks = tiles(p, t) * t.splits,
@@ -191,12 +186,6 @@ int64_t specialise_for_cuda(Contraction& contraction, const std::string& family,
   });
   NETC_CHECK(it != list.end(), "`{}` has no tiling `{}`", family, chosen);
   return specialise_for_tiling(contraction, family, *it);
-}
-
-void specialise_for_sums(Contraction& contraction, const std::string& family) {
-  const ProductShape p = product_shape(conv_of(contraction.shape), pass_of(family));
-  contraction.constants = tiling_text({Math::fma, 64, 64, 2, 1}); // one share: all of a sum
-  contraction.entries = {sweep(p.groups * p.rows * p.columns)};
 }
 
 } // namespace netc

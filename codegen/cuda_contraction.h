@@ -24,8 +24,7 @@ int64_t specialise_for_cuda(Contraction& contraction, const std::string& family,
 int64_t specialise_for_tiling(Contraction& contraction, const std::string& family,
                               const Tiling& tiling);
 
-/// The same where the sums are in the workspace already: `constants` and the one entry, phase 1 of
-/// the template, which is one of fully connected layers.
-void specialise_for_sums(Contraction& contraction, const std::string& family);
+/// A launch over `items` elements, a few a thread: enough blocks for every multiprocessor.
+KernelEntry sweep(long items);
 
 } // namespace netc

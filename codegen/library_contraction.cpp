@@ -2,6 +2,8 @@
 
 #include "codegen/candidates.h"
 #include "codegen/cuda_contraction.h"
+#include "codegen/shape_text.h"
+#include "codegen/tuning.h"
 #include "ir/ops.h"
 
 #include <algorithm>
@@ -10,9 +12,9 @@ namespace netc {
 
 namespace {
 
-constexpr const char* cublaslt = "cublaslt";
+constexpr const char *cublaslt = "cublaslt", *cudnn = "cudnn";
 
-/// What NVIDIA recommends for Hopper, and its library takes to cut a product along its depth.
+/// What NVIDIA recommends for products on Hopper, which are cut along their depth with it.
 constexpr int64_t scratch_bytes = 32 << 20;
 
 /// Whether the value lies in memory as a library takes it.
@@ -42,7 +44,8 @@ int parameter_of(const Group& group, const Value& value) {
   internal_error(__FILE__, __LINE__, fmt::format("`{}` is no operand of its kernel", value.name));
 }
 
-/// Adds to the call what it can do of the maps behind the contraction: a bias, then a ReLU.
+/// Adds to a call of cuBLASLt what it can do of the maps behind the contraction: a bias, then a
+/// ReLU.
 void take_epilogue(LibraryCall& call, const Group& group) {
   size_t next = 1;
   auto follows = [&](const OpDef& op) {
@@ -55,22 +58,79 @@ void take_epilogue(LibraryCall& call, const Group& group) {
   call.relu = follows(ops::relu);
 }
 
+/// Libraries pad both sides alike. More behind is as good where no window begins there.
+bool is_padded_alike(const Conv2d& c) {
+  Conv2d alike = c;
+  alike.pad_bottom = c.pad_top, alike.pad_right = c.pad_left;
+  return alike.out_height() == c.out_height() && alike.out_width() == c.out_width();
+}
+
+LibraryCall call_of(const Contraction& contraction, const std::string& library) {
+  LibraryCall call{.library = library, .pass = contraction.function};
+  if (const auto* linear = std::get_if<Linear>(&contraction.shape)) {
+    call.batch = linear->batch;
+    call.in_features = linear->in_features;
+    call.out_features = linear->out_features;
+    return call;
+  }
+  const auto& c = std::get<Conv2d>(contraction.shape);
+  call.batch = c.batch;
+  call.in_features = c.in_channels;
+  call.out_features = c.out_channels;
+  call.convolution = {.in = {c.in_height, c.in_width},
+                      .out = {c.out_height(), c.out_width()},
+                      .kernel = {c.kernel_height, c.kernel_width},
+                      .groups = c.groups,
+                      .stride = {c.stride_height, c.stride_width},
+                      .dilation = {c.dilation_height, c.dilation_width},
+                      .pad = {c.pad_top, c.pad_left}};
+  return call;
+}
+
+void add_entry(Contraction& contraction, int64_t items, std::string statement) {
+  contraction.entries.push_back(sweep(items));
+  contraction.statements.push_back(std::move(statement));
+}
+
+/// Where the weights of a convolution are not as libraries have them: `workspace`, a parameter,
+/// holds them in that order. Returns its bytes; 0: they are.
+int64_t reorder_weights(Contraction& contraction, LibraryCall& call, int workspace) {
+  const auto* c = std::get_if<Conv2d>(&contraction.shape);
+  if (!c || c->kernel_height * c->kernel_width == 1)
+    return 0;
+  const int64_t weights =
+      int64_t{c->out_channels} * c->group_in() * c->kernel_height * c->kernel_width;
+  if (call.pass == "conv2d_weight_gradient") {
+    call.result = workspace;
+    add_entry(contraction, weights, "netc::unpack_filters<shape>(workspace, out0);");
+  } else {
+    call.second = workspace;
+    call.entries_before = 1;
+    add_entry(contraction, weights, "netc::pack_filters<shape>(in1, workspace);");
+  }
+  return weights * byte_size(DType::f32);
+}
+
 } // namespace
 
 std::vector<std::string> library_candidates(const Node& contraction,
                                             const LoweringOptions& options) {
   const Precision precision = precision_of(contraction, options);
-  const bool suits =
-      options.target.kind == Target::Kind::cuda && !options.exact &&
-      (contraction.op == &ops::linear || contraction.op == &ops::linear_data_gradient) &&
-      (precision == Precision::fp32 || precision == Precision::tf32) &&
-      is_plain(*contraction.operands[0]) && is_plain(*contraction.operands[1]) &&
-      is_plain(*contraction.result());
-  return suits ? std::vector<std::string>{cublaslt} : std::vector<std::string>{};
+  if (options.target.kind != Target::Kind::cuda || options.exact ||
+      (precision != Precision::fp32 && precision != Precision::tf32) ||
+      !is_plain(*contraction.operands[0]) || !is_plain(*contraction.operands[1]) ||
+      !is_plain(*contraction.result()))
+    return {};
+  const ContractionShape shape = contraction_shape(contraction, false);
+  if (const auto* c = std::get_if<Conv2d>(&shape))
+    return is_padded_alike(*c) ? std::vector<std::string>{cudnn} : std::vector<std::string>{};
+  if (contraction.op == &ops::linear_weight_gradient)
+    return {};
+  return {cublaslt};
 }
 
 bool is_library(const std::string& candidate) {
-  return candidate == cublaslt;
+  return candidate == cublaslt || candidate == cudnn;
 }
 
 size_t members_computed(const LibraryCall& call) {
@@ -79,34 +139,32 @@ size_t members_computed(const LibraryCall& call) {
 
 std::vector<int64_t> specialise_for_library(Contraction& contraction, const Group& group,
                                             const std::string& library) {
-  const auto& shape = std::get<Linear>(contraction.shape);
-  LibraryCall call{.library = library,
-                   .pass = contraction.function,
-                   .batch = shape.batch,
-                   .in_features = shape.in_features,
-                   .out_features = shape.out_features};
-  take_epilogue(call, group);
+  contraction.header = "library.h";
+  LibraryCall call = call_of(contraction, library);
+  call.result = static_cast<int>(group.operands.size());
+  const int behind = call.result + static_cast<int>(group.results.size());
+  if (library == cublaslt)
+    take_epilogue(call, group);
   std::vector<int64_t> workspaces;
-  const int results = static_cast<int>(group.operands.size());
-  const int behind = results + static_cast<int>(group.results.size());
+  if (const int64_t weights = reorder_weights(contraction, call, behind); weights > 0)
+    workspaces.push_back(weights);
   if (members_computed(call) < group.members.size()) {
-    specialise_for_sums(contraction, contraction.function);
-    workspaces = {group.members[0]->result()->type.bytes(), scratch_bytes};
-    call.result = behind;
-  } else {
-    workspaces = {scratch_bytes};
-    call.result = results;
+    const Shape sums = flat_type(*group.members[0]->result()).shape;
+    add_entry(contraction, sums[0] * sums[1],
+              fmt::format("netc::finish_sums<{}, {}>(out0{{epilogue}});", sums[0], sums[1]));
   }
-  call.scratch = behind + static_cast<int>(workspaces.size()) - 1;
+  call.scratch = behind + static_cast<int>(workspaces.size());
   call.scratch_bytes = scratch_bytes;
+  workspaces.push_back(scratch_bytes);
   contraction.library = std::move(call);
   return workspaces;
 }
 
-std::string call_text(const LibraryCall& call, Precision precision) {
-  return fmt::format("{} {} {}x{}->{}, {}{}{}, to {}, scratch {}", call.library, call.pass,
-                     call.batch, call.in_features, call.out_features, to_string(precision),
-                     call.bias >= 0 ? fmt::format(", bias {}", call.bias) : "",
+std::string call_text(const Contraction& contraction) {
+  const LibraryCall& call = *contraction.library;
+  return fmt::format("{} {} {}, {}: {}, {}{}{}, to {}, scratch {}", call.library, call.pass,
+                     shape_name(contraction.shape), to_string(contraction.precision), call.first,
+                     call.second, call.bias >= 0 ? fmt::format(", bias {}", call.bias) : "",
                      call.relu ? ", relu" : "", call.result, call.scratch);
 }
 

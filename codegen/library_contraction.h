@@ -14,18 +14,18 @@ std::vector<std::string> library_candidates(const Node& contraction,
 /// Whether a candidate of that name is a library.
 bool is_library(const std::string& candidate);
 
-/// Fills in what a contraction needs that `library` computes: `library`, and `constants`, `entries`
-/// of the sweep behind it if it leaves members of the group to do. Returns the bytes of the
-/// kernel's workspaces, which come behind operands and results: first the sums, if there is such a
-/// sweep, then the library's scratch memory.
+/// Fills in what a contraction needs that `library` computes: the call, and entries for what it
+/// leaves: weights in another order before or behind it, the members of the group that it cannot
+/// do. Returns the bytes of the kernel's workspaces, which come behind operands and results: one
+/// for the weights in that order, if there are, and one for the library itself.
 std::vector<int64_t> specialise_for_library(Contraction& contraction, const Group& group,
                                             const std::string& library);
 
 /// How many members of the group, from the first on, the call computes.
 size_t members_computed(const LibraryCall& call);
 
-/// The call in words that tell it from others, with its parameters as numbers: `cublaslt
-/// linear_forward 128x9216->4096, tf32, bias 2, relu, to 3, scratch 4`.
-std::string call_text(const LibraryCall& call, Precision precision);
+/// The contraction's call in words that tell it from others, with its parameters as numbers:
+/// `cublaslt linear_forward 128x9216->4096, tf32: 0, 1, bias 2, relu, to 3, scratch 4`.
+std::string call_text(const Contraction& contraction);
 
 } // namespace netc

@@ -327,7 +327,7 @@ void Printer::print_epilogue() {
 void Printer::print_contraction() {
   const Contraction& c = *lowered_.contraction;
   if (c.library)
-    line("// " + call_text(*c.library, c.precision));
+    line("// " + call_text(c));
   if (c.library && c.entries.empty())
     return;
   includes(c.header);
@@ -362,8 +362,9 @@ void Printer::print_contraction() {
     if (phase > 0)
       line("");
     open_entry(phase, c.entries[phase].threads);
-    line(fmt::format("netc::{}<shape, tiling, {}>(in0, in1, out0, {}{});", c.function,
-                     phase + (c.library ? 1 : 0), workspace, arguments));
+    line(c.library ? replace_all(c.statements[phase], {{"{epilogue}", arguments}})
+                   : fmt::format("netc::{}<shape, tiling, {}>(in0, in1, out0, {}{});", c.function,
+                                 phase, workspace, arguments));
     close();
   }
   result_.entries = c.entries;

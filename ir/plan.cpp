@@ -50,11 +50,17 @@ template <class Io> void fields(Io& io, KernelEntry& s) {
   io("blocks", s.blocks), io("threads", s.threads), io("shared_bytes", s.shared_bytes);
   io("registers", s.registers), io("spill_bytes", s.spill_bytes);
 }
+template <class Io> void fields(Io& io, ConvolutionShape& s) {
+  io("in", s.in), io("out", s.out), io("kernel", s.kernel), io("groups", s.groups);
+  io("stride", s.stride), io("dilation", s.dilation), io("pad", s.pad);
+}
 template <class Io> void fields(Io& io, LibraryCall& s) {
   io("library", s.library), io("pass", s.pass), io("batch", s.batch);
-  io("in_features", s.in_features), io("out_features", s.out_features), io("bias", s.bias);
-  io("relu", s.relu), io("result", s.result), io("scratch", s.scratch);
-  io("scratch_bytes", s.scratch_bytes);
+  io("in_features", s.in_features), io("out_features", s.out_features);
+  io.optional("convolution", s.convolution);
+  io("first", s.first), io("second", s.second), io("bias", s.bias), io("result", s.result);
+  io("scratch", s.scratch), io("scratch_bytes", s.scratch_bytes), io("relu", s.relu);
+  io("entries_before", s.entries_before);
 }
 template <class Io> void fields(Io& io, PlanKernel& s) {
   io("name", s.name), io("implementation", s.implementation), io("precision", s.precision);

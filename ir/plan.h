@@ -4,6 +4,7 @@
 #include "ir/program.h"
 #include "ir/recipe.h"
 
+#include <array>
 #include <filesystem>
 #include <optional>
 
@@ -20,20 +21,32 @@ struct KernelEntry {
   bool operator==(const KernelEntry&) const = default;
 };
 
-/// A fully connected layer's product that a library computes in place of a kernel, or before the
-/// entries of one. Parameters 0 and 1 are the operands as the contraction has them; everything is
-/// f32 and row-major.
+/// A convolution beyond its channels; pairs are height and width.
+struct ConvolutionShape {
+  std::array<int, 2> in{}, out{}, kernel{};
+  int groups = 1;
+  std::array<int, 2> stride{1, 1}, dilation{1, 1}, pad{}; ///< As much on either side.
+  bool operator==(const ConvolutionShape&) const = default;
+};
+
+/// A contraction that a library computes between the entries of a kernel, or in place of one. What
+/// it reads and writes is f32: matrices row-major, images NHWC, the weights of a convolution
+/// [out][kernel row][kernel column][in / groups].
 struct LibraryCall {
-  std::string library; ///< `cublaslt`.
-  std::string pass;    ///< `linear_forward` or `linear_data_gradient`.
+  std::string library; ///< `cublaslt` (fully connected layers), `cudnn` (convolutions).
+  std::string pass;    ///< `linear_forward`, `conv2d_weight_gradient`, ...
   int64_t batch = 0;
-  int64_t in_features = 0;
+  int64_t in_features = 0; ///< Or channels.
   int64_t out_features = 0;
-  int bias = -1;             ///< The parameter it adds to each row of the result; -1: none.
-  bool relu = false;         ///< What it does last.
-  int result = 0;            ///< The parameter it writes.
-  int scratch = 0;           ///< The parameter that it may use for itself,
-  int64_t scratch_bytes = 0; ///< and how large that is.
+  std::optional<ConvolutionShape> convolution{};
+  // Parameters of the kernel:
+  int first = 0, second = 1; ///< The operands, as the contraction has them,
+  int bias = -1;             ///< what is added to each row of the result (-1: nothing),
+  int result = 0;            ///< the result,
+  int scratch = 0;           ///< and memory for the library itself.
+  int64_t scratch_bytes = 0;
+  bool relu = false;      ///< What it does last.
+  int entries_before = 0; ///< How many entries of the kernel come first.
   bool operator==(const LibraryCall&) const = default;
 };
 
@@ -44,7 +57,7 @@ struct PlanKernel {
   std::string implementation; ///< `generated`, or the contraction candidate.
   std::string precision;      ///< Of a contraction, see ir/target.h; else empty.
   std::vector<KernelEntry> entries{};   ///< Of CUDA text; empty on the CPU.
-  std::optional<LibraryCall> library{}; ///< Of GPUs: what runs before the entries.
+  std::optional<LibraryCall> library{}; ///< Of GPUs.
 };
 
 /// A row of the layer table.

@@ -30,9 +30,7 @@ CublasLt::CublasLt(const std::vector<std::string>& files)
 
 void CublasLt::check(cublasStatus_t status, const char* function) const {
   if (status != CUBLAS_STATUS_SUCCESS)
-    throw RuntimeError(
-        fmt::format("{} failed: {} ({})", function, status_name(status), static_cast<int>(status)),
-        without_cublaslt);
+    library_failed("cublaslt", function, status_name(status), static_cast<int>(status));
 }
 
 namespace {
@@ -161,9 +159,10 @@ void MatrixProduct::run(std::span<void* const> parameters, cudaStream_t stream) 
   try {
     if (call_.bias >= 0)
       set(lt, operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, parameter(call_.bias));
-    lt.check(lt.matmul(library_.handle.get(), operation.get(), &one, parameter(1), a.get(),
-                       parameter(0), b.get(), &zero, result, d.get(), result, d.get(), &algorithm_,
-                       parameter(call_.scratch), static_cast<size_t>(call_.scratch_bytes), stream),
+    lt.check(lt.matmul(library_.handle.get(), operation.get(), &one, parameter(call_.second),
+                       a.get(), parameter(call_.first), b.get(), &zero, result, d.get(), result,
+                       d.get(), &algorithm_, parameter(call_.scratch),
+                       static_cast<size_t>(call_.scratch_bytes), stream),
              "cublasLtMatmul");
   } catch (const RuntimeError& error) {
     throw RuntimeError(fmt::format("{}: {}", kernel_, error.what()), error.hint());

@@ -4,22 +4,17 @@
 
 #include "ir/plan.h"
 #include "ir/target.h"
+#include "runtime/cuda/library_product.h"
 #include "runtime/shared_library.h"
 
 #include <cublasLt.h>
 
 #include <memory>
-#include <span>
 
 namespace netc::cuda {
 
 /// Where the library may be, the newest first.
 std::vector<std::string> cublaslt_files();
-
-/// What helps where the library does not.
-inline constexpr const char* without_cublaslt =
-    "compile again without the entries of tuning.json that choose `cublaslt`: netc's own kernels "
-    "compute the same";
 
 /// The functions that netc calls, as cublasLt.h declares them.
 struct CublasLt {
@@ -71,17 +66,14 @@ struct ProductDescription {
   LtObject<cublasLtMatrixLayoutOpaque_t> a, b, d; ///< d = op(a) b, then bias and ReLU.
 };
 
-/// A product of a kernel, ready to be launched.
-class MatrixProduct {
+class MatrixProduct : public LibraryProduct {
 public:
   /// Has the library choose an algorithm. `library` must outlive the product; `kernel`: whose it
   /// is, for errors. Throws RuntimeError where the library refuses.
   MatrixProduct(const CublasLtHandle& library, const LibraryCall& call, Precision precision,
                 std::string kernel);
 
-  /// Enqueues the product over a step's parameters. It has the same bits in every run, as those of
-  /// a device share a stream. Throws RuntimeError where the library refuses.
-  void run(std::span<void* const> parameters, cudaStream_t stream) const;
+  void run(std::span<void* const> parameters, cudaStream_t stream) const override;
 
 private:
   void choose_algorithm();

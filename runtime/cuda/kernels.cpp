@@ -65,11 +65,11 @@ std::string LoadedLibrary::said() const {
 }
 
 Kernels::Kernels(const Plan& plan, const Target& target, const std::filesystem::path& folder,
-                 const std::vector<std::string>& cublaslt) {
+                 const LibraryFiles& files) {
   bool ptx = target.arch.starts_with("compute_");
   for (const PlanKernel& kernel : plan.kernels) {
     if (kernel.library)
-      load_product(plan, kernel, cublaslt);
+      load_product(plan, kernel, files);
     if (!kernel.library || !kernel.entries.empty())
       load(kernel, folder / "kernels" / (kernel.name + (ptx ? ".ptx" : ".cubin")), ptx);
   }
@@ -87,32 +87,47 @@ const Step& user_of(const Plan& plan, const PlanKernel& kernel) {
                      "compile the network again");
 }
 
-/// Whether the call takes parameters that the step has.
-bool fits(const LibraryCall& call, const Step& step) {
-  const int count = static_cast<int>(step.buffers.size());
-  return std::max({1, call.bias, call.result, call.scratch}) < count &&
-         std::min(call.result, call.scratch) >= 0;
+/// Whether the call takes parameters that the step has, and comes among the kernel's entries.
+bool fits(const LibraryCall& call, const Step& step, const PlanKernel& kernel) {
+  auto [least, most] = std::minmax({call.first, call.second, call.result, call.scratch});
+  return least >= 0 && std::max(most, call.bias) < static_cast<int>(step.buffers.size()) &&
+         call.entries_before >= 0 &&
+         static_cast<size_t>(call.entries_before) <= kernel.entries.size();
 }
 
 } // namespace
 
-void Kernels::load_product(const Plan& plan, const PlanKernel& kernel,
-                           const std::vector<std::string>& cublaslt) {
+std::unique_ptr<LibraryProduct> Kernels::make_product(const PlanKernel& kernel,
+                                                      const std::string& what,
+                                                      const LibraryFiles& files) {
+  const LibraryCall& call = *kernel.library;
+  const Precision precision = parse_precision(kernel.precision);
+  if (call.library == "cudnn") {
+    if (!cudnn_)
+      cudnn_ = std::make_unique<CudnnHandle>(files.cudnn);
+    return std::make_unique<Convolution>(*cudnn_, call, precision, what);
+  }
+  if (!cublaslt_)
+    cublaslt_ = std::make_unique<CublasLtHandle>(files.cublaslt);
+  return std::make_unique<MatrixProduct>(*cublaslt_, call, precision, what);
+}
+
+void Kernels::load_product(const Plan& plan, const PlanKernel& kernel, const LibraryFiles& files) {
+  const LibraryCall& call = *kernel.library;
   const Step& step = user_of(plan, kernel);
   std::string place = step.loc.known() ? fmt::format(", {}", step.loc.str()) : "";
   std::string what = fmt::format("kernel `{}` (`{}`{})", kernel.name, step.label, place);
-  if (!fits(*kernel.library, step))
+  if (!fits(call, step, kernel))
     throw RuntimeError(fmt::format("{} calls a library with parameters it does not have", what),
                        "compile the network again");
+  LoadedKernel& loaded = kernels_[kernel.name];
+  loaded.entries_before = static_cast<size_t>(call.entries_before);
   try {
-    if (!cublaslt_)
-      cublaslt_ = std::make_unique<CublasLtHandle>(cublaslt);
-    kernels_[kernel.name].product = std::make_unique<MatrixProduct>(
-        *cublaslt_, *kernel.library, parse_precision(kernel.precision), what);
+    loaded.product = make_product(kernel, what, files);
   } catch (const RuntimeError& error) {
-    throw RuntimeError(
-        fmt::format("{} calls cuBLASLt, which does not work here: {}", what, error.what()),
-        without_cublaslt);
+    throw RuntimeError(fmt::format("{} calls `{}`, which does not work here: {}", what,
+                                   call.library, error.what()),
+                       way_without(call.library));
   }
 }
 

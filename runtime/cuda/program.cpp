@@ -27,9 +27,19 @@ void Program::use() const {
 }
 
 cudaError_t Program::launch(const Launch& launch) const {
-  if (launch.kernel->product)
-    launch.kernel->product->run(launch.parameters, streams_.compute.get());
-  for (const Entry& entry : launch.kernel->entries) {
+  const LoadedKernel& kernel = *launch.kernel;
+  const std::span<const Entry> entries(kernel.entries);
+  if (!kernel.product)
+    return launch_entries(launch, entries);
+  cudaError_t error = launch_entries(launch, entries.first(kernel.entries_before));
+  if (error != cudaSuccess)
+    return error;
+  kernel.product->run(launch.parameters, streams_.compute.get());
+  return launch_entries(launch, entries.subspan(kernel.entries_before));
+}
+
+cudaError_t Program::launch_entries(const Launch& launch, std::span<const Entry> entries) const {
+  for (const Entry& entry : entries) {
     cudaLaunchConfig_t config{};
     config.gridDim = dim3(static_cast<unsigned>(entry.launch.blocks));
     config.blockDim = dim3(static_cast<unsigned>(entry.launch.threads));

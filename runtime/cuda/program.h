@@ -44,6 +44,7 @@ private:
   void upload();
   /// A library that refuses its part throws RuntimeError.
   cudaError_t launch(const Launch& launch) const;
+  cudaError_t launch_entries(const Launch& launch, std::span<const Entry> entries) const;
   cudaError_t launch_steps() const;
   cudaError_t download() const;
   void run_measured(std::span<StepTime> times);

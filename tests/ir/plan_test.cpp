@@ -31,10 +31,10 @@ TEST(PlanFolder, LibraryCallsReadBack) {
                          .in_features = 9216,
                          .out_features = 4096,
                          .bias = 2,
-                         .relu = true,
                          .result = 3,
                          .scratch = 4,
-                         .scratch_bytes = 1024};
+                         .scratch_bytes = 1024,
+                         .relu = true};
   TemporaryFolder folder;
   write_plan(plan_with(call), folder.path());
   const std::string text = read_text(folder / "plan.json").value();
@@ -44,6 +44,22 @@ TEST(PlanFolder, LibraryCallsReadBack) {
   EXPECT_EQ(plan.kernels.at(0).entries.at(0).blocks, 3);
   write_plan(plan, folder.path());
   EXPECT_EQ(read_text(folder / "plan.json"), text);
+}
+
+TEST(PlanFolder, ConvolutionsReadBack) {
+  const LibraryCall call{.library = "cudnn",
+                         .pass = "conv2d_weight_gradient",
+                         .convolution = ConvolutionShape{.in = {27, 28},
+                                                         .out = {13, 14},
+                                                         .kernel = {5, 3},
+                                                         .groups = 2,
+                                                         .stride = {2, 1},
+                                                         .dilation = {1, 2},
+                                                         .pad = {1, 0}},
+                         .entries_before = 1};
+  TemporaryFolder folder;
+  write_plan(plan_with(call), folder.path());
+  EXPECT_EQ(read_plan(folder.path()).kernels.at(0).library, call);
 }
 
 TEST(PlanFolder, KernelsWithoutOneSayNothingOfIt) {

@@ -61,10 +61,10 @@ struct Case {
              .in_features = in,
              .out_features = out,
              .bias = with_bias ? 2 : -1,
-             .relu = relu,
              .result = 3,
              .scratch = 4,
-             .scratch_bytes = 256},
+             .scratch_bytes = 256,
+             .relu = relu},
         first(batch * (forward ? in : out)), second(out * in), bias(width()),
         result(batch * width()), scratch(64) {
     first.fill(1), second.fill(2), bias.fill(3);
@@ -225,7 +225,7 @@ Plan plan_of(const LibraryCall& call) {
 
 std::string loading_error(const LibraryCall& call, const std::vector<std::string>& files) {
   return error_of<RuntimeError>(
-      [&] { Kernels(plan_of(call), parse_target("cuda:sm_90a"), "nowhere", files); });
+      [&] { Kernels(plan_of(call), parse_target("cuda:sm_90a"), "nowhere", {.cublaslt = files}); });
 }
 
 TEST_F(CublasLtCalls, KernelsOfAPlanCallIt) {
@@ -243,7 +243,7 @@ TEST_F(CublasLtCalls, WhereItIsNotTheLayerIsNamed) {
   const LibraryCall call = Case(true, 4, 6, 5, true).call;
   EXPECT_THAT(loading_error(call, {"libnetc-absent.so.1", "libnetc-absent.so"}),
               testing::AllOf(testing::StartsWith("kernel `00_fc` (`fc: linear + bias`, "
-                                                 "net.yaml:7:5) calls cuBLASLt, which does not "
+                                                 "net.yaml:7:5) calls `cublaslt`, which does not "
                                                  "work here: "),
                              HasSubstr("libnetc-absent.so")));
   EXPECT_THAT(loading_error(call, {"libm.so.6"}), HasSubstr("holds no `cublasLtGetStatusName`"));
@@ -251,8 +251,8 @@ TEST_F(CublasLtCalls, WhereItIsNotTheLayerIsNamed) {
 }
 
 TEST_F(CublasLtCalls, ParametersThatTheStepLacksAreRefused) {
-  for (int LibraryCall::*parameter :
-       {&LibraryCall::bias, &LibraryCall::result, &LibraryCall::scratch}) {
+  for (int LibraryCall::*parameter : {&LibraryCall::first, &LibraryCall::second, &LibraryCall::bias,
+                                      &LibraryCall::result, &LibraryCall::scratch}) {
     LibraryCall call = Case(true, 4, 6, 5).call;
     call.*parameter = 5;
     EXPECT_THAT(loading_error(call, {stand_in_file()}),
