@@ -230,7 +230,8 @@ std::string loading_error(const LibraryCall& call, const std::vector<std::string
 
 TEST_F(CublasLtCalls, KernelsOfAPlanCallIt) {
   Case c(true, 4, 6, 5, true);
-  const Kernels kernels(plan_of(c.call), parse_target("cuda:sm_90a"), "nowhere", {stand_in_file()});
+  const Kernels kernels(plan_of(c.call), parse_target("cuda:sm_90a"), "nowhere",
+                        {.cublaslt = {stand_in_file()}});
   const LoadedKernel& kernel = kernels.kernel("00_fc");
   EXPECT_TRUE(kernel.entries.empty());
   ASSERT_TRUE(kernel.product);
