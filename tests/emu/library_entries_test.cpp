@@ -2,12 +2,8 @@
 // leaves.
 
 #include "codegen/library_contraction.h"
-#include "codegen/printer.h"
-#include "tests/codegen/contraction_testing.h"
-#include "tests/emu/emu_testing.h"
+#include "tests/emu/kernel_memory.h"
 #include "tests/passes/pass_support.h"
-
-#include <deque>
 
 namespace netc::test {
 namespace {
@@ -33,50 +29,6 @@ LoweredNode lowered(const std::string& layers, Mode mode, const OpDef& op) {
                   return node.op->name.starts_with("linear") ? "cublaslt" : "cudnn";
                 }});
 }
-
-/// Memory for each parameter of a kernel: random operands, nothing in the others.
-class KernelMemory {
-public:
-  explicit KernelMemory(const LoweredNode& kernel)
-      : kernel_(kernel), text_(print_kernel(kernel, cuda_dialect(), false, 48 << 10)),
-        compiled_(text_.text) {
-    for (size_t i = 0; i < kernel.kernel.params.size(); ++i) {
-      const size_t count = static_cast<size_t>(kernel.kernel.params[i].type.elements());
-      if (i < kernel.operands.size())
-        memory_.emplace_back(random_floats(count, static_cast<unsigned>(i)));
-      else
-        memory_.emplace_back(count);
-    }
-  }
-
-  size_t entries() const { return text_.entries.size(); }
-  Floats& at(int parameter) { return memory_[static_cast<size_t>(parameter)].values; }
-  Floats& first_result() { return memory_[kernel_.operands.size()].values; }
-  /// As if the library had written it.
-  void write(int parameter, const Floats& values) {
-    at(parameter) = values;
-    memory_[static_cast<size_t>(parameter)].shadow.set_initialised();
-  }
-  void run(int entry) {
-    std::vector<EmulatorBuffer> buffers;
-    for (size_t i = 0; i < memory_.size(); ++i)
-      buffers.push_back(memory_[i].buffer(kernel_.kernel.params[i].name));
-    const KernelEntry& launch = text_.entries[static_cast<size_t>(entry)];
-    Emulator().launch({.kernel = "library",
-                       .entry = entry,
-                       .function = compiled_.entry(entry),
-                       .blocks = launch.blocks,
-                       .threads = launch.threads,
-                       .shared_bytes = launch.shared_bytes,
-                       .buffers = buffers});
-  }
-
-private:
-  const LoweredNode& kernel_;
-  KernelText text_;
-  EmuText compiled_;
-  std::deque<EmuArray<float>> memory_;
-};
 
 TEST(LibraryEntries, ScalesWhatTheLibraryComputed) {
   for (int features : {7, 8}) { // element by element, and four at a time
@@ -139,7 +91,7 @@ TEST(LibraryEntries, WeightsAreReorderedForTheLibrary) {
       lowered("  - {name: conv, type: conv2d, filters: 6, kernel: [2, 3], pad: 1}\n", Mode::infer,
               ops::conv2d);
   KernelMemory memory(kernel);
-  ASSERT_EQ(memory.entries(), 2u);
+  ASSERT_EQ(memory.entries(), 2);
   memory.run(0);
   const Floats weights = memory.at(1);
   ASSERT_EQ(weights.size(), 72u); // [6][2][2][3]
@@ -153,7 +105,7 @@ TEST(LibraryEntries, AGradientOfWeightsIsPutInTheirOrder) {
       lowered("  - {name: conv, type: conv2d, filters: 6, kernel: [2, 3], pad: 1}\n", Mode::train,
               ops::conv2d_weight_gradient);
   KernelMemory memory(kernel);
-  ASSERT_EQ(memory.entries(), 1u);
+  ASSERT_EQ(memory.entries(), 1);
   const Floats packed = random_floats(72, 9);
   memory.write(kernel.contraction->library->result, packed);
   memory.run(0);
