@@ -139,6 +139,8 @@ size_t members_computed(const LibraryCall& call) {
 
 std::vector<int64_t> specialise_for_library(Contraction& contraction, const Group& group,
                                             const std::string& library) {
+  NETC_CHECK(is_plain(*group.results[0]), "`{}` is not as {} writes it", group.results[0]->name,
+             library);
   contraction.header = "library.h";
   LibraryCall call = call_of(contraction, library);
   call.result = static_cast<int>(group.operands.size());

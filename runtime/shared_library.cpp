@@ -17,7 +17,7 @@ SharedLibrary::SharedLibrary(const std::filesystem::path& file)
 
 SharedLibrary SharedLibrary::first_of(const std::vector<std::string>& names) {
   for (const std::string& name : names)
-    if (void* handle = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL))
+    if (void* handle = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE))
       return {name, handle};
   throw RuntimeError(dlerror());
 }

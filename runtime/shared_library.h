@@ -13,7 +13,8 @@ public:
   /// Opens a kernel's. Throws RuntimeError with the system's reason.
   explicit SharedLibrary(const std::filesystem::path& file);
   /// Opens the first of these that is there; a name without a folder is looked for where the system
-  /// has its libraries. Throws RuntimeError, with the system's reason for the last.
+  /// has its libraries. It stays loaded: large libraries do not go well, and come back slowly.
+  /// Throws RuntimeError, with the system's reason for the last.
   static SharedLibrary first_of(const std::vector<std::string>& names);
   ~SharedLibrary();
   SharedLibrary(SharedLibrary&& other) noexcept : file_(std::move(other.file_)) {

@@ -48,8 +48,8 @@ struct LibraryFiles {
 class Kernels {
 public:
   /// Loads `folder/kernels/<name>.cubin`, or `.ptx`, as the target says, and the libraries that the
-  /// plan calls. Throws RuntimeError when a file is missing, the driver or the library
-  /// refuses it, or the GPU cannot launch it as the plan demands.
+  /// plan calls. Throws RuntimeError when a file is missing, the driver or a library refuses, or
+  /// the GPU cannot launch it as the plan demands.
   Kernels(const Plan& plan, const Target& target, const std::filesystem::path& folder,
           const LibraryFiles& files = {});
 

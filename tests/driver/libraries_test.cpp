@@ -3,6 +3,7 @@
 
 #include "codegen/nvrtc.h"
 #include "codegen/tuning.h"
+#include "runtime/cuda/cuda.h"
 #include "tests/driver/session_support.h"
 #include "tests/support/gpu.h"
 
@@ -116,6 +117,8 @@ protected:
     std::optional<Target> gpu = first_gpu();
     if (!gpu)
       GTEST_SKIP() << no_gpu;
+    if (!has_library("cublaslt"))
+      GTEST_SKIP() << "skipped: no cuBLASLt";
     gpu_ = *gpu;
   }
   std::unique_ptr<Session> open(const Compiled& compiled) const {

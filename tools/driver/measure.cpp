@@ -3,6 +3,7 @@
 #include "codegen/library_contraction.h"
 #include "ir/ops.h"
 #include "ir/support/philox.h"
+#include "passes/fusion.h"
 #include "runtime/session.h"
 #include "tools/driver/temporary_directory.h"
 #include "tools/driver/trial_plan.h"
@@ -47,8 +48,9 @@ double sampled_error(const Node& node, std::span<const float> a, std::span<const
   return std::sqrt(difference / std::max(norm, 1e-300));
 }
 
-/// The contraction alone. The operands are state, `a` and `b`, which all programs of a plan share;
-/// it lies as the contraction wants it.
+/// The contraction; of a convolution and its data gradient with a map behind, as they mostly have,
+/// which changes nothing: kernels do it in passing, cuDNN leaves it. The operands are state, `a`
+/// and `b`, which all programs of a plan share; it lies as the contraction wants it.
 Graph graph_of(const Node& contraction) {
   Graph graph("trial");
   GraphBuilder builder(graph, contraction.loc);
@@ -63,6 +65,12 @@ Graph graph_of(const Node& contraction) {
   Value* result = builder.value(*contraction.op, "c", operands, contraction.attrs);
   result->layout = contraction.result()->layout;
   graph.outputs.push_back({"c", result});
+  if (contraction.op != &ops::conv2d && contraction.op != &ops::conv2d_data_gradient)
+    return graph;
+  Value* same = builder.value(ops::scale, "same", {result}, {{"factor", 1.0}});
+  same->layout = result->layout;
+  graph.outputs.front().value = same;
+  fuse(graph, {result->node, same->node}, "contraction");
   return graph;
 }
 
