@@ -99,7 +99,8 @@ struct Case {
 
 class CublasLtCalls : public testing::Test {
 protected:
-  CublasLtCalls() : control_(stand_in_file()), library_({stand_in_file()}) { fail("", {}); }
+  CublasLtCalls() : control_(stand_in_file()), library_({stand_in_file()}) {}
+  void TearDown() override { fail("", {}); } // libraries stay loaded
   void fail(const char* function, cublasStatus_t status) {
     control_.function<void (*)(const char*, cublasStatus_t)>("stand_in_fail")(function, status);
   }

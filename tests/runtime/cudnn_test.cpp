@@ -56,13 +56,13 @@ LibraryCall call_of(const std::string& pass, int kernel = 1) {
 class CudnnCalls : public testing::Test {
 protected:
   CudnnCalls() : control_(stand_in_file()), library_({stand_in_file()}) {
-    fail("", CUDNN_STATUS_SUCCESS);
     std::mt19937 generator(1);
     std::uniform_real_distribution<float> value(-1, 1);
     for (std::vector<float>* memory : {&x_, &w_})
       for (float& f : *memory)
         f = value(generator);
   }
+  void TearDown() override { fail("", CUDNN_STATUS_SUCCESS); } // libraries stay loaded
   void fail(const char* function, cudnnStatus_t status) {
     control_.function<void (*)(const char*, cudnnStatus_t)>("stand_in_fail")(function, status);
   }
