@@ -1,6 +1,7 @@
 #include "codegen/candidates.h"
 
 #include "codegen/cuda_contraction.h"
+#include "codegen/library_contraction.h"
 #include "codegen/tuning.h"
 
 namespace netc {
@@ -89,6 +90,8 @@ std::vector<std::string> candidate_names(const Node& contraction, const Lowering
   else
     for (const Candidate* candidate : candidates_for(family, shape))
       names.push_back(candidate->function);
+  const std::vector<std::string> libraries = library_candidates(contraction, options);
+  names.insert(names.end(), libraries.begin(), libraries.end());
   return names;
 }
 

@@ -26,8 +26,8 @@ const std::vector<Candidate>& candidates();
 const Candidate& find_candidate(const std::string& family, const std::string& function,
                                 const ContractionShape& shape);
 
-/// The names of all candidates for a contraction, the default first: functions on the CPU, tilings
-/// of the one template on GPUs.
+/// The names of all candidates for a contraction, the default first: functions on the CPU; on GPUs
+/// tilings of the one template, then libraries.
 std::vector<std::string> candidate_names(const Node& contraction, const LoweringOptions& options);
 
 /// How the contraction multiplies: as assign-precision wrote it, else as the target does by

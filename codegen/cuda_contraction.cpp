@@ -159,14 +159,13 @@ std::vector<Tiling> suitable_tilings(const Conv2d& c, ContractionPass pass, Math
   return list;
 }
 
-/// A launch over `items` elements, a few a thread: enough blocks for every multiprocessor.
+} // namespace
+
 KernelEntry sweep(long items) {
   constexpr long most = 16 * usual_multiprocessors;
   return {.blocks = std::clamp(ceil_div(items, 4 * tile_threads), 1L, most),
           .threads = tile_threads};
 }
-
-} // namespace
 
 std::vector<Tiling> cuda_tilings(const std::string& family,
                                  const std::variant<Conv2d, Linear>& shape, Precision precision,

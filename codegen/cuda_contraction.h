@@ -25,4 +25,7 @@ int64_t specialise_for_cuda(Contraction& contraction, const std::string& family,
 int64_t specialise_for_tiling(Contraction& contraction, const std::string& family,
                               const Tiling& tiling);
 
+/// A launch over `items` elements, a few a thread: enough blocks for every multiprocessor.
+KernelEntry sweep(long items);
+
 } // namespace netc

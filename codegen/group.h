@@ -37,7 +37,7 @@ std::optional<kernel::Kernel> lower_runs(const Group& group, const std::string& 
 kernel::Kernel lower_updates(const Group& group, const std::string& name, bool threads);
 
 /// The maps, or the update, behind the contraction `group.members[0]`, as statements over a run of
-/// channels.
-std::vector<kernel::Stmt> lower_epilogue(const Group& group);
+/// channels; of the members, the first `computed` are done.
+std::vector<kernel::Stmt> lower_epilogue(const Group& group, size_t computed);
 
 } // namespace netc

@@ -3,6 +3,7 @@
 #include "codegen/candidates.h"
 #include "codegen/cuda_contraction.h"
 #include "codegen/group.h"
+#include "codegen/library_contraction.h"
 #include "codegen/lowering.h"
 #include "codegen/tuning.h"
 
@@ -129,14 +130,15 @@ private:
 
 } // namespace
 
-std::vector<kernel::Stmt> lower_epilogue(const Group& group) {
+std::vector<kernel::Stmt> lower_epilogue(const Group& group, size_t computed) {
   Body body;
-  if (group.members.size() == 1)
+  if (group.members.size() == computed)
     return {};
   body.loop(StmtKind::lanes, "i", 0, var("count"), [&](Expr i, Body& lane) {
     Epilogue epilogue(group, lane);
-    epilogue.set(*group.members[0]->result(), lane.let("v0", load("row", DType::f32, {i})));
-    for (size_t m = 1; m < group.members.size(); ++m)
+    epilogue.set(*group.members[computed - 1]->result(),
+                 lane.let("v0", load("row", DType::f32, {i})));
+    for (size_t m = computed; m < group.members.size(); ++m)
       epilogue.compute(*group.members[m], m);
     for (size_t r = 0; r < group.results.size(); ++r) {
       const Expr& element = epilogue.at(*group.member_results[r]);
@@ -172,20 +174,24 @@ LoweredNode lower_contraction(const Node& node, const Group& group,
   Contraction c;
   c.shape = contraction_shape(contraction, options.exact);
   const std::string chosen = options.choose && !options.exact ? options.choose(contraction) : "";
-  int64_t workspace = 0;
+  std::vector<int64_t> workspaces;
   if (options.target.has_cuda_text()) {
     c.function = family;
     c.header = family.starts_with("linear") ? "linear.h" : "conv2d.h";
     c.precision = precision_of(contraction, options);
     c.rounded = is_rounded(contraction);
     c.has_epilogue = true;
-    workspace = specialise_for_cuda(c, family, options.target, chosen);
+    if (is_library(chosen) && can_call_library(group))
+      workspaces = specialise_for_library(c, group, chosen);
+    else
+      workspaces = {
+          specialise_for_cuda(c, family, options.target, is_library(chosen) ? "" : chosen)};
   } else {
     const Candidate& candidate = find_candidate(family, chosen, c.shape);
     c.function = candidate.function;
     c.header = candidate.header;
     c.has_epilogue = family.find("weight_gradient") == std::string::npos;
-    workspace = candidate.workspace(c.shape, options.threads);
+    workspaces = {candidate.workspace(c.shape, options.threads)};
   }
   // Templates compute a convolution's weight gradient in another order than that of the weights,
   // which an epilogue would take for it.
@@ -205,11 +211,16 @@ LoweredNode lower_contraction(const Node& node, const Group& group,
       lowered.kernel.params[i].type = flat_type(value);
     lowered.kernel.params[i].layout = Layout::row_major;
   }
-  lowered.kernel.body = lower_epilogue(group);
-  if (workspace > 0) {
-    lowered.workspaces = {workspace};
-    lowered.kernel.params.push_back(
-        {"workspace", {DType::f32, {workspace / 4}}, Layout::row_major, kernel::Access::workspace});
+  lowered.kernel.body = lower_epilogue(group, c.library ? members_computed(*c.library) : 1);
+  for (int64_t bytes : workspaces) {
+    if (bytes == 0)
+      continue;
+    const size_t number = lowered.workspaces.size();
+    lowered.workspaces.push_back(bytes);
+    lowered.kernel.params.push_back({number > 0 ? fmt::format("workspace{}", number) : "workspace",
+                                     {DType::f32, {bytes / 4}},
+                                     Layout::row_major,
+                                     kernel::Access::workspace});
   }
   lowered.contraction = std::move(c);
   return lowered;

@@ -21,6 +21,11 @@ struct Contraction {
   bool has_epilogue = false; ///< The template takes an epilogue (it may be empty).
   std::string constants{};   ///< Of CUDA: the text that defines `tiling`, the second argument.
   std::vector<KernelEntry> entries{}; ///< Of CUDA: one a phase, the third argument.
+  /// Who computes the product instead of the template.
+  std::optional<LibraryCall> library{};
+  /// Of a library: what the entries around its call do, a statement each; `{epilogue}` stands for
+  /// the last argument.
+  std::vector<std::string> statements{};
 };
 
 /// A node as a kernel over buffers: operands, then results, then workspaces.

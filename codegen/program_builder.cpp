@@ -236,9 +236,12 @@ std::string KernelSet::add(const LoweredNode& lowered, const std::string& label,
     }
   Entry entry;
   entry.name = fmt::format("{:02}_{}", entries_.size(), file_stem(lowered.kernel.name));
-  entry.implementation = lowered.contraction ? lowered.contraction->function : "generated";
-  if (lowered.contraction)
-    entry.precision = to_string(lowered.contraction->precision);
+  entry.implementation = "generated";
+  if (const auto& contraction = lowered.contraction) {
+    entry.library = contraction->library;
+    entry.implementation = entry.library ? entry.library->library : contraction->function;
+    entry.precision = to_string(contraction->precision);
+  }
   entry.code = std::move(code);
   entry.users = {user};
   entries_.push_back(std::move(entry));

@@ -14,7 +14,8 @@ public:
   struct Entry {
     std::string name;
     std::string implementation;
-    std::string precision; ///< Of a contraction; else empty.
+    std::string precision;                ///< Of a contraction; else empty.
+    std::optional<LibraryCall> library{}; ///< Before the kernel's entries.
     KernelText code;
     std::vector<std::string> users; ///< "layer (file:line:col)" of each step that launches it.
   };

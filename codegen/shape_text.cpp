@@ -21,4 +21,16 @@ std::string shape_text(const std::variant<Conv2d, Linear>& shape) {
                      l.batch, l.in_features, l.out_features, l.exact_blocks);
 }
 
+std::string shape_name(const std::variant<Conv2d, Linear>& shape) {
+  if (const auto* l = std::get_if<Linear>(&shape))
+    return fmt::format("{}x{}->{}", l->batch, l->in_features, l->out_features);
+  const auto& c = std::get<Conv2d>(shape);
+  return fmt::format("{}x{}x{}x{}->{} kernel {}x{} groups {} stride {}x{} dilation {}x{} pad "
+                     "{},{},{},{}",
+                     c.batch, c.in_height, c.in_width, c.in_channels, c.out_channels,
+                     c.kernel_height, c.kernel_width, c.groups, c.stride_height, c.stride_width,
+                     c.dilation_height, c.dilation_width, c.pad_top, c.pad_left, c.pad_bottom,
+                     c.pad_right);
+}
+
 } // namespace netc

@@ -1,5 +1,7 @@
 #include "codegen/tuning.h"
 
+#include "codegen/library_contraction.h"
+#include "codegen/shape_text.h"
 #include "ir/ops.h"
 
 #include <nlohmann/json.hpp>
@@ -51,19 +53,8 @@ const TuningEntry* TuningTable::find(const std::string& key) const {
 
 namespace {
 
-std::string shape_name(const ContractionShape& shape) {
-  if (const auto* l = std::get_if<Linear>(&shape))
-    return fmt::format("{}x{}->{}", l->batch, l->in_features, l->out_features);
-  const auto& c = std::get<Conv2d>(shape);
-  return fmt::format("{}x{}x{}x{}->{} kernel {}x{} groups {} stride {}x{} dilation {}x{} pad "
-                     "{},{},{},{}",
-                     c.batch, c.in_height, c.in_width, c.in_channels, c.out_channels,
-                     c.kernel_height, c.kernel_width, c.groups, c.stride_height, c.stride_width,
-                     c.dilation_height, c.dilation_width, c.pad_top, c.pad_left, c.pad_bottom,
-                     c.pad_right);
-}
-
-/// Candidates that are measured at most: the first by the default rule's estimate.
+/// Candidates that are measured at most, beside libraries: the first by the default rule's
+/// estimate.
 constexpr size_t most_trials = 8;
 
 } // namespace
@@ -117,9 +108,11 @@ std::string Tuner::choose(const Node& contraction) {
 
 TuningEntry Tuner::measure(const Node& contraction, const std::vector<std::string>& names) const {
   const double limit = largest_tuning_error(precision_of(contraction, options_.lowering));
-  std::vector<std::string> first = names;
-  first.resize(std::min(names.size(), most_trials));
-  TuningEntry entry{{}, options_.measure(contraction, first)};
+  std::vector<std::string> promising;
+  for (const std::string& name : names)
+    if (promising.size() < most_trials || is_library(name))
+      promising.push_back(name);
+  TuningEntry entry{{}, options_.measure(contraction, promising)};
   const Trial* best = nullptr;
   for (const Trial& trial : entry.trials)
     if (trial.relative_error < limit && (!best || trial.ms < best->ms))

@@ -48,13 +48,14 @@ std::string tuning_key(const Node& contraction, const LoweringOptions& options,
 double largest_tuning_error(Precision precision);
 
 /// Runs candidates of a contraction on random data and compares sampled outputs; injected by the
-/// driver, which knows compilers and devices.
+/// driver, which knows compilers and devices. Libraries that are not on the device's machine, or
+/// refuse the shape, are left out.
 using MeasureCandidates = std::function<std::vector<Trial>(const Node& contraction,
                                                            const std::vector<std::string>& names)>;
 
-/// Chooses candidates: from the table; else by measuring the most promising, if there is a hook
-/// (the table learns); else by the default rule. Contractions with one candidate are never
-/// measured.
+/// Chooses candidates: from the table; else by measuring the most promising and all libraries, if
+/// there is a hook (the table learns); else by the default rule. Contractions with one candidate
+/// are never measured.
 class Tuner {
 public:
   struct Options {

@@ -50,9 +50,22 @@ template <class Io> void fields(Io& io, KernelEntry& s) {
   io("blocks", s.blocks), io("threads", s.threads), io("shared_bytes", s.shared_bytes);
   io("registers", s.registers), io("spill_bytes", s.spill_bytes);
 }
+template <class Io> void fields(Io& io, ConvolutionShape& s) {
+  io("in", s.in), io("out", s.out), io("kernel", s.kernel), io("groups", s.groups);
+  io("stride", s.stride), io("dilation", s.dilation), io("pad", s.pad);
+}
+template <class Io> void fields(Io& io, LibraryCall& s) {
+  io("library", s.library), io("pass", s.pass), io("batch", s.batch);
+  io("in_features", s.in_features), io("out_features", s.out_features);
+  io.optional("convolution", s.convolution);
+  io("first", s.first), io("second", s.second), io("bias", s.bias), io("result", s.result);
+  io("scratch", s.scratch), io("scratch_bytes", s.scratch_bytes), io("relu", s.relu);
+  io("entries_before", s.entries_before);
+}
 template <class Io> void fields(Io& io, PlanKernel& s) {
   io("name", s.name), io("implementation", s.implementation), io("precision", s.precision);
   io("binary", s.binary), io("entries", s.entries);
+  io.optional("library", s.library);
 }
 template <class Io> void fields(Io& io, LayerRow& s) {
   io("name", s.name), io("type", s.type), io("output", s.output), io("parameters", s.parameters);
@@ -86,10 +99,14 @@ struct Writer {
     }
   }
   template <class T> void operator()(const char* key, T& v) { json[key] = value(v); }
-  /// For a key that came after plans had been written: it stands there when it says something.
+  // For keys that came after plans had been written: they stand there when they say something.
   void optional(const char* key, std::string& text) {
     if (!text.empty())
       json[key] = text;
+  }
+  template <Record T> void optional(const char* key, std::optional<T>& record) {
+    if (record)
+      json[key] = value(*record);
   }
   template <Record T> void operator()(const char* key, std::vector<T>& list) {
     json[key] = Json::array();
@@ -110,6 +127,11 @@ struct Reader {
   }
   template <class T> void operator()(const char* key, T& v) { value(json.at(key), v); }
   void optional(const char* key, std::string& text) { text = json.value(key, std::string()); }
+  template <Record T> void optional(const char* key, std::optional<T>& record) {
+    record.reset();
+    if (json.contains(key))
+      value(json.at(key), record.emplace());
+  }
   template <Record T> void operator()(const char* key, std::vector<T>& list) {
     list.clear();
     for (const Json& entry : json.at(key))

@@ -4,7 +4,9 @@
 #include "ir/program.h"
 #include "ir/recipe.h"
 
+#include <array>
 #include <filesystem>
+#include <optional>
 
 namespace netc {
 
@@ -19,13 +21,43 @@ struct KernelEntry {
   bool operator==(const KernelEntry&) const = default;
 };
 
+/// A convolution beyond its channels; pairs are height and width.
+struct ConvolutionShape {
+  std::array<int, 2> in{}, out{}, kernel{};
+  int groups = 1;
+  std::array<int, 2> stride{1, 1}, dilation{1, 1}, pad{}; ///< As much on either side.
+  bool operator==(const ConvolutionShape&) const = default;
+};
+
+/// A contraction that a library computes between the entries of a kernel, or in place of one. What
+/// it reads and writes is f32: matrices row-major, images NHWC, the weights of a convolution
+/// [out][kernel row][kernel column][in / groups].
+struct LibraryCall {
+  std::string library; ///< `cublaslt` (fully connected layers), `cudnn` (convolutions).
+  std::string pass;    ///< `linear_forward`, `conv2d_weight_gradient`, ...
+  int64_t batch = 0;
+  int64_t in_features = 0; ///< Or channels.
+  int64_t out_features = 0;
+  std::optional<ConvolutionShape> convolution{};
+  // Parameters of the kernel:
+  int first = 0, second = 1; ///< The operands, as the contraction has them,
+  int bias = -1;             ///< what is added to each row of the result (-1: nothing),
+  int result = 0;            ///< the result,
+  int scratch = 0;           ///< and memory for the library itself.
+  int64_t scratch_bytes = 0;
+  bool relu = false;      ///< What it does last.
+  int entries_before = 0; ///< How many entries of the kernel come first.
+  bool operator==(const LibraryCall&) const = default;
+};
+
 /// One distinct kernel; steps of several layers may share it.
 struct PlanKernel {
   std::string name;           ///< As Step::kernel names it; stem of its files below `kernels/`.
   std::string binary;         ///< Content hash of source, options and compiler: the cache's key.
   std::string implementation; ///< `generated`, or the contraction candidate.
   std::string precision;      ///< Of a contraction, see ir/target.h; else empty.
-  std::vector<KernelEntry> entries{}; ///< Of CUDA text; empty on the CPU.
+  std::vector<KernelEntry> entries{};   ///< Of CUDA text; empty on the CPU.
+  std::optional<LibraryCall> library{}; ///< Of GPUs.
 };
 
 /// A row of the layer table.

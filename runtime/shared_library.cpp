@@ -15,6 +15,13 @@ SharedLibrary::SharedLibrary(const std::filesystem::path& file)
         "compile the network again");
 }
 
+SharedLibrary SharedLibrary::first_of(const std::vector<std::string>& names) {
+  for (const std::string& name : names)
+    if (void* handle = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE))
+      return {name, handle};
+  throw RuntimeError(dlerror());
+}
+
 SharedLibrary::~SharedLibrary() {
   if (handle_)
     dlclose(handle_);

@@ -17,6 +17,10 @@ CudaState cuda_state() {
   return {.runtime = {}, .driver = {}, .gpus = {}, .problem = problem, .hint = hint};
 }
 
+bool has_library(const std::string&) {
+  return false;
+}
+
 std::unique_ptr<Device> open_cuda_device(const DeviceSpec& spec, int) {
   throw RuntimeError(fmt::format("there is no device `{}`: {}", spec.name, problem), hint);
 }

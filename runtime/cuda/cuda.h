@@ -29,6 +29,10 @@ struct CudaState {
 /// Looks at the machine; never throws.
 CudaState cuda_state();
 
+/// Whether a plan could call the library (`cublaslt`, `cudnn`) on this machine, as far as one can
+/// tell without a GPU: it can be opened and has what netc calls.
+bool has_library(const std::string& library);
+
 /// Whether kernels compiled for `target` run on a GPU of compute capability `capability` / 10. A
 /// binary runs on its own and later minor versions (with the suffix `a` on its own only), PTX on
 /// all later versions.

@@ -194,6 +194,18 @@ CudaState cuda_state() {
   return state;
 }
 
+bool has_library(const std::string& library) {
+  try {
+    if (library == "cudnn")
+      cuda::Cudnn{cuda::cudnn_files()};
+    else
+      cuda::CublasLt{cuda::cublaslt_files()};
+    return true;
+  } catch (const RuntimeError&) {
+    return false;
+  }
+}
+
 std::unique_ptr<Device> open_cuda_device(const DeviceSpec& spec, int index) {
   CudaState state = cuda_state();
   int count = static_cast<int>(state.gpus.size());

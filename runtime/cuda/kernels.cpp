@@ -64,10 +64,71 @@ std::string LoadedLibrary::said() const {
   return log && log[0] ? fmt::format(" ({})", log.get()) : "";
 }
 
-Kernels::Kernels(const Plan& plan, const Target& target, const std::filesystem::path& folder) {
+Kernels::Kernels(const Plan& plan, const Target& target, const std::filesystem::path& folder,
+                 const LibraryFiles& files) {
   bool ptx = target.arch.starts_with("compute_");
-  for (const PlanKernel& kernel : plan.kernels)
-    load(kernel, folder / "kernels" / (kernel.name + (ptx ? ".ptx" : ".cubin")), ptx);
+  for (const PlanKernel& kernel : plan.kernels) {
+    if (kernel.library)
+      load_product(plan, kernel, files);
+    if (!kernel.library || !kernel.entries.empty())
+      load(kernel, folder / "kernels" / (kernel.name + (ptx ? ".ptx" : ".cubin")), ptx);
+  }
+}
+
+namespace {
+
+/// The first step of the plan that launches the kernel.
+const Step& user_of(const Plan& plan, const PlanKernel& kernel) {
+  for (const Program& program : plan.programs)
+    for (const Step& step : program.steps)
+      if (step.kernel == kernel.name)
+        return step;
+  throw RuntimeError(fmt::format("no step launches kernel `{}`", kernel.name),
+                     "compile the network again");
+}
+
+/// Whether the call takes parameters that the step has, and comes among the kernel's entries.
+bool fits(const LibraryCall& call, const Step& step, const PlanKernel& kernel) {
+  auto [least, most] = std::minmax({call.first, call.second, call.result, call.scratch});
+  return least >= 0 && std::max(most, call.bias) < static_cast<int>(step.buffers.size()) &&
+         call.entries_before >= 0 &&
+         static_cast<size_t>(call.entries_before) <= kernel.entries.size();
+}
+
+} // namespace
+
+std::unique_ptr<LibraryProduct> Kernels::make_product(const PlanKernel& kernel,
+                                                      const std::string& what,
+                                                      const LibraryFiles& files) {
+  const LibraryCall& call = *kernel.library;
+  const Precision precision = parse_precision(kernel.precision);
+  if (call.library == "cudnn") {
+    if (!cudnn_)
+      cudnn_ = std::make_unique<CudnnHandle>(files.cudnn);
+    return std::make_unique<Convolution>(*cudnn_, call, precision, what);
+  }
+  if (!cublaslt_)
+    cublaslt_ = std::make_unique<CublasLtHandle>(files.cublaslt);
+  return std::make_unique<MatrixProduct>(*cublaslt_, call, precision, what);
+}
+
+void Kernels::load_product(const Plan& plan, const PlanKernel& kernel, const LibraryFiles& files) {
+  const LibraryCall& call = *kernel.library;
+  const Step& step = user_of(plan, kernel);
+  std::string place = step.loc.known() ? fmt::format(", {}", step.loc.str()) : "";
+  std::string what = fmt::format("kernel `{}` (`{}`{})", kernel.name, step.label, place);
+  if (!fits(call, step, kernel))
+    throw RuntimeError(fmt::format("{} calls a library with parameters it does not have", what),
+                       "compile the network again");
+  LoadedKernel& loaded = kernels_[kernel.name];
+  loaded.entries_before = static_cast<size_t>(call.entries_before);
+  try {
+    loaded.product = make_product(kernel, what, files);
+  } catch (const RuntimeError& error) {
+    throw RuntimeError(fmt::format("{} calls `{}`, which does not work here: {}", what,
+                                   call.library, error.what()),
+                       way_without(call.library));
+  }
 }
 
 void Kernels::load(const PlanKernel& kernel, const std::filesystem::path& file, bool ptx) {
@@ -77,7 +138,7 @@ void Kernels::load(const PlanKernel& kernel, const std::filesystem::path& file, 
         fmt::format("kernel `{}` cannot be loaded: there is no `{}`", kernel.name, file.string()),
         "compile the network again");
   libraries_.push_back(load_library(read_file(file), file.string(), ptx));
-  std::vector<Entry>& entries = kernels_[kernel.name];
+  std::vector<Entry>& entries = kernels_[kernel.name].entries;
   for (size_t i = 0; i < kernel.entries.size(); ++i) {
     Entry entry{nullptr, kernel.entries[i]};
     std::string name = fmt::format("kernel_{}", i);

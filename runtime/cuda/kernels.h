@@ -3,6 +3,8 @@
 
 #include "ir/plan.h"
 #include "ir/target.h"
+#include "runtime/cuda/cublaslt.h"
+#include "runtime/cuda/cudnn.h"
 #include "runtime/cuda/handles.h"
 
 #include <filesystem>
@@ -29,21 +31,41 @@ struct LoadedLibrary {
   std::string said() const;
 };
 
+/// What a step launches: some entries, what a library computes, the other entries.
+struct LoadedKernel {
+  std::unique_ptr<LibraryProduct> product; ///< Null where no library is called.
+  size_t entries_before = 0;               ///< The product.
+  std::vector<Entry> entries;
+};
+
+/// Where libraries are looked for.
+struct LibraryFiles {
+  std::vector<std::string> cublaslt = cublaslt_files();
+  std::vector<std::string> cudnn = cudnn_files();
+};
+
 /// Loaded kernels by name. The device that is current when they are loaded is theirs.
 class Kernels {
 public:
-  /// Loads `folder/kernels/<name>.cubin`, or `.ptx`, as the target says. Throws RuntimeError when a
-  /// file is missing, the driver refuses it, or the GPU cannot launch it as the plan demands.
-  Kernels(const Plan& plan, const Target& target, const std::filesystem::path& folder);
+  /// Loads `folder/kernels/<name>.cubin`, or `.ptx`, as the target says, and the libraries that the
+  /// plan calls. Throws RuntimeError when a file is missing, the driver or a library refuses, or
+  /// the GPU cannot launch it as the plan demands.
+  Kernels(const Plan& plan, const Target& target, const std::filesystem::path& folder,
+          const LibraryFiles& files = {});
 
-  /// The entries of a kernel of the plan, in order.
-  const std::vector<Entry>& entries(const std::string& kernel) const { return kernels_.at(kernel); }
+  /// A kernel of the plan.
+  const LoadedKernel& kernel(const std::string& name) const { return kernels_.at(name); }
 
 private:
   void load(const PlanKernel& kernel, const std::filesystem::path& file, bool ptx);
+  void load_product(const Plan& plan, const PlanKernel& kernel, const LibraryFiles& files);
+  std::unique_ptr<LibraryProduct> make_product(const PlanKernel& kernel, const std::string& what,
+                                               const LibraryFiles& files);
 
   std::vector<LoadedLibrary> libraries_;
-  std::map<std::string, std::vector<Entry>> kernels_;
+  std::unique_ptr<CublasLtHandle> cublaslt_; ///< Null until a kernel calls it,
+  std::unique_ptr<CudnnHandle> cudnn_;       ///< so, too.
+  std::map<std::string, LoadedKernel> kernels_;
 };
 
 } // namespace netc::cuda

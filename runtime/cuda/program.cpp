@@ -1,6 +1,6 @@
 #include "runtime/cuda/program.h"
 
-#include <fmt/format.h>
+#include "ir/support/error.h"
 
 namespace netc::cuda {
 
@@ -10,14 +10,16 @@ Program::Program(std::string name, int ordinal, const Streams& streams, const Ke
       binding_(std::move(binding)), uploaded_(make_event(cudaEventDisableTiming)),
       done_(make_event(cudaEventDisableTiming | cudaEventBlockingSync)) {
   for (const Step& step : binding_.program->steps)
-    launches_.push_back({step.exchange < 0 ? &kernels.entries(step.kernel) : nullptr,
+    launches_.push_back({step.exchange < 0 ? &kernels.kernel(step.kernel) : nullptr,
                          binding_.parameters(step),
                          {}});
   for (Launch& launch : launches_) // only now: their parameters move no more
     for (void*& parameter : launch.parameters)
       launch.arguments.push_back(&parameter);
-  if (binding_.program->exchanges.empty())
+  if (binding_.program->exchanges.empty()) {
+    warm_up();
     capture();
+  }
 }
 
 void Program::use() const {
@@ -25,7 +27,19 @@ void Program::use() const {
 }
 
 cudaError_t Program::launch(const Launch& launch) const {
-  for (const Entry& entry : *launch.entries) {
+  const LoadedKernel& kernel = *launch.kernel;
+  const std::span<const Entry> entries(kernel.entries);
+  if (!kernel.product)
+    return launch_entries(launch, entries);
+  cudaError_t error = launch_entries(launch, entries.first(kernel.entries_before));
+  if (error != cudaSuccess)
+    return error;
+  kernel.product->run(launch.parameters, streams_.compute.get());
+  return launch_entries(launch, entries.subspan(kernel.entries_before));
+}
+
+cudaError_t Program::launch_entries(const Launch& launch, std::span<const Entry> entries) const {
+  for (const Entry& entry : entries) {
     cudaLaunchConfig_t config{};
     config.gridDim = dim3(static_cast<unsigned>(entry.launch.blocks));
     config.blockDim = dim3(static_cast<unsigned>(entry.launch.threads));
@@ -57,6 +71,16 @@ cudaError_t Program::download() const {
   return cudaSuccess;
 }
 
+/// Calls libraries once, over memory that holds nothing yet: with the first call they load what
+/// they run, which cannot be recorded.
+void Program::warm_up() const {
+  for (const Launch& launch : launches_)
+    if (launch.kernel->product)
+      launch.kernel->product->run(launch.parameters, streams_.compute.get());
+  check(cudaStreamSynchronize(streams_.compute.get()),
+        fmt::format("preparing `{}` on `{}`", binding_.program->name, device_name_));
+}
+
 /// Records what every run does on the compute stream - kernels, then outputs to the host - without
 /// doing it. Addresses are fixed, and what varies from step to step lies in memory, so the record
 /// holds for all runs.
@@ -65,9 +89,13 @@ void Program::capture() {
   cudaGraph_t recorded = nullptr;
   cudaError_t error = cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal);
   if (error == cudaSuccess) {
-    error = launch_steps();
-    if (error == cudaSuccess)
-      error = download();
+    try {
+      error = launch_steps();
+      if (error == cudaSuccess)
+        error = download();
+    } catch (const RuntimeError&) { // by a library, which warmed up did not mind
+      error = cudaErrorStreamCaptureUnsupported;
+    }
     cudaError_t ended = cudaStreamEndCapture(stream, &recorded); // in any case
     error = error == cudaSuccess ? ended : error;
   }

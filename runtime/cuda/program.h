@@ -32,16 +32,19 @@ public:
   const std::string& not_captured() const { return not_captured_; }
 
 private:
-  /// A step's entries with the arguments that all of them take.
+  /// A step's kernel with the arguments that all of its entries take.
   struct Launch {
-    const std::vector<Entry>* entries; ///< Null of an exchange.
-    std::vector<void*> parameters;     ///< Addresses of buffers.
-    std::vector<void*> arguments;      ///< Where the parameters lie, as CUDA wants it.
+    const LoadedKernel* kernel;    ///< Null of an exchange.
+    std::vector<void*> parameters; ///< Addresses of buffers.
+    std::vector<void*> arguments;  ///< Where the parameters lie, as CUDA wants it.
   };
   void use() const;
+  void warm_up() const;
   void capture();
   void upload();
+  /// A library that refuses its part throws RuntimeError.
   cudaError_t launch(const Launch& launch) const;
+  cudaError_t launch_entries(const Launch& launch, std::span<const Entry> entries) const;
   cudaError_t launch_steps() const;
   cudaError_t download() const;
   void run_measured(std::span<StepTime> times);

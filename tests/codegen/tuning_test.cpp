@@ -64,11 +64,13 @@ TEST_F(Tuning, TheFastestOfTheFirstCandidatesIsChosen) {
   ms_[2] = 0.5;
   Tuner tuner({}, options());
   const std::vector<std::string> names = candidate_names(fc(), options().lowering);
-  ASSERT_GT(names.size(), 8u);
+  ASSERT_GT(names.size(), 9u);
   EXPECT_EQ(tuner.choose(fc()), names[2]);
-  EXPECT_EQ(measured_, std::vector<std::string>(names.begin(), names.begin() + 8));
+  std::vector<std::string> expected(names.begin(), names.begin() + 8);
+  expected.push_back("cublaslt"); // it is the last of all
+  EXPECT_EQ(measured_, expected);
   EXPECT_EQ(tuner.choose(fc()), names[2]);
-  EXPECT_EQ(measured_.size(), 8u) << "measured again";
+  EXPECT_EQ(measured_.size(), 9u) << "measured again";
 }
 
 TEST_F(Tuning, WhoErrsIsOut) {
@@ -83,9 +85,9 @@ TEST_F(Tuning, WhereAllErrTheDefaultStays) {
   errors_.assign(64, 1);
   Tuner tuner({}, options());
   EXPECT_EQ(tuner.choose(fc()), candidate_names(fc(), options().lowering).front());
-  EXPECT_EQ(measured_.size(), 8u);
+  EXPECT_EQ(measured_.size(), 9u);
   ASSERT_TRUE(tuner.table().find(key()));
-  EXPECT_EQ(tuner.table().find(key())->trials.size(), 8u);
+  EXPECT_EQ(tuner.table().find(key())->trials.size(), 9u);
 }
 
 TEST_F(Tuning, TablesAreObeyedAndReadBack) {
@@ -99,7 +101,29 @@ TEST_F(Tuning, TablesAreObeyedAndReadBack) {
   obeying.frozen = true;
   Tuner second(TuningTable::parse(text, "t"), obeying);
   EXPECT_EQ(second.choose(fc()), chosen);
-  EXPECT_EQ(measured_.size(), 8u);
+  EXPECT_EQ(measured_.size(), 9u);
+}
+
+TEST_F(Tuning, LibrariesAreChosenWhereTheyAreFastest) {
+  ms_[8] = 0.5;
+  Tuner tuner({}, options());
+  EXPECT_EQ(tuner.choose(fc()), "cublaslt");
+  const std::string text = tuner.table().str();
+  Tuner::Options obeying = options();
+  obeying.measure = nullptr;
+  Tuner second(TuningTable::parse(text, "t"), obeying);
+  EXPECT_EQ(second.choose(fc()), "cublaslt");
+}
+
+TEST_F(Tuning, LibrariesThatWereNotMeasuredAreNotMissed) {
+  Tuner::Options without = options();
+  without.measure = [&, all = without.measure](const Node& node, std::vector<std::string> names) {
+    names.pop_back();
+    return all(node, names);
+  };
+  Tuner tuner({}, without);
+  EXPECT_EQ(tuner.choose(fc()), candidate_names(fc(), options().lowering).front());
+  EXPECT_EQ(tuner.table().find(key())->trials.size(), 8u);
 }
 
 TEST_F(Tuning, FrozenTablesLackNothing) {

@@ -72,8 +72,8 @@ std::vector<PlanKernel> place_kernels(const KernelSet& kernels, const std::vecto
     if (error)
       throw RuntimeError(
           fmt::format("copying a kernel into `{}` failed: {}", folder.string(), error.message()));
-    list.push_back(
-        {entry.name, jobs[i].key, entry.implementation, entry.precision, jobs[i].entries});
+    list.push_back({entry.name, jobs[i].key, entry.implementation, entry.precision, jobs[i].entries,
+                    entry.library});
   }
   return list;
 }

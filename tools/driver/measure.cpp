@@ -1,7 +1,9 @@
 #include "tools/driver/measure.h"
 
+#include "codegen/library_contraction.h"
 #include "ir/ops.h"
 #include "ir/support/philox.h"
+#include "passes/fusion.h"
 #include "runtime/session.h"
 #include "tools/driver/temporary_directory.h"
 #include "tools/driver/trial_plan.h"
@@ -46,8 +48,10 @@ double sampled_error(const Node& node, std::span<const float> a, std::span<const
   return std::sqrt(difference / std::max(norm, 1e-300));
 }
 
-/// The contraction, the last step. The operands are state, `a` and `b`, which all programs of a
-/// plan share; it lies as the contraction wants it, or is rounded first as that is used to.
+/// The contraction, the last step; of a convolution and its data gradient with a map behind, as
+/// they mostly have, which changes nothing: kernels do it in passing, cuDNN leaves it. The operands
+/// are state, `a` and `b`, which all programs of a plan share; they lie as the contraction wants
+/// them, or are rounded first as that is used to.
 Graph graph_of(const Node& contraction) {
   Graph graph("trial");
   GraphBuilder builder(graph, contraction.loc);
@@ -68,6 +72,12 @@ Graph graph_of(const Node& contraction) {
   Value* result = builder.value(*contraction.op, "c", operands, contraction.attrs);
   result->layout = contraction.result()->layout;
   graph.outputs.push_back({"c", result});
+  if (contraction.op != &ops::conv2d && contraction.op != &ops::conv2d_data_gradient)
+    return graph;
+  Value* same = builder.value(ops::scale, "same", {result}, {{"factor", 1.0}});
+  same->layout = result->layout;
+  graph.outputs.front().value = same;
+  fuse(graph, {result->node, same->node}, "contraction");
   return graph;
 }
 
@@ -85,24 +95,40 @@ double best_ms(Session& session, const std::string& program, double budget_ms) {
   return best;
 }
 
+/// Runs the candidates, each a program of one plan.
+std::vector<Trial> run_trials(const Node& node, const std::vector<std::string>& names,
+                              const DeviceSpec& device, const Backend& backend,
+                              const LoweringOptions& lowering, double budget_ms) {
+  TemporaryDirectory folder("netc-trial");
+  Graph graph = graph_of(node);
+  std::vector<TrialProgram> programs;
+  for (const std::string& name : names)
+    programs.push_back({name, {&graph}, [name](const Node&) { return name; }});
+  Session session(trial_plan(graph.name, programs, backend, lowering, folder.path()), folder.path(),
+                  device);
+  const std::vector<float> a = fill(session, "a", 1), b = fill(session, "b", 2);
+  std::vector<Trial> trials;
+  for (const std::string& name : names) {
+    const double ms = best_ms(session, name, budget_ms);
+    trials.push_back({name, ms, sampled_error(node, a, b, session.output_of<float>(name, "c"))});
+  }
+  return trials;
+}
+
 } // namespace
 
 MeasureCandidates measure_on(const DeviceSpec& device, const Backend& backend,
                              const LoweringOptions& lowering, double budget_ms) {
   return [=, &backend](const Node& node, const std::vector<std::string>& names) {
-    TemporaryDirectory folder("netc-trial");
-    Graph graph = graph_of(node);
-    std::vector<TrialProgram> programs;
+    std::vector<std::string> own, libraries;
     for (const std::string& name : names)
-      programs.push_back({name, {&graph}, [name](const Node&) { return name; }});
-    Session session(trial_plan(graph.name, programs, backend, lowering, folder.path()),
-                    folder.path(), device);
-    const std::vector<float> a = fill(session, "a", 1), b = fill(session, "b", 2);
-    std::vector<Trial> trials;
-    for (const std::string& name : names) {
-      const double ms = best_ms(session, name, budget_ms);
-      trials.push_back({name, ms, sampled_error(node, a, b, session.output_of<float>(name, "c"))});
-    }
+      (is_library(name) ? libraries : own).push_back(name);
+    std::vector<Trial> trials = run_trials(node, own, device, backend, lowering, budget_ms);
+    for (const std::string& library : libraries)
+      try {
+        trials.push_back(run_trials(node, {library}, device, backend, lowering, budget_ms).front());
+      } catch (const RuntimeError&) { // it is not here, or cannot do this: the others compete
+      }
     return trials;
   };
 }

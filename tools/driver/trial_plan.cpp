@@ -12,7 +12,7 @@ Program program_of(Graph& graph, const std::string& name, const LoweringOptions&
   PassContext context;
   context.workspace_bytes = [&](const Node& node) -> int64_t {
     auto all = [](const Value&) { return true; };
-    return node.op->is_contraction() ? lower(node, all, options).workspace_bytes() : 0;
+    return node.op->is_contraction() || node.body ? lower(node, all, options).workspace_bytes() : 0;
   };
   plan_memory(graph, context);
   return build_program(graph, context.memory, name, options, kernels, device);

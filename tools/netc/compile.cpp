@@ -131,19 +131,30 @@ nlohmann::ordered_json to_json(const Compiled& compiled) {
   return json;
 }
 
-/// What the compiler says of the kernels of a GPU, entry by entry.
+/// A launch of a kernel, as the table of kernels has it.
+std::vector<std::string> launch_row(const KernelEntry& e) {
+  return {fmt::format("{} x {}", e.blocks, e.threads),
+          fmt::format("{:.1f} KB", e.shared_bytes / 1024.0),
+          e.registers ? std::to_string(e.registers) : "",
+          e.spill_bytes ? fmt::format("{} B", e.spill_bytes) : ""};
+}
+
+/// What the compiler says of the kernels of a GPU, entry by entry, and where libraries are called.
 void print_kernels(const Plan& plan) {
   std::vector<std::vector<std::string>> rows = {
       {"kernel", "precision", "blocks x threads", "shared memory", "registers", "spilled"}};
-  for (const PlanKernel& kernel : plan.kernels)
-    for (size_t i = 0; i < kernel.entries.size(); ++i) {
-      const KernelEntry& e = kernel.entries[i];
+  for (const PlanKernel& kernel : plan.kernels) {
+    std::vector<std::vector<std::string>> launches;
+    for (const KernelEntry& entry : kernel.entries)
+      launches.push_back(launch_row(entry));
+    if (const auto& call = kernel.library)
+      launches.insert(launches.begin() + call->entries_before, {call->library, "", "", ""});
+    for (size_t i = 0; i < launches.size(); ++i) {
       rows.push_back({i == 0 ? kernel.name : fmt::format("  its launch {}", i + 1),
-                      i == 0 ? kernel.precision : "", fmt::format("{} x {}", e.blocks, e.threads),
-                      fmt::format("{:.1f} KB", e.shared_bytes / 1024.0),
-                      e.registers ? std::to_string(e.registers) : "",
-                      e.spill_bytes ? fmt::format("{} B", e.spill_bytes) : ""});
+                      i == 0 ? kernel.precision : ""});
+      rows.back().insert(rows.back().end(), launches[i].begin(), launches[i].end());
     }
+  }
   if (rows.size() > 1)
     fmt::print("\n{}\n", text_table(rows));
 }

@@ -64,6 +64,11 @@ void check_cuda() {
        driver ? "for CUDA up to " + cuda.driver : "not found");
   for (size_t i = 0; i < cuda.gpus.size(); ++i)
     line(true, fmt::format("GPU cuda:{}", i), describe(cuda.gpus[i]));
+  for (auto [library, name] : {std::pair{"cublaslt", "cuBLASLt"}, std::pair{"cudnn", "cuDNN"}})
+    if (has_library(library))
+      line(true, name, "there, `--tune` measures it");
+    else
+      line("none", name, "not found; netc has kernels of its own");
   if (cuda.gpus.empty())
     line(driver ? "MISSING" : "none", "GPU", fmt::format("{}; {}", cuda.problem, cuda.hint));
 }
