@@ -67,7 +67,7 @@ void check_cuda() {
   for (auto [library, name] : {std::pair{"cublaslt", "cuBLASLt"}, std::pair{"cudnn", "cuDNN"}})
     if (has_library(library))
       line(true, name, "there, `--tune` measures it");
-    else
+    else if (built)
       line("none", name, "not found; netc has kernels of its own");
   if (cuda.gpus.empty())
     line(driver ? "MISSING" : "none", "GPU", fmt::format("{}; {}", cuda.problem, cuda.hint));
