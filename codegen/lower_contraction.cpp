@@ -157,7 +157,7 @@ Precision precision_of(const Node& contraction, const LoweringOptions& options) 
 }
 
 bool is_rounded(const Node& contraction) {
-  return contraction.operands[0]->storage.has_value();
+  return contraction.operands[0]->storage || contraction.operands[1]->storage;
 }
 
 ContractionShape contraction_shape(const Node& contraction, bool exact) {

@@ -77,7 +77,7 @@ private:
   Options options_;
 };
 
-/// Whether memory holds the images or features that a contraction node reads rounded.
+/// Whether memory holds images or features that a contraction node reads rounded.
 bool is_rounded(const Node& contraction);
 
 /// The shape a contraction node has for its templates.

@@ -178,6 +178,22 @@ void verify_node(const Node& node, const std::unordered_set<const Value*>& defin
 
 } // namespace
 
+namespace {
+
+/// A body's arguments are held as the operands that they stand for.
+void verify_storage(const Node& fused) {
+  for (const auto& member : fused.body->nodes)
+    if (member->is("argument")) {
+      const Value& operand =
+          *fused.operands.at(static_cast<size_t>(member->attrs.integer("index")));
+      NETC_CHECK(member->result()->storage == operand.storage,
+                 "`{}` holds `{}` as {}, its body as {}", fused.name, operand.name,
+                 operand.stored().str(), member->result()->stored().str());
+    }
+}
+
+} // namespace
+
 void verify(const Graph& graph) {
   std::unordered_set<const Value*> defined;
   std::unordered_set<std::string> names;
@@ -185,8 +201,10 @@ void verify(const Graph& graph) {
     verify_node(*node, defined);
     NETC_CHECK((node->body != nullptr) == node->is("fused"), "`{}` has a body it should not",
                node->name);
-    if (node->body)
+    if (node->body) {
       verify(*node->body);
+      verify_storage(*node);
+    }
     for (const auto& value : node->results) {
       NETC_CHECK(value->node == node.get(), "`{}` has lost its node", value->name);
       NETC_CHECK(value->layout == Layout::row_major || value->type.shape.size() == 4,

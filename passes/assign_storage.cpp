@@ -73,8 +73,17 @@ public:
     refuse_what_leaves();
     for (const Contraction& c : contractions_)
       ask(c);
-    settle();
     follow_moves();
+    settle();
+  }
+
+  /// Leaves out what may not be rewritten any more.
+  void limit(PassContext& context) {
+    for (const auto& node : graph_.nodes)
+      for (const auto& result : node->results)
+        if (chosen(*result) && !context.may_rewrite())
+          refused_.insert(result.get());
+    settle();
   }
 
   /// Sets what was chosen; how many values that are.
@@ -162,7 +171,8 @@ private:
     }
   }
 
-  /// What is only brought into another shape stays as it is.
+  /// What is only brought into another shape is held in bf16 on both sides, or on none: so logits
+  /// that are an image before they are features stay f32.
   void follow_moves() {
     for (const auto& node : graph_.nodes) {
       if (node->op != &ops::flatten && node->op != &ops::reshape)
@@ -171,7 +181,15 @@ private:
       for (auto [known, other] : {std::pair{&from, &to}, {&to, &from}})
         if (chosen(*known) == DType::bf16 && !asked_.count(other))
           ask(*other, DType::bf16);
+      if (chosen(from) == DType::bf16 && chosen(to) != DType::bf16 && !read_by_contractions(from))
+        refused_.insert(&from);
     }
+  }
+
+  bool read_by_contractions(const Value& value) const {
+    return std::any_of(contractions_.begin(), contractions_.end(), [&](const Contraction& c) {
+      return std::find(c.data.begin(), c.data.end(), &value) != c.data.end();
+    });
   }
 
   Graph& graph_;
@@ -183,9 +201,11 @@ private:
 } // namespace
 
 int assign_storage(Graph& graph, PassContext& context) {
-  if (context.exact || !context.target.has_warpgroups() || !context.may_rewrite())
+  if (context.exact || !context.target.has_warpgroups())
     return 0;
-  return Storage(graph).apply();
+  Storage storage(graph);
+  storage.limit(context);
+  return storage.apply();
 }
 
 } // namespace netc

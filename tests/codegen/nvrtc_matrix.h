@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <fstream>
 #include <functional>
 #include <iostream>
 
@@ -87,6 +88,13 @@ inline void expect_compile(const NvrtcToolchain& nvrtc, const std::string& what,
     all.stats = nvrtc.compile(jobs, default_threads(), target.arch, binary_root() / "kernel-cache");
   } catch (const InternalError& error) {
     FAIL() << what << ": " << error.what();
+  }
+  for (const CompileJob& job : jobs) {
+    // What ptxas says (C7510 to C7519) where products of a warpgroup wait for each other.
+    std::ifstream report(job.binary.parent_path() / (job.binary.stem().string() + ".ptxas.txt"));
+    const std::string remarks(std::istreambuf_iterator<char>(report), {});
+    EXPECT_EQ(remarks.find("are serialized"), remarks.npos)
+        << what << " " << job.name << ": " << remarks;
   }
   const bool says_registers = target.arch.starts_with("sm_"); // PTX is compiled where it runs
   for (size_t i = 0; i < jobs.size(); ++i) {

@@ -1,5 +1,7 @@
 // The fusing passes against the graph they start from: random small networks, trained one step.
 
+#include "ir/ops.h"
+#include "passes/passes.h"
 #include "tests/support/margins.h"
 #include "tests/support/random_network.h"
 #include "tests/support/run_graph.h"
@@ -7,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
+#include <set>
 
 namespace netc::test {
 namespace {
@@ -140,6 +143,59 @@ TEST_P(RandomNetworks, FusedOnTheEmulator) {
     check_on_emulator(static_cast<uint64_t>(GetParam()) * 10 + i, errors);
   std::printf("worst relative error on the emulator: training step %.2g, forward %.2g\n",
               errors.against_reference, errors.forward);
+}
+
+/// Has memory hold, in that type, all that is computed and that nobody but kernels which are
+/// generated reads; another place of each value in memory comes with it.
+void hold_rounded(PreparedGraph& step, DType as) {
+  std::set<const Value*> kept;
+  for (const Graph::Output& output : step.graph.outputs)
+    kept.insert(output.value);
+  for (const Graph::Store& store : step.graph.stores)
+    kept.insert(store.value);
+  for (const auto& node : step.graph.nodes)
+    if (node->operands.empty() || node->op->is_contraction() ||
+        (node->body && node->attrs.text("kind") == "contraction"))
+      kept.insert(node->operands.begin(), node->operands.end());
+  for (const auto& node : step.graph.nodes)
+    if (node->op == &ops::conv2d_weight_gradient || node->op == &ops::linear_weight_gradient)
+      kept.insert(node->result());
+  for (const auto& node : step.graph.nodes) {
+    for (const auto& result : node->results)
+      if (!node->operands.empty() && result->type.dtype == DType::f32 && !kept.count(result.get()))
+        result->storage = as;
+    if (node->body)
+      for (const auto& member : node->body->nodes)
+        if (member->op == &ops::argument)
+          member->result()->storage =
+              node->operands[static_cast<size_t>(member->attrs.integer("index"))]->storage;
+  }
+  verify(step.graph);
+  plan_memory(step.graph, step.context);
+}
+
+/// All generated kernels on memory that holds floats rounded, against a reference that rounds
+/// alike.
+TEST_P(RandomNetworks, RoundedOnTheEmulator) {
+  for (DType as : {DType::tf32, DType::bf16}) {
+    const uint64_t seed = static_cast<uint64_t>(GetParam()) * 10 + (as == DType::bf16);
+    SCOPED_TRACE(fmt::format("network {} in {}", seed, to_string(as)));
+    const RunOptions options{.target = parse_target("emu"),
+                             .precision = Precision::fp32,
+                             .fuse = true,
+                             .guards = as == DType::tf32};
+    PreparedGraph step =
+        prepare_training(random_network(seed), {.rate = 1, .momentum = 0, .decay = 0}, options);
+    hold_rounded(step, as);
+    Errors errors;
+    Tensors inputs = safe_inputs(step.graph, seed, errors);
+    Tensors want = interpret_outputs(step.graph, inputs);
+    // Where an element lies between two numbers, f32 and double may choose another.
+    const double tolerance = as == DType::bf16 ? 2e-3 : 3e-4;
+    std::printf("in %s: %.2g\n", std::string(to_string(as)).c_str(),
+                compare(compile(std::move(step), options).run(inputs), want, tolerance, tolerance,
+                        "rounded, on the emulator"));
+  }
 }
 
 /// Steps of one network after ever more rewrites, compared with the whole step.

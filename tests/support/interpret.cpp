@@ -2,6 +2,7 @@
 
 #include "ir/ops.h"
 
+#include <bit>
 #include <cmath>
 
 namespace netc::test {
@@ -10,13 +11,25 @@ namespace {
 
 using Values = std::unordered_map<const Value*, RefTensor>;
 
+/// The nearest number that memory can hold; ties of TF32 go away from zero, of bf16 to even.
+double rounded(double value, DType as) {
+  uint32_t bits = std::bit_cast<uint32_t>(static_cast<float>(value));
+  bits = as == DType::tf32 ? (bits + 0x1000) & ~0x1fffu
+                           : (bits + 0x7fff + (bits >> 16 & 1)) & ~0xffffu;
+  return std::bit_cast<float>(bits);
+}
+
 void compute_into(const Node& node, Values& values) {
   std::vector<const RefTensor*> operands;
   for (const Value* operand : node.operands)
     operands.push_back(&values.at(operand));
   std::vector<RefTensor> results = interpret_node(node, operands);
-  for (size_t i = 0; i < results.size(); ++i)
+  for (size_t i = 0; i < results.size(); ++i) {
+    if (node.results[i]->storage)
+      for (double& element : results[i].data)
+        element = rounded(element, *node.results[i]->storage);
     values[node.results[i].get()] = std::move(results[i]);
+  }
 }
 
 std::vector<RefTensor> compute(const Node& node, const std::vector<const RefTensor*>& operands) {

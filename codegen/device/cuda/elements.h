@@ -6,10 +6,14 @@
 
 namespace netc {
 
-/// A float of 10 bits of mantissa, the nearest one. A NaN stays one.
+struct Bf16;
+
+/// A float of 10 bits of mantissa, the nearest one. A NaN stays one. (Where one converts to the
+/// other, a kernel copies what it reads.)
 struct Tf32 {
   float value;
   Tf32() = default;
+  Tf32(Bf16 from);
   Tf32(float from) : value(as_float(tf32_operand(from) & 0xffffe000u)) {}
   operator float() const { return value; }
 };
@@ -18,9 +22,12 @@ struct Tf32 {
 struct Bf16 {
   unsigned short bits;
   Bf16() = default;
+  Bf16(Tf32 from) : Bf16(from.value) {}
   Bf16(float from) : bits(static_cast<unsigned short>(pack_bf16(from, 0))) {}
   operator float() const { return as_float(static_cast<unsigned>(bits) << 16); }
 };
+
+inline Tf32::Tf32(Bf16 from) : value(from) {}
 
 inline Tf32 load_once(Global<const Tf32> from, long i) {
   Tf32 element;
@@ -54,18 +61,18 @@ inline float upper_bf16(float pair) {
   return as_float(as_bits(pair) & 0xffff0000u);
 }
 inline Float2 load2(Global<const Bf16> from, long i) {
-  const float pair = as_elements<const float>(from)[i / 2];
+  const float pair = as_elements<const float>(from + i)[0];
   return {lower_bf16(pair), upper_bf16(pair)};
 }
 inline Float4 load4(Global<const Bf16> from, long i) {
-  const Float2 pairs = load2(as_elements<const float>(from), i / 2);
+  const Float2 pairs = load2(as_elements<const float>(from + i), 0);
   return {lower_bf16(pairs.x), upper_bf16(pairs.x), lower_bf16(pairs.y), upper_bf16(pairs.y)};
 }
 inline void store2(Global<Bf16> to, long i, Float2 v) {
-  as_elements<float>(to)[i / 2] = as_float(pack_bf16(v.x, v.y));
+  as_elements<float>(to + i)[0] = as_float(pack_bf16(v.x, v.y));
 }
 inline void store4(Global<Bf16> to, long i, Float4 v) {
-  store2(as_elements<float>(to), i / 2,
+  store2(as_elements<float>(to + i), 0,
          {as_float(pack_bf16(v.x, v.y)), as_float(pack_bf16(v.z, v.w))});
 }
 

@@ -166,8 +166,10 @@ inline unsigned to_tf32([[maybe_unused]] float value) {
 }
 /// The same in its upper 19 bits, all that matrix instructions look at; one instruction less.
 inline unsigned tf32_operand(float value) {
-  // A NaN must not wrap around, nor lose all the bits that make it one.
-  return value == value ? __float_as_uint(value) + 0x1000 : 0x7fffffff;
+  const unsigned bits = __float_as_uint(value);
+  // A NaN must not wrap around, nor lose all the bits that make it one. (With a constant here ptxas
+  // makes a branch of it, and then lets no two products of a warpgroup overlap.)
+  return value == value ? bits + 0x1000 : bits | 0x400000;
 }
 /// The nearest bf16 numbers; `low` in the lower half.
 inline unsigned pack_bf16([[maybe_unused]] float low, [[maybe_unused]] float high) {

@@ -20,6 +20,7 @@ namespace netc {
 template <int extent_, int depth_, bool by_depth_, int pad, class T> struct SliceLayout {
   static constexpr int extent = extent_, depth = depth_;
   static constexpr bool by_depth = by_depth_;
+  static_assert(sizeof(T) == sizeof(float), "elements are moved as floats");
   /// Products of TF32 can take the elements as they are.
   static constexpr bool rounded = is_same<T, Tf32>;
   static constexpr int stride = slice_stride(extent, depth, by_depth, pad);
@@ -112,6 +113,9 @@ private:
   static constexpr int lines_apart = Layout::by_depth ? threads / sharing : sharing * run;
   static constexpr int depths_apart = Layout::by_depth ? Layout::depth : threads / sharing;
   static constexpr int count = Layout::extent / lines_apart;
+  static_assert(
+      !requires { Layout::piece; } || run * sizeof(typename Operand::Element) == piece_bytes,
+      "a piece is copied at once");
   static_assert(count * lines_apart == Layout::extent && Layout::depth % depths_apart == 0,
                 "the threads share a slice evenly");
 

@@ -26,6 +26,7 @@ template <Tiling t> struct WarpgroupSums {
 
   /// Starts to add the products of a slice of operands in DirectLayouts.
   template <class A, class B> void multiply_direct(Shared<const float> a, Shared<const float> b) {
+    static_assert(A::by_depth == B::by_depth, "both operands are transposed, or none");
     constexpr int depth = warpgroup_depth(math);
 #pragma unroll
     for (int step = 0; step < steps; ++step)

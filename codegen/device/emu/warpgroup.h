@@ -89,7 +89,9 @@ template <int most> struct WarpgroupQueue {
 
 private:
   static void check(const WarpgroupOperand& o, emu::Place place) {
-    if (o.from.byte(0) % 16 != 0 || o.along_depth % 4 != 0 || o.along_lines % 4 != 0)
+    constexpr int most_floats = 4 << 14; // the fields of a descriptor count 16 bytes in 14 bits
+    if (o.from.byte(0) % 16 != 0 || o.along_depth % 4 != 0 || o.along_lines % 4 != 0 ||
+        o.along_depth >= most_floats || o.along_lines >= most_floats)
       emu::fail(emu::Fault::misaligned, o.from.array(), o.from.byte(0), 16, place);
   }
 };
