@@ -72,7 +72,9 @@ public:
   explicit Storage(Graph& graph) : graph_(graph), contractions_(contractions_of(graph)) {
     refuse_what_leaves();
     for (const Contraction& c : contractions_)
-      ask(c);
+      ask_for_operands(c);
+    for (const Contraction& c : contractions_)
+      ask_for_results(c);
     follow_moves();
     settle();
   }
@@ -138,7 +140,7 @@ private:
       refused_.insert(&value);
   }
 
-  void ask(const Contraction& c) {
+  void ask_for_operands(const Contraction& c) {
     const int64_t groups =
         c.node->attrs.has("groups") ? c.node->attrs.integer("groups") : int64_t{1};
     if (c.weights)
@@ -150,11 +152,15 @@ private:
         refused_.insert(value);
       ask(*value, c.type);
     }
-    // Results that no contraction reads: images alone, which are what takes time to move.
-    if (c.type == DType::bf16 && !c.is_weight_gradient())
-      for (const auto& result : c.outer->results)
-        if (result->type.shape.size() == 4)
-          ask(*result, c.type);
+  }
+
+  /// Those that no contraction reads: images alone, which are what takes time to move.
+  void ask_for_results(const Contraction& c) {
+    if (c.type != DType::bf16 || c.is_weight_gradient())
+      return;
+    for (const auto& result : c.outer->results)
+      if (result->type.shape.size() == 4 && !read_by_contractions(*result))
+        ask(*result, c.type);
   }
 
   /// The instructions of a bf16 weight gradient take both operands from shared memory: both are

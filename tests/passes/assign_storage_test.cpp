@@ -109,6 +109,95 @@ TEST_F(AssignStorage, LayersOfOtherPrecisionReadF32) {
   EXPECT_EQ(held(graph, "ip1.flatten"), "bf16");
 }
 
+/// Layers that round to different types take turns.
+TEST_F(AssignStorage, LayersOfTwoRoundedTypes) {
+  std::string mixed = network;
+  mixed.replace(mixed.find("groups: 2"), 9, "groups: 2, precision: tf32");
+  const Graph graph = step(mixed, Precision::bf16);
+  EXPECT_EQ(held(graph, "relu1.fused"), "tf32");
+  EXPECT_EQ(held(graph, "pool2.grad"), "tf32");
+  EXPECT_EQ(held(graph, "data"), "bf16");
+  EXPECT_EQ(held(graph, "ip1.flatten"), "bf16");
+}
+
+/// Logits that are an image before they are features.
+TEST_F(AssignStorage, LogitsOfConvolutionsStayF32) {
+  const Graph graph = step(R"(
+name: net
+input: {channels: 8, height: 3, width: 3}
+layers:
+  - {name: conv1, type: conv2d, filters: 16, kernel: 3, pad: 1}
+  - {name: conv2, type: conv2d, filters: 16, kernel: 3}
+  - {name: flat, type: flatten}
+  - {name: loss, type: softmax_cross_entropy}
+)",
+                           Precision::bf16);
+  EXPECT_EQ(held(graph, "conv2.add_bias.fused"), "f32");
+  EXPECT_EQ(held(graph, "flat"), "f32");
+  EXPECT_EQ(held(graph, "conv1.add_bias.fused"), "bf16");
+  EXPECT_EQ(held(graph, "flat.grad"), "bf16");
+}
+
+/// A sum of two branches is read by a contraction, the branches are not.
+TEST_F(AssignStorage, SumsAndJoins) {
+  constexpr const char* residual = R"(
+name: net
+input: {channels: 8, height: 8, width: 8}
+layers:
+  - {name: conv1, type: conv2d, filters: 16, kernel: 3, pad: 1}
+  - {name: relu1, type: relu}
+  - {name: conv2, type: conv2d, filters: 16, kernel: 3, pad: 1}
+  - {name: sum, type: add, from: [relu1, conv2]}
+  - {name: joined, type: concat, from: [sum, relu1]}
+  - {name: ip, type: linear, features: 8}
+  - {name: loss, type: softmax_cross_entropy}
+)";
+  const Graph tf32 = step(residual, Precision::tf32);
+  EXPECT_EQ(held(tf32, "relu1.fused"), "tf32") << "conv2 reads it, and so do the sum and the join";
+  EXPECT_EQ(held(tf32, "joined"), "f32");
+  EXPECT_EQ(held(tf32, "ip.flatten"), "tf32");
+  const Graph bf16 = step(residual, Precision::bf16);
+  EXPECT_EQ(held(bf16, "joined"), "bf16") << "only its shape changes before `ip` reads it";
+}
+
+/// Memory is planned by what is in it; nobody takes over memory of elements of another size.
+TEST_F(AssignStorage, MemoryIsPlannedForWhatItHolds) {
+  Graph graph = parse_graph(R"(graph g {
+  %x = feed() {dtype = "f32", shape = [64, 64]} : f32[64,64]
+  %a = relu(%x) : f32[64,64] in bf16
+  %b = tanh(%a) : f32[64,64] in bf16
+  %c = sigmoid(%b) : f32[64,64]
+  %d = relu(%c) : f32[64,64] in tf32
+  %sum = channel_sum(%d) : f32[64]
+  output sum = %sum
+}
+)");
+  order_nodes(graph, context_);
+  plan_memory(graph, context_);
+  auto place = [&](const char* name) { return context_.memory.values.at(graph.find(name)); };
+  EXPECT_EQ(place("a").bytes, 64 * 64 * 2);
+  EXPECT_EQ(place("a").offset, place("b").offset) << "in place";
+  EXPECT_EQ(place("c").bytes, 64 * 64 * 4);
+  EXPECT_NE(place("c").offset, place("d").offset) << "f32 is not TF32";
+  EXPECT_EQ(context_.memory.arena_bytes, 2 * 64 * 64 * 4);
+}
+
+/// Any number of rewrites leaves a step that can be computed.
+TEST_F(AssignStorage, AsksBeforeEachRewrite) {
+  const Graph all = step(network, Precision::bf16);
+  for (int64_t allowed = 0; allowed <= rounded(all); ++allowed) {
+    Graph graph = forward_of(network, 4);
+    run_until(graph, context_, "fuse-updates");
+    context_.rewrites_left = allowed;
+    const int done = assign_storage(graph, context_);
+    EXPECT_LE(done, allowed);
+    EXPECT_EQ(held(graph, "data") == "bf16", held(graph, "relu1.grad.fused") == "bf16")
+        << allowed << ": conv1's weight gradient reads one of them rounded";
+    EXPECT_NO_THROW(verify(graph));
+    context_.rewrites_left = INT64_MAX;
+  }
+}
+
 TEST_F(AssignStorage, OtherTargetsAndExactPlansAreLeftAlone) {
   EXPECT_GT(rounded(step(network, Precision::tf32)), 0);
   EXPECT_EQ(rounded(step(network, Precision::fp32)), 0);

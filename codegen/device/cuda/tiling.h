@@ -31,8 +31,8 @@ struct Tiling {
   int splits;
   /// By the matrix instructions of a warpgroup (sm_90a), of TF32 or bf16.
   bool warpgroup = false;
-  /// Depth of a slice: usual_slice, or of warpgroups as many elements as make a line of the cache
-  /// for each row.
+  /// Depth of a slice: usual_slice, or of warpgroups, mostly, as many elements as make a line of
+  /// the cache for each row.
   int slice = usual_slice;
   /// Images and features lie in memory rounded to what `math` multiplies, as Tf32 or Bf16.
   bool rounded = false;
