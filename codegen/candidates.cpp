@@ -84,8 +84,8 @@ std::vector<std::string> candidate_names(const Node& contraction, const Lowering
   const ContractionShape shape = contraction_shape(contraction, options.exact);
   std::vector<std::string> names;
   if (options.target.has_cuda_text())
-    for (const Tiling& tiling :
-         cuda_tilings(family, shape, precision_of(contraction, options), options.target))
+    for (const Tiling& tiling : cuda_tilings(family, shape, precision_of(contraction, options),
+                                             is_rounded(contraction), options.target))
       names.push_back(tiling_name(tiling));
   else
     for (const Candidate* candidate : candidates_for(family, shape))

@@ -63,18 +63,25 @@ double tiling_cost(const ProductShape& p, const Tiling& t) {
 
 /// The same for the instructions of a warpgroup, in cycles of a multiprocessor. Fitted to the times
 /// of 266 tilings of AlexNet's contractions on an H200 (error 16 %; what it ranks first took 0.1 %
-/// more than what was fastest).
-double warpgroup_cost(const ProductShape& p, const Tiling& t) {
+/// more than what was fastest). Where operands are `direct`, the longer of multiplying (nine tenths
+/// of the rate that the instructions have) and of bringing a line of each row and column (some 53
+/// bytes a cycle and multiprocessor from the cache that all share); not measured.
+double warpgroup_cost(const ProductShape& p, const Tiling& t, bool direct) {
   const bool bf16 = t.math == Math::bf16;
-  const double slice = 320 + double(t.rows) * t.columns * t.slice / (bf16 ? 1560 : 800) +
-                       1.7 * t.rows + 0.9 * t.columns;
+  const double products = double(t.rows) * t.columns * t.slice;
+  const double slice =
+      direct ? (slices_pending(t) > 0 ? 30 : 120) +
+                   std::max(products / (bf16 ? 1840 : 920), 2.4 * (t.rows + t.columns))
+             : 320 + products / (bf16 ? 1560 : 800) + 1.7 * t.rows + 0.9 * t.columns;
   const double slices = double(ceil_div(ceil_div(p.depth, t.slice), t.splits));
-  // Two blocks share a multiprocessor; one alone is hardly faster.
-  const long blocks = tiles(p, t) * t.splits, pair = 2 * usual_multiprocessors;
-  const long rest = blocks % pair;
-  const double turns = 2.0 * double(blocks / pair) + (rest == 0                       ? 0
-                                                      : rest <= usual_multiprocessors ? 1.8
-                                                                                      : 2);
+  // Of two blocks that share a multiprocessor, one alone is hardly faster.
+  const int sharing = blocks_sharing(t);
+  const long blocks = tiles(p, t) * t.splits, round = sharing * long(usual_multiprocessors);
+  const long rest = blocks % round;
+  const bool alone = sharing == 2 && rest <= usual_multiprocessors;
+  const double turns = sharing * double(blocks / round) + (rest == 0 ? 0
+                                                           : alone   ? 1.8
+                                                                     : double(sharing));
   // Shares are written and read through the cache, some 24 bytes a cycle and multiprocessor.
   const double exchange = t.splits > 1 ? 4.0 * double(p.groups * p.rows * p.columns) *
                                              (2 * t.splits + 1) / usual_multiprocessors / 24
@@ -97,21 +104,31 @@ bool fits_registers(const Conv2d& c, ContractionPass pass, const Tiling& t) {
 
 /// Depth of the slices of a warpgroup. Where neighbouring channels are copied one by one, a thread
 /// has twice the lines to find in deep slices, for which it lacks the registers.
-int warpgroup_slice(const Conv2d& c, ContractionPass pass) {
+int warpgroup_slice(const Conv2d& c, ContractionPass pass, const Tiling& t) {
+  if (is_direct(c, pass, t))
+    return cache_line / rounded_bytes(t.math);
   const int channels = pass == ContractionPass::forward ? c.group_in() : c.group_out();
   const bool singly = channels % 2 != 0 && pass != ContractionPass::weight_gradient;
   return singly ? usual_slice : 2 * usual_slice;
 }
 
-/// All tilings that suit, by rising cost; two blocks should fit on a multiprocessor.
-std::vector<Tiling> suitable_tilings(const Conv2d& c, ContractionPass pass, Math math,
+/// Whether a block multiplies so much longer than it writes its sums that no other needs to fill in
+/// meanwhile.
+bool is_deep(const ProductShape& p, const Tiling& t) {
+  return p.rows > t.rows && p.depth >= 16L * t.splits * t.slice;
+}
+
+/// All tilings that suit, by rising cost; blocks_sharing of them should fit on a multiprocessor.
+std::vector<Tiling> suitable_tilings(const Conv2d& c, ContractionPass pass, Math math, bool rounded,
                                      const Target& target) {
   const ProductShape p = product_shape(c, pass);
   if (c.exact_blocks > 0) // a thread keeps the partial sums of the tree
     return {{Math::fma, 64, 64, 2, 1}};
   const bool warpgroup = target.has_warpgroups() && (math == Math::tf32 || math == Math::bf16);
+  NETC_CHECK(warpgroup || !rounded, "{} has no instructions for operands that are rounded",
+             target.str());
   std::vector<Tiling> list;
-  for (int rows : {128, 64})
+  for (int rows : {256, 128, 64})
     for (int columns : {128, 96, 64})
       for (int splits : {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64}) {
         if (splits > 1 && p.depth < long(splits) * 8 * usual_slice)
@@ -121,18 +138,22 @@ std::vector<Tiling> suitable_tilings(const Conv2d& c, ContractionPass pass, Math
           if (rows > 64 ? p.rows <= 64 : p.rows > 64)
             continue;
           t.warpgroup = true;
-          t.slice = warpgroup_slice(c, pass);
+          t.rounded = rounded;
+          t.slice = warpgroup_slice(c, pass, t);
         }
+        if (rows > 128 && (!is_direct(c, pass, t) || !is_deep(p, t)))
+          continue;
         if (!fits_registers(c, pass, t))
           continue;
         constexpr int reserved = 1024; // by the system, of each block
-        while (t.stages > 2 &&
-               2 * (tile_shared_bytes(c, pass, t) + reserved) > target.shared_bytes())
+        while (t.stages > 2 && blocks_sharing(t) * (tile_shared_bytes(c, pass, t) + reserved) >
+                                   target.shared_bytes())
           --t.stages;
         list.push_back(t);
       }
   std::stable_sort(list.begin(), list.end(), [&](const Tiling& a, const Tiling& b) {
-    return warpgroup ? warpgroup_cost(p, a) < warpgroup_cost(p, b)
+    return warpgroup ? warpgroup_cost(p, a, is_direct(c, pass, a)) <
+                           warpgroup_cost(p, b, is_direct(c, pass, b))
                      : tiling_cost(p, a) < tiling_cost(p, b);
   });
   return list;
@@ -148,8 +169,12 @@ KernelEntry sweep(long items) {
 
 std::vector<Tiling> cuda_tilings(const std::string& family,
                                  const std::variant<Conv2d, Linear>& shape, Precision precision,
-                                 const Target& target) {
-  return suitable_tilings(conv_of(shape), pass_of(family), math_of(precision), target);
+                                 bool rounded, const Target& target) {
+  const ContractionPass pass = pass_of(family);
+  const Math math = math_of(precision);
+  // Operands of TF32 that are summed over pixels go through registers, rounded or not.
+  rounded = rounded && (math == Math::bf16 || pass != ContractionPass::weight_gradient);
+  return suitable_tilings(conv_of(shape), pass, math, rounded, target);
 }
 
 std::string tiling_name(const Tiling& t) {
@@ -166,11 +191,13 @@ int64_t specialise_for_tiling(Contraction& contraction, const std::string& famil
       "constexpr netc::Tiling tiling{{\n    .math = netc::Math::{}, .rows = {}, .columns = {}, "
       ".stages = {}, .splits = {}{}}};",
       name_of(t.math), t.rows, t.columns, t.stages, t.splits,
-      t.warpgroup ? fmt::format(", .warpgroup = true, .slice = {}", t.slice) : "");
+      t.warpgroup ? fmt::format(", .warpgroup = true, .slice = {}{}", t.slice,
+                                t.rounded ? ", .rounded = true" : "")
+                  : "");
   if (packs(c, pass))
     contraction.entries.push_back(sweep(p.packed_floats));
   contraction.entries.push_back({.blocks = tiles(p, t) * t.splits,
-                                 .threads = tile_threads,
+                                 .threads = threads_of(t),
                                  .shared_bytes = tile_shared_bytes(c, pass, t)});
   if (t.splits > 1)
     contraction.entries.push_back(sweep(p.groups * p.rows * p.columns));
@@ -180,7 +207,7 @@ int64_t specialise_for_tiling(Contraction& contraction, const std::string& famil
 int64_t specialise_for_cuda(Contraction& contraction, const std::string& family,
                             const Target& target, const std::string& chosen) {
   const std::vector<Tiling> list =
-      cuda_tilings(family, contraction.shape, contraction.precision, target);
+      cuda_tilings(family, contraction.shape, contraction.precision, contraction.rounded, target);
   auto it = std::find_if(list.begin(), list.end(), [&](const Tiling& t) {
     return chosen.empty() || tiling_name(t) == chosen;
   });

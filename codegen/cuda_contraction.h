@@ -7,10 +7,11 @@
 namespace netc {
 
 /// The tilings of the contraction `family` (`conv2d_forward`, `linear_weight_gradient`, ...) of
-/// that shape that suit `target`, the one that should be fastest first.
+/// that shape that suit `target`, the one that should be fastest first. `rounded`: memory holds its
+/// images or features so (Value::storage).
 std::vector<Tiling> cuda_tilings(const std::string& family,
                                  const std::variant<Conv2d, Linear>& shape, Precision precision,
-                                 const Target& target);
+                                 bool rounded, const Target& target);
 
 /// `128x96 stages 4 splits 1`, `128x96x32 warpgroup stages 2 splits 1`: a tiling in tuning tables.
 std::string tiling_name(const Tiling& tiling);

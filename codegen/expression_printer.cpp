@@ -18,10 +18,15 @@ const char* type_name(DType type) {
     return "int";
   case DType::u8:
     return "unsigned char";
+  case DType::tf32:
   case DType::bf16:
     break;
   }
-  internal_error(__FILE__, __LINE__, "kernels do not compute in bf16");
+  internal_error(__FILE__, __LINE__, fmt::format("kernels do not compute in {}", to_string(type)));
+}
+
+const char* element_name(DType type) {
+  return type == DType::tf32 ? "netc::Tf32" : type == DType::bf16 ? "netc::Bf16" : type_name(type);
 }
 
 namespace {

@@ -8,8 +8,10 @@
 
 namespace netc {
 
-/// The C++ name of an element type; kernels do not compute in bf16.
+/// The C++ name of a type that kernels compute with.
 const char* type_name(DType type);
+/// The same of a buffer's elements, which may be rounded.
+const char* element_name(DType type);
 
 /// Prints the expressions of a kernel in the words that all dialects share, with the parentheses
 /// that keep their order and few more. What it prints may stand beside `+` and in comparisons.

@@ -55,10 +55,10 @@ Group make_group(const Node& node, const std::function<bool(const Value&)>& is_u
 std::vector<kernel::Param> group_params(const Group& group) {
   std::vector<kernel::Param> params;
   for (size_t i = 0; i < group.operands.size(); ++i)
-    params.push_back({fmt::format("in{}", i), group.operands[i]->type, group.operands[i]->layout,
-                      kernel::Access::in});
+    params.push_back({fmt::format("in{}", i), group.operands[i]->stored(),
+                      group.operands[i]->layout, kernel::Access::in});
   for (size_t i = 0; i < group.results.size(); ++i)
-    params.push_back({fmt::format("out{}", i), group.results[i]->type, group.results[i]->layout,
+    params.push_back({fmt::format("out{}", i), group.results[i]->stored(), group.results[i]->layout,
                       kernel::Access::out});
   return params;
 }
@@ -66,8 +66,8 @@ std::vector<kernel::Param> group_params(const Group& group) {
 TensorType flat_type(const Value& value) {
   kernel::PixelShape p = kernel::pixel_shape(value.type.shape);
   if (value.type.shape.size() == 1)
-    return value.type;
-  return {value.type.dtype, {p.n * p.h * p.w, p.c}};
+    return value.stored();
+  return {value.stored().dtype, {p.n * p.h * p.w, p.c}};
 }
 
 } // namespace netc

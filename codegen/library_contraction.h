@@ -14,6 +14,9 @@ std::vector<std::string> library_candidates(const Node& contraction,
 /// Whether a candidate of that name is a library.
 bool is_library(const std::string& candidate);
 
+/// Whether memory has room for what a library writes, f32, where the group's first result lies.
+bool can_write(const Group& group);
+
 /// Fills in what a contraction needs that `library` computes: the call, and entries for what it
 /// leaves: weights in another order before or behind it, the members of the group that it cannot
 /// do. Returns the bytes of the kernel's workspaces, which come behind operands and results: one

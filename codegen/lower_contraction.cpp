@@ -156,6 +156,10 @@ Precision precision_of(const Node& contraction, const LoweringOptions& options) 
   return text == "default" ? default_precision(options.target) : parse_precision(text);
 }
 
+bool is_rounded(const Node& contraction) {
+  return contraction.operands[0]->storage.has_value();
+}
+
 ContractionShape contraction_shape(const Node& contraction, bool exact) {
   const auto& family = std::get<TemplateLowering>(contraction.op->lower).name;
   if (family.rfind("conv2d", 0) == 0)
@@ -175,11 +179,14 @@ LoweredNode lower_contraction(const Node& node, const Group& group,
     c.function = family;
     c.header = family.starts_with("linear") ? "linear.h" : "conv2d.h";
     c.precision = precision_of(contraction, options);
+    c.rounded = is_rounded(contraction);
     c.has_epilogue = true;
-    if (is_library(chosen))
+    // Who reads the result may have it in fewer bytes, of which the choice knows nothing.
+    if (is_library(chosen) && can_write(group))
       workspaces = specialise_for_library(c, group, chosen);
     else
-      workspaces = {specialise_for_cuda(c, family, options.target, chosen)};
+      workspaces = {
+          specialise_for_cuda(c, family, options.target, is_library(chosen) ? "" : chosen)};
   } else {
     const Candidate& candidate = find_candidate(family, chosen, c.shape);
     c.function = candidate.function;

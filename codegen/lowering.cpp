@@ -24,6 +24,12 @@ LoweredNode whole_kernel(const Node& node, const Group& group, const LoweringOpt
   lowered.operands.assign(node.operands.begin(), node.operands.end());
   lowered.results = group.results;
   size_t buffers = lowered.operands.size() + lowered.results.size();
+  for (size_t i = 0; i < buffers; ++i)
+    lowered.kernel.params[i].type.dtype =
+        (i < lowered.operands.size() ? lowered.operands[i]
+                                     : lowered.results[i - lowered.operands.size()])
+            ->stored()
+            .dtype;
   for (size_t i = buffers; i < lowered.kernel.params.size(); ++i) {
     NETC_CHECK(lowered.kernel.params[i].access == kernel::Access::workspace,
                "`{}` has a parameter too many", node.name);

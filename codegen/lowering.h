@@ -17,6 +17,7 @@ struct Contraction {
   std::string header;   ///< Where it is, below codegen/device/<dialect>/.
   std::variant<Conv2d, Linear> shape;
   Precision precision = Precision::fp32;
+  bool rounded = false;      ///< Memory holds its images or features so, see Value::storage.
   bool has_epilogue = false; ///< The template takes an epilogue (it may be empty).
   std::string constants{};   ///< Of CUDA: the text that defines `tiling`, the second argument.
   std::vector<KernelEntry> entries{}; ///< Of CUDA: one a phase, the third argument.

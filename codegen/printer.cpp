@@ -1,5 +1,6 @@
 #include "codegen/printer.h"
 
+#include "codegen/device/cuda/tiling.h"
 #include "codegen/expression_printer.h"
 #include "codegen/kernel_buffers.h"
 #include "codegen/library_contraction.h"
@@ -91,8 +92,8 @@ private:
   // Kernels.
   void includes(const std::string& template_header);
   std::string pointer_type(const Param& param) const {
-    bool constant = param.access == kernel::Access::in;
-    std::string type = fmt::format("{}{}", constant ? "const " : "", type_name(param.type.dtype));
+    const char* constant = param.access == kernel::Access::in ? "const " : "";
+    std::string type = fmt::format("{}{}", constant, element_name(param.type.dtype));
     return replace_all(dialect_.pointer, {{"{type}", type}});
   }
   void open_entry(size_t phase, int threads);
@@ -252,7 +253,7 @@ void Printer::includes(const std::string& template_header) {
 void Printer::open_entry(size_t phase, int threads) {
   const auto& params = lowered_.kernel.params;
   if (dialect_.split_at_barriers) {
-    const int blocks = lowered_.contraction || exact_ ? 2 : 3;
+    const int blocks = lowered_.contraction ? 2 * tile_threads / threads : exact_ ? 2 : 3;
     std::vector<std::string> list;
     for (const Param& param : params)
       list.push_back(fmt::format("{} {}", pointer_type(param), param.name));

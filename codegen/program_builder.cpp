@@ -78,10 +78,10 @@ private:
   int add_buffer(const Value& value, Place place) {
     Buffer buffer;
     buffer.name = name_of(value);
-    buffer.type = value.type;
+    buffer.type = value.stored();
     buffer.layout = value.layout;
     buffer.place = place;
-    buffer.bytes = value.type.bytes();
+    buffer.bytes = buffer.type.bytes();
     index_[&value] = static_cast<int>(program_.buffers.size());
     program_.buffers.push_back(std::move(buffer));
     return index_[&value];

@@ -63,7 +63,8 @@ std::string tuning_key(const Node& contraction, const LoweringOptions& options,
                        const std::string& machine) {
   const std::string how =
       options.target.has_cuda_text()
-          ? std::string(to_string(precision_of(contraction, options)))
+          ? fmt::format("{}{}", to_string(precision_of(contraction, options)),
+                        is_rounded(contraction) ? ", rounded operands" : "")
           : fmt::format("{} thread{}", options.threads, options.threads == 1 ? "" : "s");
   return fmt::format("{} {} | {}, {}", std::get<TemplateLowering>(contraction.op->lower).name,
                      shape_name(contraction_shape(contraction, false)), machine, how);

@@ -77,6 +77,9 @@ private:
   Options options_;
 };
 
+/// Whether memory holds the images or features that a contraction node reads rounded.
+bool is_rounded(const Node& contraction);
+
 /// The shape a contraction node has for its templates.
 ContractionShape contraction_shape(const Node& contraction, bool exact);
 

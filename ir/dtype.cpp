@@ -9,6 +9,7 @@ namespace netc {
 int64_t byte_size(DType dtype) {
   switch (dtype) {
   case DType::f32:
+  case DType::tf32:
   case DType::i32:
     return 4;
   case DType::bf16:
@@ -23,6 +24,8 @@ std::string_view to_string(DType dtype) {
   switch (dtype) {
   case DType::f32:
     return "f32";
+  case DType::tf32:
+    return "tf32";
   case DType::bf16:
     return "bf16";
   case DType::u8:
@@ -34,7 +37,7 @@ std::string_view to_string(DType dtype) {
 }
 
 std::optional<DType> parse_dtype(std::string_view text) {
-  for (DType dtype : {DType::f32, DType::bf16, DType::u8, DType::i32})
+  for (DType dtype : {DType::f32, DType::tf32, DType::bf16, DType::u8, DType::i32})
     if (to_string(dtype) == text)
       return dtype;
   return std::nullopt;

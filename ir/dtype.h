@@ -9,12 +9,19 @@
 
 namespace netc {
 
-/// Element type of a tensor.
-enum class DType : uint8_t { f32, bf16, u8, i32 };
+/// Element type of a tensor. Kernels compute in f32 what memory holds in bf16 or as tf32: f32 whose
+/// mantissa is rounded to 10 bits, the operand of a TF32 product.
+enum class DType : uint8_t { f32, tf32, bf16, u8, i32 };
+
+/// Whether it is a type of memory alone: what kernels load of it is f32, what they store is
+/// rounded.
+constexpr bool is_rounded(DType dtype) {
+  return dtype == DType::tf32 || dtype == DType::bf16;
+}
 
 /// Bytes of one element.
 int64_t byte_size(DType dtype);
-/// IR notation: `f32`, `bf16`, `u8`, `i32`.
+/// IR notation: `f32`, `tf32`, `bf16`, `u8`, `i32`.
 std::string_view to_string(DType dtype);
 std::optional<DType> parse_dtype(std::string_view text);
 

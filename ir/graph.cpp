@@ -122,6 +122,7 @@ Node* copy_node(Graph& into, const Node& node, std::unordered_map<const Value*, 
     copy->body = std::make_unique<Graph>(node.body->clone());
   for (size_t i = 0; i < node.results.size(); ++i) {
     copy->results[i]->layout = node.results[i]->layout;
+    copy->results[i]->storage = node.results[i]->storage;
     map[node.results[i].get()] = copy->results[i].get();
   }
   return copy;
@@ -190,6 +191,9 @@ void verify(const Graph& graph) {
       NETC_CHECK(value->node == node.get(), "`{}` has lost its node", value->name);
       NETC_CHECK(value->layout == Layout::row_major || value->type.shape.size() == 4,
                  "`{}` is nhwc but has rank {}", value->name, value->type.shape.size());
+      NETC_CHECK(!value->storage ||
+                     (is_rounded(*value->storage) && value->type.dtype == DType::f32),
+                 "`{}` is {}, held as {}", value->name, value->type.str(), value->stored().str());
       NETC_CHECK(names.insert(value->name).second, "two values are named `{}`", value->name);
       defined.insert(value.get());
     }

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -23,8 +24,14 @@ struct Value {
   std::string name; ///< Unique within its graph, e.g. `conv1` or `pool1.argmax`.
   TensorType type;
   Layout layout = Layout::row_major;
+  /// How memory holds its elements, where that is not as their type says: tf32 or bf16, to which
+  /// who writes them rounds. Readers have them as they are typed.
+  std::optional<DType> storage{};
   Node* node = nullptr; ///< The node that computes it.
   int index = 0;        ///< Which of the node's results it is.
+
+  /// Its type in memory.
+  TensorType stored() const { return {storage.value_or(type.dtype), type.shape}; }
 };
 
 /// One application of an operator. Owned by its graph.

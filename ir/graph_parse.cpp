@@ -65,6 +65,7 @@ private:
     std::string name;
     TensorType type;
     Layout layout = Layout::row_major;
+    std::optional<DType> storage{};
   };
 
   void node(Graph& graph, Values& values) {
@@ -89,6 +90,7 @@ private:
       reader_.expect(i ? "," : ":");
       results[i].type = read_type(reader_);
       results[i].layout = read_layout(reader_);
+      results[i].storage = read_storage(reader_);
     }
     std::string name = results.empty() ? "" : results[0].name;
     if (reader_.accept("as"))
@@ -117,6 +119,7 @@ private:
         graph.unique_name(results[i].name); // Reserves it.
       value->name = results[i].name;
       value->layout = results[i].layout;
+      value->storage = results[i].storage;
     }
     return made;
   }

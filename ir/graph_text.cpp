@@ -93,7 +93,8 @@ public:
     attributes(n);
     separator = " : ";
     for (const auto& result : n.results) {
-      out += fmt::format("{}{}{}", separator, result->type.str(), layout_text(result->layout));
+      out += fmt::format("{}{}{}{}", separator, result->type.str(), layout_text(result->layout),
+                         storage_text(result->storage));
       separator = ", ";
     }
     if (n.results.empty() || n.results[0]->name != n.name)

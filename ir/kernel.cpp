@@ -213,7 +213,7 @@ Expr select(Expr condition, Expr yes, Expr no) {
 
 Expr cast(DType type, Expr value) {
   NETC_CHECK(value.node, "the operand of `cast` is missing");
-  NETC_CHECK(type != DType::bf16, "kernels compute in f32: bf16 is a type of buffers");
+  NETC_CHECK(!is_rounded(type), "kernels compute in f32: {} is a type of buffers", to_string(type));
   if (value->type == type)
     return value;
   if (type == DType::f32 && constant(value))

@@ -16,7 +16,7 @@ bool one_of(std::string_view op, std::initializer_list<std::string_view> list) {
 } // namespace
 
 std::optional<DType> binary_type(std::string_view op, DType a, DType b) {
-  if (a != b || a == DType::bf16)
+  if (a != b || is_rounded(a))
     return std::nullopt;
   if (one_of(op, {"<", "<=", ">", ">=", "==", "!="}))
     return i32;

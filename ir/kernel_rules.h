@@ -34,9 +34,9 @@ constexpr bool is_exact_blocks(int64_t blocks) {
 std::string_view to_string(Access access);
 std::string_view to_string(StmtKind kind);
 
-/// Type of a value loaded from a buffer of `dtype`: bf16 widens to f32.
-inline DType loaded_type(DType dtype) {
-  return dtype == DType::bf16 ? DType::f32 : dtype;
+/// Type of a value loaded from a buffer of `dtype`.
+constexpr DType loaded_type(DType dtype) {
+  return is_rounded(dtype) ? DType::f32 : dtype;
 }
 
 } // namespace netc::kernel

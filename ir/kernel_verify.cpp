@@ -242,7 +242,7 @@ private:
         return std::nullopt;
       return args[1];
     case ExprKind::cast:
-      if (args.size() != 1 || e.type == DType::bf16)
+      if (args.size() != 1 || is_rounded(e.type))
         return std::nullopt;
       return e.type;
     case ExprKind::load:

@@ -162,9 +162,9 @@ Node* GraphBuilder::apply(const OpDef& op, std::string name, std::vector<Value*>
 int64_t bytes_moved(const Node& node) {
   int64_t bytes = 0;
   for (const Value* operand : node.operands)
-    bytes += operand->type.bytes();
+    bytes += operand->stored().bytes();
   for (const auto& result : node.results)
-    bytes += result->type.bytes();
+    bytes += result->stored().bytes();
   return bytes;
 }
 

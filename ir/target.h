@@ -33,7 +33,7 @@ struct Target {
 /// Parses what str() prints; anything else is a UserError that lists what may stand there.
 Target parse_target(std::string_view text);
 
-/// How a contraction multiplies. Operands and results are f32 in memory, sums are f32.
+/// How a contraction multiplies; sums are f32.
 enum class Precision {
   fp32,   ///< f32 fused multiply-adds.
   x3tf32, ///< Three TF32 products of high and low parts: nearly as exact as f32, on tensor cores.

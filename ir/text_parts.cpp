@@ -45,13 +45,37 @@ Layout read_layout(TextReader& reader) {
   return reader.accept("nhwc") ? Layout::nhwc : Layout::row_major;
 }
 
-TensorType read_type(TextReader& reader) {
+std::string storage_text(const std::optional<DType>& storage) {
+  return storage ? fmt::format(" in {}", to_string(*storage)) : "";
+}
+
+namespace {
+
+DType read_dtype(TextReader& reader) {
   Token at = reader.word("a type");
   std::optional<DType> dtype = parse_dtype(at.text);
   if (!dtype)
     reader.fail(at, fmt::format("expected a type, got {}", at.shown()));
+  return *dtype;
+}
+
+} // namespace
+
+std::optional<DType> read_storage(TextReader& reader) {
+  if (!reader.accept("in"))
+    return std::nullopt;
+  const Token at = reader.peek();
+  const DType dtype = read_dtype(reader);
+  if (!is_rounded(dtype))
+    reader.fail(at, fmt::format("memory rounds to tf32 or bf16, not to {}", to_string(dtype)));
+  return dtype;
+}
+
+TensorType read_type(TextReader& reader) {
+  Token at = reader.peek();
+  const DType dtype = read_dtype(reader);
   reader.expect("[");
-  TensorType type{*dtype, read_integers(reader)};
+  TensorType type{dtype, read_integers(reader)};
   double bytes = 4;
   for (int64_t extent : type.shape) {
     if (extent < 0)

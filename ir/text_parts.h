@@ -35,6 +35,9 @@ private:
 /// ` nhwc`, or nothing for the logical order.
 std::string_view layout_text(Layout layout);
 Layout read_layout(TextReader& reader);
+/// ` in bf16` of a value that memory holds so.
+std::string storage_text(const std::optional<DType>& storage);
+std::optional<DType> read_storage(TextReader& reader);
 
 /// Reads `f32[64,96,55,55]`; fails when the size in bytes is more than 2^62.
 TensorType read_type(TextReader& reader);

@@ -1,5 +1,5 @@
 // Chooses how each contraction multiplies: as its layer says, else as the command line does.
-// Tensors stay f32 in memory; losses, sums and updates are f32 throughout.
+// Losses, sums and updates are f32 throughout; how memory holds tensors, assign-storage says.
 
 #include "ir/op.h"
 #include "passes/passes.h"

@@ -47,7 +47,7 @@ bool maps_only(const Graph& body) {
 int in_place_operand(const Node& node, int i) {
   const Value& to = *node.result(i);
   auto lies_alike = [&](size_t k) {
-    return node.operands[k]->type == to.type && node.operands[k]->layout == to.layout;
+    return node.operands[k]->stored() == to.stored() && node.operands[k]->layout == to.layout;
   };
   if (node.body && i == 0 && maps_only(*node.body))
     for (size_t k = 0; k < node.operands.size(); ++k)
@@ -81,8 +81,8 @@ std::vector<int64_t> live_bytes(const Graph& graph, const PassContext& context) 
       if (is_left_out(node, use != last.end()))
         continue;
       size_t end = use == last.end() ? i : static_cast<size_t>(use->second);
-      change[i] += result->type.bytes();
-      change[end + 1] -= result->type.bytes();
+      change[i] += result->stored().bytes();
+      change[end + 1] -= result->stored().bytes();
     }
     int64_t workspace = context.workspace_bytes ? context.workspace_bytes(node) : 0;
     change[i] += workspace;

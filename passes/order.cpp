@@ -78,7 +78,7 @@ private:
     int64_t bytes = 0;
     for (const auto& result : node.results)
       if (in_arena(graph_, *result) && !is_left_out(node, left_.count(result.get()) > 0))
-        bytes += result->type.bytes();
+        bytes += result->stored().bytes();
     for (size_t i = 0; i < node.operands.size(); ++i) {
       const Value* operand = node.operands[i];
       bool first_mention = true;
@@ -89,7 +89,7 @@ private:
           ++mentions;
         }
       if (first_mention && left_.at(operand) == mentions && in_arena(graph_, *operand))
-        bytes -= operand->type.bytes();
+        bytes -= operand->stored().bytes();
     }
     return bytes;
   }

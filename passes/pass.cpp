@@ -26,6 +26,9 @@ const std::vector<Pass>& pipeline() {
       {"fuse-epilogue", fuse_epilogue, "maps behind a contraction join its kernel"},
       {"fuse-updates", fuse_updates,
        "updates become one kernel; on GPUs those of linear layers join the gradients"},
+      {"assign-storage", assign_storage,
+       "what contractions round is rounded once, by who writes it, and in bf16 takes half the "
+       "memory"},
       {"order", order_nodes, "orders nodes so that less is alive at once", true},
       {"plan-memory", plan_memory, "gives each value a place in one static arena", true},
   };

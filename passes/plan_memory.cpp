@@ -44,7 +44,7 @@ std::vector<Request> requests(const Graph& graph, const PassContext& context) {
       const Value* operand = source >= 0 ? node.operands[static_cast<size_t>(source)] : nullptr;
       auto shared = operand ? request_of.find(operand) : request_of.end();
       if (shared != request_of.end() && list[shared->second].extent.last == now &&
-          operand->type.bytes() == result->type.bytes()) {
+          operand->stored().bytes() == result->stored().bytes()) {
         Request& request = list[shared->second];
         request.values.push_back(result.get());
         request.extent.last = end;
@@ -52,7 +52,7 @@ std::vector<Request> requests(const Graph& graph, const PassContext& context) {
         continue;
       }
       request_of[result.get()] = list.size();
-      list.push_back({{result.get()}, nullptr, {0, aligned(result->type.bytes()), now, end}});
+      list.push_back({{result.get()}, nullptr, {0, aligned(result->stored().bytes()), now, end}});
     }
     int64_t workspace = context.workspace_bytes ? context.workspace_bytes(node) : 0;
     if (workspace > 0)

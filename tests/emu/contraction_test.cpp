@@ -81,6 +81,18 @@ TEST(EmulatedConv2dShapes, Paddings) {
   check_conv(cropping, Precision::bf16);
 }
 
+/// Images that memory holds rounded: with weights that are packed, and as they are.
+TEST(EmulatedConv2dShapes, RoundedImages) {
+  for (Precision precision : {Precision::tf32, Precision::bf16}) {
+    check_passes(conv_passes(square(2, 7, 16, 48, 3, 1, 1, 2)), square(2, 7, 16, 48, 3, 1, 1, 2),
+                 precision, true);
+    check_passes(conv_passes(square(3, 5, 8, 72, 1, 1, 0)), square(3, 5, 8, 72, 1, 1, 0), precision,
+                 true);
+    check_passes(conv_passes(square(2, 9, 64, 32, 2, 2, 1)), square(2, 9, 64, 32, 2, 2, 1),
+                 precision, true);
+  }
+}
+
 TEST(EmulatedConv2dExact, MatchesReference) {
   check_conv(exact(square(2, 5, 16, 20, 5, 1, 2, 2)), Precision::fp32);
   check_conv(exact(square(2, 6, 9, 15, 3, 1, 1, 3)), Precision::fp32);
@@ -91,7 +103,8 @@ TEST(EmulatedConv2dExact, MatchesReference) {
 /// Pass `index` of conv_passes on other operands, in exact mode, without the epilogue's factors.
 Floats run_exact(size_t index, const Conv2d& c, const Floats& a, const Floats& b) {
   const PassCase pass = conv_passes(c)[index];
-  const Tiling tiling = cuda_tilings(pass.family, c, Precision::fp32, parse_target("emu")).front();
+  const Tiling tiling =
+      cuda_tilings(pass.family, c, Precision::fp32, false, parse_target("emu")).front();
   return EmulatedContraction(pass, c, tiling).run(a, b, Floats(pass.want.size(), 1));
 }
 

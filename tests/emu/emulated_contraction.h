@@ -3,9 +3,13 @@
 // its check against a reference.
 
 #include "codegen/cuda_contraction.h"
+#include "codegen/expression_printer.h"
 #include "codegen/shape_text.h"
 #include "tests/emu/contraction_cases.h"
 #include "tests/emu/emu_testing.h"
+
+#include <bit>
+#include <cstring>
 
 namespace netc {
 
@@ -25,19 +29,51 @@ struct Epilogue {
 };
 )";
 
+/// Elements of a buffer as memory holds them, 2 bytes each of bf16.
+inline std::vector<std::byte> held(const Floats& values, DType as) {
+  std::vector<std::byte> bytes;
+  for (float value : values) {
+    uint32_t bits = std::bit_cast<uint32_t>(value);
+    if (as == DType::tf32)
+      bits = (bits + 0x1000) & 0xffffe000;
+    else if (as == DType::bf16)
+      bits = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    const auto* first = reinterpret_cast<const std::byte*>(&bits);
+    bytes.insert(bytes.end(), first, first + byte_size(as));
+  }
+  return bytes;
+}
+
+/// The same back.
+inline Floats read_held(const std::vector<std::byte>& bytes, DType as) {
+  Floats values;
+  for (size_t i = 0; i < bytes.size(); i += static_cast<size_t>(byte_size(as))) {
+    uint32_t bits = 0;
+    std::memcpy(&bits, &bytes[i], static_cast<size_t>(byte_size(as)));
+    values.push_back(std::bit_cast<float>(as == DType::bf16 ? bits << 16 : bits));
+  }
+  return values;
+}
+
 /// One pass of a contraction as CUDA text, ready to run.
 class EmulatedContraction {
 public:
   EmulatedContraction(const PassCase& pass, const std::variant<Conv2d, Linear>& shape,
                       const Tiling& tiling, const EditText& edit = std::identity{})
       : contraction_{.function = pass.family, .header = "linear.h", .shape = shape},
+        images_(!tiling.rounded             ? DType::f32
+                : tiling.math == Math::bf16 ? DType::bf16
+                                            : DType::tf32),
+        weight_gradient_(pass.family.ends_with("weight_gradient")),
         workspace_bytes_(specialise_for_tiling(contraction_, pass.family, tiling)),
         text_(edit(source(pass.channels))) {}
 
   /// Runs all phases. The result is multiplied by `factor` and `calls` counts what the epilogue
   /// saw. `blocks` of each launch; 0: as many as planned.
   Floats run(const Floats& a, const Floats& b, const Floats& factor, int blocks = 0) {
-    EmuArray<float> left(a), right(b), factors(factor), result(factor.size()), calls(factor.size()),
+    EmuArray<std::byte> left(held(a, images_)), right(held(b, second())),
+        result(factor.size() * static_cast<size_t>(byte_size(written())));
+    EmuArray<float> factors(factor), calls(factor.size()),
         workspace(static_cast<size_t>(workspace_bytes_) / 4);
     const EmulatorBuffer buffers[] = {left.buffer("a"),         right.buffer("b"),
                                       result.buffer("result"),  workspace.buffer("workspace"),
@@ -53,30 +89,37 @@ public:
                         .buffers = buffers});
     }
     seen_once_ = calls.values == Floats(calls.values.size(), 1);
-    return result.values;
+    return read_held(result.values, written());
   }
 
   /// Whether the epilogue of the last run saw every element.
   bool seen_once() const { return seen_once_; }
 
 private:
+  /// Types of the second operand and of the result: images are rounded alike, weights never.
+  DType second() const { return weight_gradient_ ? images_ : DType::f32; }
+  DType written() const { return weight_gradient_ ? DType::f32 : images_; }
+
   std::string source(long channels) const {
     std::string text = "#include \"codegen/device/cuda/linear.h\"\nnamespace {\n" +
                        shape_text(contraction_.shape) + "\n" + contraction_.constants + marking +
                        "}\n";
     for (size_t phase = 0; phase < contraction_.entries.size(); ++phase)
       text += fmt::format(
-          "extern \"C\" __global__ void kernel_{0}(netc::Global<const float> a, "
-          "netc::Global<const float> b, netc::Global<float> result, netc::Global<float> workspace, "
+          "extern \"C\" __global__ void kernel_{0}(netc::Global<const {3}> a, "
+          "netc::Global<const {4}> b, netc::Global<{5}> result, netc::Global<float> workspace, "
           "netc::Global<const float> factor, netc::Global<float> calls) {{\n"
           "  netc::{1}<shape, tiling, {0}>(a, b, result, workspace, Epilogue{{factor, calls, "
           "{2}}});\n"
           "}}\n",
-          phase, contraction_.function, channels);
+          phase, contraction_.function, channels, element_name(images_), element_name(second()),
+          element_name(written()));
     return text;
   }
 
   Contraction contraction_;
+  DType images_; ///< How memory holds images and features.
+  bool weight_gradient_;
   int64_t workspace_bytes_;
   EmuText text_;
   Emulator emulator_;
@@ -125,15 +168,18 @@ inline void check_pass(const PassCase& pass, const std::variant<Conv2d, Linear>&
 }
 
 /// Checks passes in the tilings that the planner chooses, with a warpgroup's instructions where the
-/// precision has them, and without.
+/// precision has them, and without; `rounded`: of images that memory holds so.
 inline void check_passes(const std::vector<PassCase>& passes,
-                         const std::variant<Conv2d, Linear>& shape, Precision precision) {
+                         const std::variant<Conv2d, Linear>& shape, Precision precision,
+                         bool rounded = false) {
   for (const PassCase& pass : passes) {
-    const Tiling with = cuda_tilings(pass.family, shape, precision, parse_target("emu")).front();
+    const Tiling with =
+        cuda_tilings(pass.family, shape, precision, rounded, parse_target("emu")).front();
     check_pass(pass, shape, with);
-    if (with.warpgroup)
-      check_pass(pass, shape,
-                 cuda_tilings(pass.family, shape, precision, parse_target("cuda:sm_90")).front());
+    if (with.warpgroup && !rounded)
+      check_pass(
+          pass, shape,
+          cuda_tilings(pass.family, shape, precision, false, parse_target("cuda:sm_90")).front());
   }
 }
 

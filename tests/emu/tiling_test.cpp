@@ -56,6 +56,29 @@ TEST(EmulatedTilings, OfEverySizeByWarpgroups) {
       }
 }
 
+/// The same of images that memory holds rounded.
+TEST(EmulatedTilings, OfEverySizeDirect) {
+  const Conv2d small = square(2, 6, 16, 32, 3, 1, 1, 2), large = square(3, 9, 8, 136, 2, 1, 1);
+  const std::vector<PassCase> one = conv_passes(small), several = conv_passes(large);
+  size_t pass = 0;
+  for (Math math : {Math::tf32, Math::bf16})
+    for (int rows : {64, 128, 256})
+      for (int columns : {64, 96, 128}) {
+        const int stages = (rows > 128 ? 3 : 2) + columns / 32 % 2, splits = 1 + columns / 64;
+        const int slice = math == Math::bf16 ? 64 : 32;
+        const auto check = [&](const PassCase& p, const Conv2d& c, int depth) {
+          const bool direct = math == Math::bf16 || !p.family.ends_with("weight_gradient");
+          if (rows > 128) // whole lines, by two warpgroups, which never round
+            depth = slice;
+          if (direct || rows <= 128)
+            check_pass(p, c, {math, rows, columns, stages, splits, true, depth, direct});
+        };
+        check(one[pass], small, slice);
+        pass = (pass + 1) % 3;
+        check(several[pass], large, slice / 2);
+      }
+}
+
 /// Channels in blocks: 48 in three, of whose taps and channels a slice holds parts; 64 in two.
 TEST(EmulatedTilings, OfBlocksOfChannels) {
   const Conv2d threes = square(1, 7, 96, 12, 3, 1, 1, 2), twos = square(2, 5, 64, 64, 2, 2, 0);

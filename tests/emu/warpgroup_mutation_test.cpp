@@ -22,10 +22,12 @@ TEST_F(Mutants, WarpgroupPipeline) {
   expect_caught(
       contraction(0, two_tiles, {Math::tf32, 64, 64, 4, 1, true}),
       {{"nobody waits for the products before",
-        "    sums.wait();\n    barrier(); // the next slice", "    barrier(); // the next slice"},
-       {"nobody waits for the last products", "  sums.wait();\n}", "}"},
+        "    sums.template wait<0>();\n    barrier(); // the next slice",
+        "    barrier(); // the next slice"},
+       {"nobody waits for the last products", "stage = next;\n  }\n  sums.template wait<0>();\n}",
+        "stage = next;\n  }\n}"},
        {"no barrier before the products", "    barrier(); // the next slice is there;", "    //"},
-       {"products of no group", "    sums.commit();", ""},
+       {"products of no group", "    sums.commit();\n    copy_commit();", "    copy_commit();"},
        {"no barrier before the first slice", "  barrier(); // the first slice is there", ""},
        {"copies that are not waited for", "copy_wait<ahead - 2>();", "copy_wait<ahead - 1>();"},
        {"rounded over what is multiplied", "S::rounded(slice - first + 1),",
@@ -44,17 +46,17 @@ TEST_F(Mutants, WarpgroupOperands) {
   expect_caught(contraction(0, two_tiles, {Math::tf32, 128, 96, 3, 1, true}),
                 {{"rows of one warp", "64 * i + 16 * warp(), step", "64 * i, step"},
                  {"rows of the first half", "64 * i + 16 * warp(), step", "16 * warp(), step"},
-                 {"depths of the first step", "step * (slice / steps), left", "0, left"},
+                 {"depths of the first step", "step * (t.slice / steps), left", "0, left"},
                  {"steps of the columns too close", "rounded + step * 2 * leading",
                   "rounded + step * leading"},
                  {"the deeper half over the other", "(2 * unit + 1) * leading + line",
                   "2 * unit * leading + line"},
                  {"columns behind the last", "units % tile_threads == 0 || i < units", "true"},
-                 {"depths exchanged", "tf32_operand(v[0]), tf32_operand(v[1]),",
-                  "tf32_operand(v[1]), tf32_operand(v[0]),"},
+                 {"depths exchanged", "tf32_word<B>(v[0]), tf32_word<B>(v[1]),",
+                  "tf32_word<B>(v[1]), tf32_word<B>(v[0]),"},
                  {"sums of the first half twice", "use(row + 8 * half,", "use(row,"},
-                 {"sums of another half", "visit_fragments<n>(sum[i], 64 * i + 16",
-                  "visit_fragments<n>(sum[0], 64 * i + 16"}});
+                 {"sums of another half", "visit_fragments<n>(sum[i], first_row() + 64",
+                  "visit_fragments<n>(sum[0], first_row() + 64"}});
   expect_caught(
       contraction(2, two_tiles, {Math::bf16, 64, 128, 4, 1, true}),
       {{"rows of the fragment exchanged", "at(line + i % 2 * 8, k + i / 2 * 4)",
@@ -67,8 +69,81 @@ TEST_F(Mutants, WarpgroupOperands) {
        {"a depth twice", "slice[at(line, k + i)]", "slice[at(line, k)]"}});
   expect_caught(contraction(1, two_tiles, {Math::bf16, 64, 64, 4, 1, true}),
                 {{"sixteen bytes too far", "values[4] = high.x", "values[4] = low.x"},
-                 {"lines that overlap", "unit * leading + line * 4, pack_bf16(v[0]",
-                  "unit * leading + line * 2, pack_bf16(v[0]"}});
+                 {"lines that overlap", "unit * leading + line * 4, pack_bf16(v[0], v[4])",
+                  "unit * leading + line * 2, pack_bf16(v[0], v[4])"}});
+}
+
+/// Of images that memory holds rounded.
+constexpr Conv2d rounded_images = {.batch = 2,
+                                   .in_height = 8,
+                                   .in_width = 8,
+                                   .in_channels = 64,
+                                   .out_channels = 72,
+                                   .kernel_height = 2,
+                                   .kernel_width = 2,
+                                   .pad_top = 1};
+
+/// By one warpgroup, which waits for each slice, and by two, which do not wait for the last.
+TEST_F(Mutants, DirectPipeline) {
+  const std::vector<Mutation> mutations = {
+      {"nobody waits for the products before",
+       "    sums.template wait<pending>();\n    barrier(); // the slice",
+       "    barrier(); // the slice"},
+      {"one slice too many on its way", "slices_ahead<t, false>, pending = slices_pending(t);",
+       "slices_ahead<t, false>, pending = slices_pending(t) + 1;"},
+      {"no barrier before the products", "    barrier(); // the slice is there; one before",
+       "    //"},
+      {"copies that are not waited for", "copy_wait<ahead - 1>();\n    show",
+       "copy_wait<ahead>();\n    show"},
+      {"products of no group", "    sums.commit();\n    const", "    const"},
+      {"nobody waits for the last products", "? 0 : stage + 1;\n  }\n  sums.template wait<0>();\n",
+       "? 0 : stage + 1;\n  }\n"},
+      {"filled while it is multiplied", "load(slice + ahead, place, operand);",
+       "load(slice + ahead, stage, operand);"},
+      {"weights packed in other blocks", "channel_block<c>(channels, line_elements<T>),",
+       "channel_block<c>(channels, 16),"}};
+  expect_caught(contraction(0, rounded_images, {Math::tf32, 64, 64, 3, 1, true, 32, true}),
+                mutations);
+  expect_caught(contraction(0, rounded_images, {Math::bf16, 256, 64, 4, 1, true, 64, true}),
+                mutations);
+}
+
+TEST_F(Mutants, DirectOperands) {
+  expect_caught(
+      contraction(1, rounded_images, {Math::bf16, 128, 96, 3, 1, true, 64, true}),
+      {{"rows of the first half twice", "A::operand(a, first_row() + 64 * i, step * depth)",
+        "A::operand(a, first_row(), step * depth)"},
+       {"columns of the first step", "B::operand(b, 0, step * depth)", "B::operand(b, 0, 0)"},
+       {"columns taken for lines of a depth", "!A::by_depth>(queue", "A::by_depth>(queue"},
+       {"pieces that overlap", "? k / piece * strides.along_depth + line * 4",
+        "? k / piece * strides.along_depth + line * 2"},
+       {"groups of lines too close", "return {8 * 4, along_depth", "return {4 * 4, along_depth"},
+       {"halves exchanged", "bits(static_cast<unsigned short>(pack_bf16(from, 0)))",
+        "bits(static_cast<unsigned short>(pack_bf16(0, from)))"}});
+  expect_caught(contraction(2, rounded_images, {Math::bf16, 64, 96, 2, 2, true, 32, true}),
+                {{"depths that overlap", ": line / 8 * strides.along_lines + k * 4",
+                  ": line / 8 * strides.along_lines + k * 2"},
+                 {"every depth the first", "operand_.step(leaf, inside ? k0 + k : 0)",
+                  "operand_.step(leaf, inside ? k0 : 0)"},
+                 {"lines of a thread in a row", "lane() % sharing * run) + i * lines_apart",
+                  "lane() % sharing * run) + i * run"}});
+  expect_caught(contraction(0, rounded_images, {Math::tf32, 256, 64, 3, 1, true, 32, true}),
+                {{"both warpgroups the same rows", "return rows == t.rows ? 0 : warp() / 4 * rows;",
+                  "return 0;"},
+                 {"sums of the other warpgroup", "16 * (warp() % 4) + warp_lane() / 4,",
+                  "16 * (warp() % 4 ^ 1) + warp_lane() / 4,"}});
+  constexpr Conv2d one_tap = {.batch = 2,
+                              .in_height = 5,
+                              .in_width = 7,
+                              .in_channels = 40,
+                              .out_channels = 24,
+                              .kernel_height = 1,
+                              .kernel_width = 1};
+  expect_caught(contraction(0, one_tap, {Math::bf16, 64, 64, 3, 1, true, 32, true}),
+                {{"the upper half of a row twice", "at(line, k), 4, strides.along_depth, values",
+                  "at(line, k), 4, 0, values"},
+                 {"pairs of the columns exchanged", "pack_bf16(v[0], v[1]), pack_bf16(v[2], v[3])",
+                  "pack_bf16(v[2], v[3]), pack_bf16(v[0], v[1])"}});
 }
 
 } // namespace

@@ -84,6 +84,25 @@ TEST(GraphText, PrintsOneNode) {
   EXPECT_EQ(print(*graph.nodes[4]).find("argument"), std::string::npos) << "without its body";
 }
 
+TEST(GraphText, SaysHowMemoryHoldsAValue) {
+  const std::string text = "graph g {\n"
+                           "  %x = feed() {dtype = \"f32\", shape = [1, 2, 3, 4]} : f32[1,2,3,4]\n"
+                           "  %y = relu(%x) : f32[1,2,3,4] nhwc in bf16\n"
+                           "  %z = flatten(%y) : f32[1,24] in tf32 as \"last\"\n"
+                           "}\n";
+  Graph graph = parse_graph(text);
+  EXPECT_EQ(graph.find("y")->storage, DType::bf16);
+  EXPECT_EQ(graph.find("y")->type.dtype, DType::f32);
+  EXPECT_EQ(graph.find("y")->stored().bytes(), 24 * 2);
+  EXPECT_EQ(graph.find("z")->stored().bytes(), 24 * 4);
+  EXPECT_EQ(graph.find("x")->storage, std::nullopt);
+  EXPECT_EQ(print(graph), text);
+  EXPECT_EQ(print(graph.clone()), text);
+  EXPECT_NO_THROW(verify(graph));
+  graph.find("x")->storage = DType::u8;
+  EXPECT_THROW(verify(graph), InternalError);
+}
+
 TEST(GraphText, KeepsNamesFreeAfterParsing) {
   Graph graph = parse_graph("graph g {\n"
                             "  %a, %b = max_pool2d() : f32[1], u8[1]\n"
@@ -127,6 +146,8 @@ TEST(GraphText, BlamesAPlace) {
        "g.txt:3:13: error: no value `%xx` before this, did you mean `x`?");
   says("%y = relu(%y) : f32[2]", "no value `%y` before this");
   says("%x = relu(%x) : f32[2]", "g.txt:3:3: error: a second value named `%x`");
+  says("%y = relu(%x) : f32[2] in u8",
+       "g.txt:3:29: error: memory rounds to tf32 or bf16, not to u8");
   says("%y = relu(%x)", "g.txt:4:1: error: expected `:`, got `}`");
   says("%y = relu(%x) : f16[2]", "g.txt:3:19: error: expected a type, got `f16`");
   says("%y = relu(%x) : f32[-2]", "the extent -2 is negative");

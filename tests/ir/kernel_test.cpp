@@ -95,6 +95,7 @@ TEST(KernelExpr, HasTypes) {
   EXPECT_EQ((x() * 2)->type, DType::f32);
   EXPECT_EQ(call("uniform", {i()})->type, DType::f32);
   EXPECT_EQ(load("b", DType::bf16, {i()})->type, DType::f32);
+  EXPECT_EQ(load("b", DType::tf32, {i()})->type, DType::f32);
   EXPECT_EQ(load("b", DType::u8, {i()})->type, DType::u8);
   EXPECT_EQ(text(cast(DType::f32, x())), "x");
   EXPECT_EQ(text(cast(DType::i32, x())), "(cast i32 x)");
@@ -118,6 +119,7 @@ TEST(KernelExpr, RejectsWhatDoesNotFit) {
   EXPECT_THROW(select(i(), i(), x()), InternalError);
   EXPECT_THROW(load("b", DType::f32, {x()}), InternalError);
   EXPECT_THROW(cast(DType::bf16, x()), InternalError);
+  EXPECT_THROW(cast(DType::tf32, x()), InternalError);
   EXPECT_THROW(x() + Expr(), InternalError);
 }
 

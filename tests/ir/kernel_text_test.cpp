@@ -169,7 +169,8 @@ public:
     Kernel kernel{.name = "random", .params = {}, .body = {}};
     for (int n = 0; n < 4; ++n) {
       Param p{.name = fmt::format("p{}", n), .type = {}};
-      p.type.dtype = std::vector{DType::f32, DType::bf16, DType::u8, DType::i32}[pick(4)];
+      p.type.dtype =
+          std::vector{DType::f32, DType::tf32, DType::bf16, DType::u8, DType::i32}[pick(5)];
       for (size_t rank = pick(5); rank > 0; --rank)
         p.type.shape.push_back(1 + static_cast<int64_t>(pick(300)));
       p.layout = p.type.shape.size() == 4 && pick(2) ? Layout::nhwc : Layout::row_major;

@@ -52,7 +52,7 @@ TEST(Pipeline, OrderIsTheDocumentedOne) {
   EXPECT_EQ(names, (std::vector<std::string>{
                        "canonicalize", "fold-constants", "cse", "dce", "space-to-depth", "autodiff",
                        "assign-precision", "assign-layouts", "partition", "fuse-windows",
-                       "fuse-epilogue", "fuse-updates", "order", "plan-memory"}));
+                       "fuse-epilogue", "fuse-updates", "assign-storage", "order", "plan-memory"}));
 }
 
 TEST(Pipeline, ReportsEachPass) {

@@ -4,7 +4,8 @@
 //
 // Each function is a kernel with launches(c, pass, t) entries, the `phase`s: the weights are packed
 // to the workspace if the kernel has more than one tap, then the product runs, then the shares of
-// its splits are added.
+// its splits are added. Images are of floats or, where the tiling says so, rounded (elements.h);
+// the weights and their gradients are floats.
 
 #include "codegen/device/cuda/operands.h"
 #include "codegen/device/cuda/product.h"
@@ -17,7 +18,7 @@ template <Conv2d c> long weight_index(long out, int in, int tap) {
 }
 
 /// Stores 1 or 4 neighbours, four of them aligned.
-inline void store_run(Global<float> to, long at, int count, const float* sums) {
+template <class T> void store_run(Global<T> to, long at, int count, const float* sums) {
   if (count == 4)
     store4(to, at, {sums[0], sums[1], sums[2], sums[3]});
   else
@@ -30,18 +31,32 @@ struct InOrder {
   static int column_at(int i) { return i; }
 };
 
-template <Conv2d c, class Epilogue> struct ConvForward : InOrder {
+/// Of a pass whose images and whose result have elements X and Y.
+template <Conv2d c, ContractionPass pass, Tiling t, class X> struct Elements {
+  static_assert(t.rounded ? (t.math == Math::bf16 ? is_same<X, Bf16> : is_same<X, Tf32>)
+                          : !is_same<X, Bf16>,
+                "the images are rounded as the tiling says");
+  static constexpr bool direct = is_direct(c, pass, t);
+  static constexpr bool direct_rows = has_direct_rows(c, pass, t);
+  /// Of the weights.
+  using Weight = typename Choose<direct, X, float>::Type;
+};
+
+template <Conv2d c, Tiling t, class X, class Y, class Epilogue>
+struct ConvForward : InOrder, Elements<c, ContractionPass::forward, t, X> {
   using G = Geometry<c>;
-  using A = InputUnderOutput<c>;
-  using B = DeepWeights<c, G::group_out, G::group_in>;
+  using A = InputUnderOutput<c, X>;
+  using B = DeepWeights<c, G::group_out, G::group_in, typename ConvForward::Weight>;
   static constexpr int leaves = G::leaves;
   A a;
   B b;
-  Global<float> y;
+  Global<Y> y;
   const Epilogue& epilogue;
 
   static int depth(int leaf) { return G::taps * leaf_range<G::group_in, leaves>(leaf).count; }
-  ConvForward at(int group) const { return {{}, {a.data, group}, {b.data, group}, y, epilogue}; }
+  ConvForward at(int group) const {
+    return {{}, {}, {a.data, group}, {b.data, group}, y, epilogue};
+  }
   void finish(long pixel, int channel, int count, float* sums) const {
     channel += a.group * G::group_out;
     epilogue(sums, pixel, channel, count);
@@ -50,24 +65,26 @@ template <Conv2d c, class Epilogue> struct ConvForward : InOrder {
 };
 
 /// The weights of the data gradient.
-template <Conv2d c, bool packed> struct GradientWeights { using Type = StoredWeights<c>; };
-template <Conv2d c> struct GradientWeights<c, true> {
-  using Type = DeepWeights<c, Geometry<c>::group_in, Geometry<c>::group_out>;
-};
+template <Conv2d c, class T>
+using GradientWeights =
+    typename Choose<packs(c, ContractionPass::data_gradient),
+                    DeepWeights<c, Geometry<c>::group_in, Geometry<c>::group_out, T>,
+                    StoredWeights<c>>::Type;
 
-template <Conv2d c, class Epilogue> struct ConvDataGradient : InOrder {
+template <Conv2d c, Tiling t, class X, class Y, class Epilogue>
+struct ConvDataGradient : InOrder, Elements<c, ContractionPass::data_gradient, t, X> {
   using G = Geometry<c>;
-  using A = OutputOverInput<c>;
-  using B = typename GradientWeights<c, packs(c, ContractionPass::data_gradient)>::Type;
+  using A = OutputOverInput<c, X>;
+  using B = GradientWeights<c, typename ConvDataGradient::Weight>;
   static constexpr int leaves = G::leaves;
   A a;
   B b;
-  Global<float> dx;
+  Global<Y> dx;
   const Epilogue& epilogue;
 
   static int depth(int leaf) { return G::taps * leaf_range<G::group_out, leaves>(leaf).count; }
   ConvDataGradient at(int group) const {
-    return {{}, {a.data, group}, {b.data, group}, dx, epilogue};
+    return {{}, {}, {a.data, group}, {b.data, group}, dx, epilogue};
   }
   void finish(long pixel, int channel, int count, float* sums) const {
     channel += a.group * G::group_in;
@@ -78,10 +95,12 @@ template <Conv2d c, class Epilogue> struct ConvDataGradient : InOrder {
 
 /// The epilogue sees the gradient as a matrix [output channel][input channel and tap], the order of
 /// the memory; columns have the input channel innermost.
-template <Conv2d c, class Epilogue> struct ConvWeightGradient {
+template <Conv2d c, Tiling t, class X, class Y, class Epilogue>
+struct ConvWeightGradient : Elements<c, ContractionPass::weight_gradient, t, X> {
+  static_assert(is_same<X, Bf16> == is_same<Y, Bf16>, "both operands are bf16, or none");
   using G = Geometry<c>;
-  using A = OutputGradient<c>;
-  using B = InputAtTap<c>;
+  using A = OutputGradient<c, Y>;
+  using B = InputAtTap<c, X>;
   static constexpr int leaves = G::leaves;
   static constexpr bool in_order = G::taps == 1;
   A a;
@@ -92,7 +111,7 @@ template <Conv2d c, class Epilogue> struct ConvWeightGradient {
   static int column_at(int i) { return in_order ? i : i % G::taps * G::group_in + i / G::taps; }
   static int depth(int leaf) { return leaf_images<c>(leaf).count * (G::out_height * G::out_width); }
   ConvWeightGradient at(int group) const {
-    return {{a.data, group}, {b.data, group}, dw, epilogue};
+    return {{}, {a.data, group}, {b.data, group}, dw, epilogue};
   }
   void finish(long channel, int column, int count, float* sums) const {
     const long out = a.group * G::group_out + channel;
@@ -109,13 +128,14 @@ template <Conv2d c, class Epilogue> struct ConvWeightGradient {
 
 /// Packs weights as [group][line][block of channels][tap][channel], see TapChannel: a line is an
 /// output channel (forward) or an input channel (data gradient) of the group.
-template <Conv2d c, ContractionPass pass>
-void pack_weights(Global<const float> w, Global<float> packed) {
+template <Conv2d c, ContractionPass pass, class T>
+void pack_weights(Global<const float> w, Global<T> packed) {
   using G = Geometry<c>;
   constexpr bool forward = pass == ContractionPass::forward;
   constexpr int lines = forward ? G::group_out : G::group_in;
   constexpr int channels = forward ? G::group_in : G::group_out;
-  constexpr int block_channels = channel_block<c>(channels), blocks_of = channels / block_channels;
+  constexpr int block_channels = channel_block<c>(channels, line_elements<T>),
+                blocks_of = channels / block_channels;
   constexpr long all = product_shape(c, pass).packed_floats;
   for (long i = block() * lanes() + lane(); i < all; i += blocks() * lanes()) {
     const int channel = static_cast<int>(i % block_channels + i / (block_channels * G::taps) %
@@ -139,40 +159,48 @@ void product_phase(const Product& p, Global<float> workspace) {
     add_shares<t, shape>(p, shares);
 }
 
+/// Forward or data gradient, a Product of images `from`, weights and images `to`.
+template <template <Conv2d, Tiling, class, class, class> class Product, Conv2d c,
+          ContractionPass pass, Tiling t, int phase, class X, class Y, class Epilogue>
+void image_product(Global<const X> from, Global<const float> w, Global<Y> to,
+                   Global<float> workspace, const Epilogue& epilogue) {
+  using P = Product<c, t, X, Y, Epilogue>;
+  using Weight = typename P::Weight;
+  constexpr bool packed = packs(c, pass);
+  if constexpr (packed && phase == 0)
+    pack_weights<c, pass>(w, as_elements<Weight>(workspace));
+  else
+    product_phase<c, pass, t, phase>(
+        P{{},
+          {},
+          {from, 0},
+          {as_elements<const Weight>(packed ? Global<const float>(workspace) : w), 0},
+          to,
+          epilogue},
+        workspace);
+}
+
 /// y = conv(x, w), then epilogue.
-template <Conv2d c, Tiling t, int phase, class Epilogue = NoEpilogue>
-void conv2d_forward(Global<const float> x, Global<const float> w, Global<float> y,
-                    Global<float> workspace, const Epilogue& epilogue) {
-  constexpr bool packed = packs(c, ContractionPass::forward);
-  if constexpr (packed && phase == 0) {
-    pack_weights<c, ContractionPass::forward>(w, workspace);
-  } else {
-    const Global<const float> weights = packed ? Global<const float>(workspace) : w;
-    product_phase<c, ContractionPass::forward, t, phase>(
-        ConvForward<c, Epilogue>{{}, {x, 0}, {weights, 0}, y, epilogue}, workspace);
-  }
+template <Conv2d c, Tiling t, int phase, class X, class Y, class Epilogue = NoEpilogue>
+void conv2d_forward(Global<const X> x, Global<const float> w, Global<Y> y, Global<float> workspace,
+                    const Epilogue& epilogue) {
+  image_product<ConvForward, c, ContractionPass::forward, t, phase>(x, w, y, workspace, epilogue);
 }
 
 /// dx = the gradient of conv(x, w) for dy, then epilogue.
-template <Conv2d c, Tiling t, int phase, class Epilogue = NoEpilogue>
-void conv2d_data_gradient(Global<const float> dy, Global<const float> w, Global<float> dx,
+template <Conv2d c, Tiling t, int phase, class X, class Y, class Epilogue = NoEpilogue>
+void conv2d_data_gradient(Global<const X> dy, Global<const float> w, Global<Y> dx,
                           Global<float> workspace, const Epilogue& epilogue) {
-  constexpr bool packed = packs(c, ContractionPass::data_gradient);
-  if constexpr (packed && phase == 0) {
-    pack_weights<c, ContractionPass::data_gradient>(w, workspace);
-  } else {
-    const Global<const float> weights = packed ? Global<const float>(workspace) : w;
-    product_phase<c, ContractionPass::data_gradient, t, phase>(
-        ConvDataGradient<c, Epilogue>{{}, {dy, 0}, {weights, 0}, dx, epilogue}, workspace);
-  }
+  image_product<ConvDataGradient, c, ContractionPass::data_gradient, t, phase>(dy, w, dx, workspace,
+                                                                               epilogue);
 }
 
 /// dw = the gradient of conv(x, w) for dy, then epilogue.
-template <Conv2d c, Tiling t, int phase, class Epilogue = NoEpilogue>
-void conv2d_weight_gradient(Global<const float> x, Global<const float> dy, Global<float> dw,
+template <Conv2d c, Tiling t, int phase, class X, class Y, class Epilogue = NoEpilogue>
+void conv2d_weight_gradient(Global<const X> x, Global<const Y> dy, Global<float> dw,
                             Global<float> workspace, const Epilogue& epilogue) {
   product_phase<c, ContractionPass::weight_gradient, t, phase>(
-      ConvWeightGradient<c, Epilogue>{{dy, 0}, {x, 0}, dw, epilogue}, workspace);
+      ConvWeightGradient<c, t, X, Y, Epilogue>{{}, {dy, 0}, {x, 0}, dw, epilogue}, workspace);
 }
 
 } // namespace netc

@@ -46,6 +46,11 @@ template <class T> Shared<T> shared_array(int offset, long /*count*/) {
   return reinterpret_cast<T*>(shared_bytes + offset);
 }
 
+/// The same memory seen as elements of another type.
+template <class T, class U> T* as_elements(U* from) {
+  return reinterpret_cast<T*>(from);
+}
+
 /// An element that nobody writes before it is read here, whatever else is written: the load need
 /// not wait for stores.
 template <class T> T load_once(const T* from, long i) {
@@ -82,15 +87,16 @@ inline void store4(unsigned char* to, long i, Bytes4 value) {
   *reinterpret_cast<Bytes4*>(to + i) = value;
 }
 
-/// Of 16 rows of 8 floats, `stride` apart from from[at] on, this thread's part: of the upper and
-/// the lower 8 rows, row lane / 4 at depth lane % 4, then the same 4 deeper. Rows begin at
-/// multiples of 16 bytes. (ldmatrix moves 16-byte rows, whatever they hold.)
+/// Of 16 rows of four words, `stride` floats apart from from[at] on, and of 16 more `deeper` floats
+/// behind these, this thread's part: of the upper and the lower 8 rows, word lane % 4 of row lane /
+/// 4; then of those deeper. Rows begin at multiples of 16 bytes. (ldmatrix moves 16-byte rows,
+/// whatever they hold.)
 inline void load_matrices([[maybe_unused]] Shared<const float> from, [[maybe_unused]] int at,
-                          [[maybe_unused]] int stride, [[maybe_unused]] float (&to)[4]) {
+                          [[maybe_unused]] int stride, [[maybe_unused]] int deeper,
+                          [[maybe_unused]] float (&to)[4]) {
 #if __CUDA_ARCH__ >= 800
-  const int row = warp_lane() % 16, deeper = warp_lane() / 16 * 4;
-  const unsigned address =
-      static_cast<unsigned>(__cvta_generic_to_shared(from + at + row * stride + deeper));
+  const int place = at + warp_lane() % 16 * stride + warp_lane() / 16 * deeper;
+  const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(from + place));
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                : "=f"(to[0]), "=f"(to[1]), "=f"(to[2]), "=f"(to[3])
                : "r"(address)
@@ -98,14 +104,17 @@ inline void load_matrices([[maybe_unused]] Shared<const float> from, [[maybe_unu
 #endif
 }
 
-/// Starts to copy 1, 2 or 4 floats from[index].. to to[at]..; zeros where `exists` is false: then
-/// nothing is read, and the index may be any. Both addresses are multiples of the size. `kept`: in
-/// the cache beside shared memory, for who reads them again soon. GPUs before sm_80 copy at once.
-template <int floats, bool kept = false, class Index>
-void copy_async(Shared<float> to, int at, Global<const float> from, Index index, bool exists) {
+/// Starts to copy `count` elements, 4, 8 or 16 bytes, from[index].. to to[at]..; zeros where
+/// `exists` is false: then nothing is read, and the index may be any. Both addresses are multiples
+/// of the size. `kept`: in the cache beside shared memory, for who reads them again soon. GPUs
+/// before sm_80 copy at once.
+template <int count, bool kept = false, class T, class Index>
+void copy_async(Shared<float> to, int at, const T* from, Index index, bool exists) {
+  constexpr int bytes = count * sizeof(T);
+  static_assert(bytes == 4 || bytes == 8 || bytes == 16, "cp.async copies 4, 8 or 16 bytes");
 #if __CUDA_ARCH__ >= 800
   const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(to + at));
-  if constexpr (floats == 4 && !kept)
+  if constexpr (bytes == 16 && !kept)
     asm volatile("{ .reg .pred none; setp.eq.s32 none, %2, 0;\n"
                  "cp.async.cg.shared.global [%0], [%1], 16, none; }" ::"r"(address),
                  "l"(from + index), "r"(static_cast<int>(exists))
@@ -113,11 +122,12 @@ void copy_async(Shared<float> to, int at, Global<const float> from, Index index,
   else
     asm volatile("{ .reg .pred none; setp.eq.s32 none, %2, 0;\n"
                  "cp.async.ca.shared.global [%0], [%1], %3, none; }" ::"r"(address),
-                 "l"(from + index), "r"(static_cast<int>(exists)), "n"(floats * 4)
+                 "l"(from + index), "r"(static_cast<int>(exists)), "n"(bytes)
                  : "memory");
 #else
-  for (int i = 0; i < floats; ++i)
-    to[at + i] = exists ? from[index + i] : 0.0f;
+  const float* words = reinterpret_cast<const float*>(from + index);
+  for (int i = 0; i < bytes / 4; ++i)
+    to[at + i] = exists ? words[i] : 0.0f;
 #endif
 }
 /// Ends a group of copies of this thread.
@@ -156,8 +166,8 @@ inline unsigned to_tf32([[maybe_unused]] float value) {
 }
 /// The same in its upper 19 bits, all that matrix instructions look at; one instruction less.
 inline unsigned tf32_operand(float value) {
-  const unsigned bits = __float_as_uint(value);
-  return value == value ? bits + 0x1000 : bits; // a NaN must not wrap around
+  // A NaN must not wrap around, nor lose all the bits that make it one.
+  return value == value ? __float_as_uint(value) + 0x1000 : 0x7fffffff;
 }
 /// The nearest bf16 numbers; `low` in the lower half.
 inline unsigned pack_bf16([[maybe_unused]] float low, [[maybe_unused]] float high) {
@@ -167,9 +177,12 @@ inline unsigned pack_bf16([[maybe_unused]] float low, [[maybe_unused]] float hig
 #endif
   return bits;
 }
-/// The bits of a float.
+/// A float and its bits.
 inline float as_float(unsigned bits) {
   return __uint_as_float(bits);
+}
+inline unsigned as_bits(float value) {
+  return __float_as_uint(value);
 }
 /// d += a b on 16x8 sums of the warp, 8 (TF32) or 16 (bf16) deep. Fragments as the PTX ISA lays
 /// them out (section "Warp-level matrix instructions", mma.m16n8k8 and mma.m16n8k16): with g = lane

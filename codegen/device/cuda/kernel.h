@@ -3,7 +3,7 @@
 // a multiple of 32 threads up to 1024, gives the right result; blocks of `usual_lanes` are what the
 // templates are laid out for.
 
-#include "codegen/device/cuda/primitives.h"
+#include "codegen/device/cuda/elements.h"
 #include "ir/support/philox.h"
 
 namespace netc {
@@ -13,6 +13,12 @@ constexpr int usual_lanes = 256;
 /// Indices of tensors of fewer than 2^31 elements are int: long multiplications are slow.
 template <bool large> struct IndexOf { using Type = int; };
 template <> struct IndexOf<true> { using Type = long; };
+
+/// Types, compared and chosen.
+template <class A, class B> constexpr bool is_same = false;
+template <class A> constexpr bool is_same<A, A> = true;
+template <bool first, class A, class B> struct Choose { using Type = A; };
+template <class A, class B> struct Choose<false, A, B> { using Type = B; };
 
 /// The first item of this block in a loop behind loops of `before` items in all: the blocks go
 /// round from loop to loop.

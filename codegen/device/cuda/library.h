@@ -27,15 +27,16 @@ template <Conv2d c> void unpack_filters(Global<const float> packed, Global<float
   }
 }
 
-/// Calls the epilogue for the sums that `y`, [pixels][channels], holds, and stores what it makes of
-/// them.
-template <long pixels, int channels, class Epilogue>
-void finish_sums(Global<float> y, const Epilogue& epilogue) {
+/// Calls the epilogue for the sums that `y`, [pixels][channels], holds as floats, and stores what
+/// it makes of them as the elements of `y` are, which are as large.
+template <long pixels, int channels, class Y, class Epilogue>
+void finish_sums(Global<Y> y, const Epilogue& epilogue) {
+  static_assert(sizeof(Y) == sizeof(float));
   constexpr int count = channels % 4 == 0 ? 4 : 1;
   constexpr long all = pixels * channels / count;
   for (long i = block() * lanes() + lane(); i < all; i += blocks() * lanes()) {
     float sums[count] = {};
-    add_run(sums, y, i * count);
+    add_run(sums, as_elements<const float>(y), i * count);
     epilogue(sums, i / (channels / count), static_cast<int>(i % (channels / count)) * count, count);
     store_run(y, i * count, count, sums);
   }

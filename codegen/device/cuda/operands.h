@@ -36,21 +36,24 @@ template <int extent, int leaves> LeafRange leaf_range(int leaf) {
 
 /// Channels that are summed for one tap before the next: the taps of so many then find what they
 /// share in the cache beside shared memory, not one memory further.
-template <Conv2d c> constexpr int channel_block(int channels) {
-  return c.exact_blocks > 0   ? channels
-         : channels % 32 == 0 ? 32
-         : channels % 16 == 0 ? 16
-                              : channels;
+/// `line`: a line of the cache, in elements.
+template <Conv2d c> constexpr int channel_block(int channels, int line) {
+  return c.exact_blocks > 0           ? channels
+         : channels % line == 0       ? line
+         : channels % (line / 2) == 0 ? line / 2
+                                      : channels;
 }
+/// Elements in a line of the cache.
+template <class T> constexpr int line_elements = cache_line / static_cast<int>(sizeof(T));
 
 /// A kernel tap and a channel of a group: what one step of the depth of a gather stands for. The
 /// depth runs over blocks of channels, taps and, innermost, the channels of a block; of a leaf,
 /// over taps and its channels.
-template <Conv2d c, int channels> struct TapChannel {
+template <Conv2d c, int channels, int line> struct TapChannel {
   int r, s, channel;
   TapChannel(int leaf, int k) {
     using G = Geometry<c>;
-    constexpr int block = channel_block<c>(channels);
+    constexpr int block = channel_block<c>(channels, line);
     const LeafRange range = leaf_range<channels, G::leaves>(leaf);
     const int count = G::leaves > 1 ? range.count : block;
     const int tap = G::leaves > 1 ? k / count : k / count % G::taps;
@@ -61,16 +64,17 @@ template <Conv2d c, int channels> struct TapChannel {
 };
 
 /// A run must lie in one leaf; exact plans cut leaves anywhere.
-template <Conv2d c> constexpr int run_of(int a, int b) {
-  return c.exact_blocks > 0 ? 1 : common_run(a, b);
+template <Conv2d c, class T> constexpr int run_of(int a, int b) {
+  return c.exact_blocks > 0 ? 1 : common_run(a, b, sizeof(T));
 }
 
 /// Forward: output pixels by (tap, input channel) of x.
-template <Conv2d c> struct InputUnderOutput {
+template <Conv2d c, class T> struct InputUnderOutput {
   using G = Geometry<c>;
+  using Element = T;
   static constexpr bool by_depth = true, kept = G::taps > 1;
-  static constexpr int run = run_of<c>(G::group_in, G::in_channels);
-  Global<const float> data;
+  static constexpr int run = run_of<c, T>(G::group_in, G::in_channels);
+  Global<const T> data;
   int group;
 
   struct Line {
@@ -91,7 +95,7 @@ template <Conv2d c> struct InputUnderOutput {
             pixel < G::out_pixels ? h : G::outside, w};
   }
   static Step step(int leaf, int k) {
-    const TapChannel<c, G::group_in> t(leaf, k);
+    const TapChannel<c, G::group_in, line_elements<T>> t(leaf, k);
     const int h = t.r * c.dilation_height, w = t.s * c.dilation_width;
     return {(typename G::Index(h) * G::in_width + w) * G::in_channels + t.channel, h, w};
   }
@@ -103,11 +107,12 @@ template <Conv2d c> struct InputUnderOutput {
 };
 
 /// Data gradient: image pixels by (tap, output channel) of dy.
-template <Conv2d c> struct OutputOverInput {
+template <Conv2d c, class T> struct OutputOverInput {
   using G = Geometry<c>;
+  using Element = T;
   static constexpr bool by_depth = true, kept = G::taps > 1;
-  static constexpr int run = run_of<c>(G::group_out, G::out_channels);
-  Global<const float> data;
+  static constexpr int run = run_of<c, T>(G::group_out, G::out_channels);
+  Global<const T> data;
   int group;
 
   struct Line {
@@ -125,7 +130,7 @@ template <Conv2d c> struct OutputOverInput {
             pixel < G::in_pixels ? h : G::outside, pixel % G::in_width + c.pad_left};
   }
   static Step step(int leaf, int k) {
-    const TapChannel<c, G::group_out> t(leaf, k);
+    const TapChannel<c, G::group_out, line_elements<T>> t(leaf, k);
     return {t.r * c.dilation_height, t.s * c.dilation_width, t.channel};
   }
   static bool exists(const Line& l, const Step& s) {
@@ -141,11 +146,12 @@ template <Conv2d c> struct OutputOverInput {
 
 /// Weights with the depth innermost, packed so or of a kernel of one tap: lines of a group by the
 /// depth. `channels` are those summed over.
-template <Conv2d c, int lines, int channels> struct DeepWeights {
+template <Conv2d c, int lines, int channels, class T> struct DeepWeights {
   using G = Geometry<c>;
+  using Element = T;
   static constexpr bool by_depth = true, kept = false;
-  static constexpr int run = run_of<c>(channels, channels);
-  Global<const float> data;
+  static constexpr int run = run_of<c, T>(channels, channels);
+  Global<const T> data;
   int group;
 
   /// Index of depth 0; negative: there is no such line.
@@ -157,7 +163,7 @@ template <Conv2d c, int lines, int channels> struct DeepWeights {
   static Step step(int leaf, int k) {
     if constexpr (G::leaves == 1)
       return k; // as the weights are packed
-    const TapChannel<c, channels> t(leaf, k);
+    const TapChannel<c, channels, line_elements<T>> t(leaf, k);
     return (t.r * c.kernel_width + t.s) * channels + t.channel;
   }
   static bool exists(Line line, Step) { return line >= 0; }
@@ -168,8 +174,9 @@ template <Conv2d c, int lines, int channels> struct DeepWeights {
 /// are stored.
 template <Conv2d c> struct StoredWeights {
   using G = Geometry<c>;
+  using Element = float;
   static constexpr bool by_depth = false, kept = false;
-  static constexpr int run = run_of<c>(G::group_in, G::group_in);
+  static constexpr int run = run_of<c, float>(G::group_in, G::group_in);
   Global<const float> data;
   int group;
 
@@ -190,11 +197,12 @@ template <Conv2d c> LeafRange leaf_images(int leaf) {
 }
 
 /// Weight gradient: output channels by output pixels of dy.
-template <Conv2d c> struct OutputGradient {
+template <Conv2d c, class T> struct OutputGradient {
   using G = Geometry<c>;
+  using Element = T;
   static constexpr bool by_depth = false, kept = false;
-  static constexpr int run = run_of<c>(G::group_out, G::out_channels);
-  Global<const float> data;
+  static constexpr int run = run_of<c, T>(G::group_out, G::out_channels);
+  Global<const T> data;
   int group;
 
   using Line = int; ///< Negative: there is no such line.
@@ -209,18 +217,19 @@ template <Conv2d c> struct OutputGradient {
 };
 
 /// Weight gradient: (tap, input channel) by output pixels of x.
-template <Conv2d c> struct InputAtTap {
+template <Conv2d c, class T> struct InputAtTap {
   using G = Geometry<c>;
+  using Element = T;
   static constexpr bool by_depth = false, kept = false;
-  static constexpr int run = run_of<c>(G::group_in, G::in_channels);
-  Global<const float> data;
+  static constexpr int run = run_of<c, T>(G::group_in, G::in_channels);
+  Global<const T> data;
   int group;
 
   struct Line {
     typename G::Index offset;
     int h, w;
   };
-  using Step = typename InputUnderOutput<c>::Line;
+  using Step = typename InputUnderOutput<c, T>::Line;
   Line line(int column) const {
     const int tap = column / G::group_in;
     const int h = tap / c.kernel_width * c.dilation_height;
@@ -229,7 +238,7 @@ template <Conv2d c> struct InputAtTap {
             column < G::taps * G::group_in ? h : G::outside, w};
   }
   Step step(int leaf, int k) const {
-    return InputUnderOutput<c>{data, group}.line(
+    return InputUnderOutput<c, T>{data, group}.line(
         leaf_images<c>(leaf).first * (G::out_height * G::out_width) + k);
   }
   static bool exists(const Line& l, const Step& s) {

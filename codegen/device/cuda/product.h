@@ -5,6 +5,8 @@
 // A product gives:
 //
 //     A a; B b;                        operands, see slice.h; a has the rows, b the columns
+//     static constexpr bool direct_rows, direct;   whether the rows, or both, are copied as the
+//                                      instructions of a warpgroup take them, see is_direct
 //     static constexpr int leaves;     parts of the depth with a sum of their own, 1, 2, 4 or 8
 //     static int depth(int leaf);
 //     static constexpr bool in_order;  whether columns are in the order of the result's memory,
@@ -39,15 +41,22 @@ requires(t.math == Math::fma) struct SumsOf<t> {
 };
 template <Tiling t>
 requires(t.warpgroup) struct SumsOf<t> {
-  using Type = WarpgroupSums<t.rows, t.columns, t.slice, t.math>;
+  using Type = WarpgroupSums<t>;
 };
 
-/// The slices of a block in shared memory, `stages` of each operand; behind them, of two slices,
-/// the columns as the instructions of a warpgroup take them.
+/// How a slice of an operand lies in shared memory.
+template <class Operand, Tiling t, int extent, int pad, bool direct>
+using LayoutOf = typename Choose<
+    direct, DirectLayout<extent, t.slice, Operand::by_depth, typename Operand::Element>,
+    SliceLayout<extent, t.slice, Operand::by_depth, pad, typename Operand::Element>>::Type;
+
+/// The slices of a block in shared memory, `stages` of each operand; behind them, where they are
+/// not copied so, the columns of two slices as the instructions of a warpgroup take them.
 template <class Product, Tiling t> struct Slices {
-  using A = SliceLayout<t.rows, t.slice, Product::A::by_depth, row_pad(t, Product::A::by_depth)>;
-  using B =
-      SliceLayout<t.columns, t.slice, Product::B::by_depth, column_pad(t, Product::B::by_depth)>;
+  using A = LayoutOf<typename Product::A, t, t.rows, row_pad(t, Product::A::by_depth),
+                     Product::direct_rows>;
+  using B = LayoutOf<typename Product::B, t, t.columns, column_pad(t, Product::B::by_depth),
+                     Product::direct>;
   static Shared<float> a(int stage) {
     return shared_array<float>(stage * (A::floats + B::floats) * 4, A::floats);
   }
@@ -66,9 +75,10 @@ template <int stages> int stage_before(int stage) {
   return stage == 0 ? stages - 1 : stage - 1;
 }
 
-/// Slices on their way before one is multiplied. One place is left for who reads, but a warpgroup
-/// needs the next slice as well.
-template <Tiling t> constexpr int slices_ahead = t.warpgroup&& t.stages == 2 ? 2 : t.stages - 1;
+/// Slices on their way before one is multiplied. One place is left for who reads, and one for each
+/// slice that is still multiplied; but a warpgroup that rounds needs the next slice as well.
+template <Tiling t, bool rounds>
+constexpr int slices_ahead = rounds&& t.stages == 2 ? 2 : t.stages - 1 - slices_pending(t);
 
 /// Multiplies slices first .. end - 1, of which slices_ahead are under way; load(slice, stage,
 /// operand) brings the rows (0) or columns (1) of a further one.
@@ -86,23 +96,46 @@ void multiply(Load load, int first, int end, Sums& sums) {
   }
 }
 
-/// The same by a warpgroup: while it multiplies a slice, the columns of the next are rounded. An
-/// instruction whose rows are in registers holds up the one behind it, so other work stands between
-/// them.
+/// The same by a warpgroup, of operands in DirectLayouts: it multiplies by itself while its threads
+/// start copies.
+template <Tiling t, class S, class Load, class Sums>
+void multiply_direct(Load load, int first, int end, Sums& sums) {
+  constexpr int ahead = slices_ahead<t, false>, pending = slices_pending(t);
+  int stage = 0;
+  for (int slice = first; slice < end; ++slice) {
+    copy_wait<ahead - 1>();
+    show_to_warpgroups(); // what this thread copied
+    sums.template wait<pending>();
+    barrier(); // the slice is there; one before has been multiplied, its place is free
+    warpgroup_begin();
+    sums.template multiply_direct<typename S::A, typename S::B>(S::a(stage), S::b(stage));
+    sums.commit();
+    const int place = stage + ahead < t.stages ? stage + ahead : stage + ahead - t.stages;
+    for (int operand = 0; operand < 2; ++operand)
+      load(slice + ahead, place, operand);
+    copy_commit();
+    stage = stage + 1 == t.stages ? 0 : stage + 1;
+  }
+  sums.template wait<0>();
+}
+
+/// The same where the operands are rounded here: while a slice is multiplied, the columns of the
+/// next are. An instruction whose rows are in registers holds up the one behind it, so other work
+/// stands between them.
 template <Tiling t, class S, class Load, class Sums>
 void multiply_rounded(Load load, int first, int end, Sums& sums) {
-  constexpr int ahead = slices_ahead<t>, steps = warpgroup_steps(t);
+  constexpr int ahead = slices_ahead<t, true>, steps = warpgroup_steps(t);
   if (first >= end)
     return;
   copy_wait<ahead - 1>();
   barrier(); // the first slice is there
-  sums.template round_columns<typename S::B, 1>(S::b(0), S::rounded(0), 0);
+  sums.template round_columns<typename S::A, typename S::B, 1>(S::b(0), S::rounded(0), 0);
   int stage = 0;
   for (int slice = first; slice < end; ++slice) {
     const int next = stage + 1 == t.stages ? 0 : stage + 1;
     copy_wait<ahead - 2>();
     show_to_warpgroups(); // the columns that this thread rounded
-    sums.wait();
+    sums.template wait<0>();
     barrier(); // the next slice is there; the one before has been multiplied, its places are free
     sums.template take_rows<typename S::A>(S::a(stage));
     if constexpr (ahead == t.stages)
@@ -115,14 +148,14 @@ void multiply_rounded(Load load, int first, int end, Sums& sums) {
       if (work < 2)
         load(slice + ahead, ahead == t.stages ? stage : stage_before<t.stages>(stage), work);
       else if (slice + 1 < end)
-        sums.template round_columns<typename S::B, 2>(S::b(next), S::rounded(slice - first + 1),
-                                                      work - 2);
+        sums.template round_columns<typename S::A, typename S::B, 2>(
+            S::b(next), S::rounded(slice - first + 1), work - 2);
     }
     sums.commit();
     copy_commit();
     stage = next;
   }
-  sums.wait();
+  sums.template wait<0>();
 }
 
 /// Adds slices first .. end - 1 of a leaf to a thread's part of the tile. All threads of the block
@@ -131,8 +164,8 @@ template <Tiling t, class Product, class Sums>
 void add_slices(const Product& p, const TilePlace& place, int leaf, int first, int end,
                 Sums& sums) {
   using S = Slices<Product, t>;
-  const SliceLoader<typename Product::A, typename S::A> a(p.a, place.row);
-  const SliceLoader<typename Product::B, typename S::B> b(p.b, place.column);
+  const SliceLoader<typename Product::A, typename S::A, threads_of(t)> a(p.a, place.row);
+  const SliceLoader<typename Product::B, typename S::B, threads_of(t)> b(p.b, place.column);
   const int depth = Product::depth(leaf);
   auto load = [&](int slice, int stage, int operand) {
     if (slice >= end)
@@ -143,12 +176,15 @@ void add_slices(const Product& p, const TilePlace& place, int leaf, int first, i
       b.load(S::b(stage), leaf, slice * t.slice, depth);
   };
   barrier(); // slices of another leaf or tile may still be read
-  for (int stage = 0; stage < slices_ahead<t>; ++stage) {
+  constexpr bool rounds = t.warpgroup && !Product::direct;
+  for (int stage = 0; stage < slices_ahead<t, rounds>; ++stage) {
     for (int operand = 0; operand < 2; ++operand)
       load(first + stage, stage, operand);
     copy_commit(); // a group each, so that the groups on their way can be counted
   }
-  if constexpr (t.warpgroup)
+  if constexpr (Product::direct)
+    multiply_direct<t, S>(load, first, end, sums);
+  else if constexpr (rounds)
     multiply_rounded<t, S>(load, first, end, sums);
   else
     multiply<t, S>(load, first, end, sums);
@@ -271,7 +307,7 @@ void one_tile(const Product& p, const TilePlace& place, Global<float> shares) {
 }
 
 /// Computes a product, or the shares of its splits. All threads of the grid call it together, in
-/// blocks of tile_threads.
+/// blocks of threads_of(t).
 template <Tiling t, ProductShape shape, class Product>
 void tiled_product(const Product& p, Global<float> shares) {
   static_assert(shape.rows < (1L << 31) && shape.columns < (1L << 31) && shape.depth < (1L << 31),

@@ -8,13 +8,20 @@
 
 #include "codegen/device/cuda/kernel.h"
 #include "codegen/device/cuda/tiling.h"
+#ifdef __CUDACC__
+#include "codegen/device/cuda/hardware_warpgroup.h"
+#else
+#include "codegen/device/emu/warpgroup.h"
+#endif
 
 namespace netc {
 
-/// `extent` lines of an operand, `depth` deep. `pad`: see slice_stride.
-template <int extent_, int depth_, bool by_depth_, int pad> struct SliceLayout {
+/// `extent` lines of an operand, `depth` deep. `pad`: see slice_stride; `T`: elements, of 4 bytes.
+template <int extent_, int depth_, bool by_depth_, int pad, class T> struct SliceLayout {
   static constexpr int extent = extent_, depth = depth_;
   static constexpr bool by_depth = by_depth_;
+  /// Products of TF32 can take the elements as they are.
+  static constexpr bool rounded = is_same<T, Tf32>;
   static constexpr int stride = slice_stride(extent, depth, by_depth, pad);
   static constexpr int floats = slice_floats(extent, depth, by_depth, pad);
   static int at(int line, int k) { return by_depth ? line * stride + k : k * stride + line; }
@@ -29,7 +36,7 @@ template <int extent_, int depth_, bool by_depth_, int pad> struct SliceLayout {
   /// lane / 4 + 8, the same again, at depths lane % 4, lane % 4, and 4 more of each.
   static void block(Shared<const float> slice, int line, int k, float (&values)[4]) {
     if constexpr (by_depth) {
-      load_matrices(slice, at(line, k), stride, values);
+      load_matrices(slice, at(line, k), stride, 4, values);
     } else {
       line += warp_lane() / 4, k += warp_lane() % 4;
       for (int i = 0; i < 4; ++i)
@@ -49,9 +56,32 @@ template <int extent_, int depth_, bool by_depth_, int pad> struct SliceLayout {
   }
 };
 
-/// What one thread brings of each slice: runs of `run` floats that are neighbours in memory, of the
-/// same lines in every slice.
-template <class Operand, class Layout> class SliceLoader {
+/// The same as the instructions of a warpgroup take them (direct_strides); `T`: elements.
+template <int extent_, int depth_, bool by_depth_, class T> struct DirectLayout {
+  static constexpr int extent = extent_, depth = depth_;
+  static constexpr bool by_depth = by_depth_;
+  static constexpr int piece = piece_bytes / static_cast<int>(sizeof(T));
+  static constexpr DirectStrides strides = direct_strides(extent, depth, by_depth, sizeof(T));
+  static constexpr int floats = strides.floats;
+  /// Where a piece begins; its first line and depth.
+  static int at(int line, int k) {
+    return by_depth ? k / piece * strides.along_depth + line * 4
+                    : line / 8 * strides.along_lines + k * 4;
+  }
+  /// Lines from `line` on, a multiple of 8, from depth k on, which an instruction begins with.
+  static WarpgroupOperand operand(Shared<const float> slice, int line, int k) {
+    return warpgroup_operand(slice + at(line, k), strides.along_depth, strides.along_lines);
+  }
+  /// Of 16 lines and 2 pieces along the depth, the part of a warp's thread: see load_matrices.
+  static void block(Shared<const float> slice, int line, int k, float (&values)[4]) {
+    static_assert(by_depth, "rows of 16 bytes are depths of a line");
+    load_matrices(slice, at(line, k), 4, strides.along_depth, values);
+  }
+};
+
+/// What one thread brings of each slice: runs of `run` elements that are neighbours in memory, of
+/// the same lines in every slice. `threads`: of the block.
+template <class Operand, class Layout, int threads> class SliceLoader {
 public:
   /// `first`: the tile's first line.
   SliceLoader(const Operand& operand, int first) : operand_(operand) {
@@ -78,9 +108,9 @@ private:
   /// Threads that share a line (by_depth), or a depth: so a thread finds where its depths lie once
   /// for all of its lines.
   static constexpr int sharing =
-      Layout::by_depth ? Layout::depth / run : tile_threads / usual_slice;
-  static constexpr int lines_apart = Layout::by_depth ? tile_threads / sharing : sharing * run;
-  static constexpr int depths_apart = Layout::by_depth ? Layout::depth : tile_threads / sharing;
+      Layout::by_depth ? Layout::depth / run : sharing_lines(Layout::extent, run);
+  static constexpr int lines_apart = Layout::by_depth ? threads / sharing : sharing * run;
+  static constexpr int depths_apart = Layout::by_depth ? Layout::depth : threads / sharing;
   static constexpr int count = Layout::extent / lines_apart;
   static_assert(count * lines_apart == Layout::extent && Layout::depth % depths_apart == 0,
                 "the threads share a slice evenly");
@@ -96,9 +126,13 @@ private:
   typename Operand::Line lines_[count];
 };
 
-/// The largest number of floats, up to 4, that divides both.
-constexpr int common_run(long a, long b) {
-  return a % 4 == 0 && b % 4 == 0 ? 4 : a % 2 == 0 && b % 2 == 0 ? 2 : 1;
+/// How many elements of `bytes` are copied at once, up to 16 bytes of them, where so many must
+/// divide both a and b.
+constexpr int common_run(long a, long b, int bytes) {
+  int run = piece_bytes / bytes;
+  while (a % run != 0 || b % run != 0)
+    run /= 2;
+  return run;
 }
 
 } // namespace netc

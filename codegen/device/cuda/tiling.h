@@ -16,20 +16,26 @@ constexpr int tile_threads = 128;
 /// Depth of a slice, what is brought to shared memory at a time, in all tilings but some of
 /// warpgroups.
 constexpr int usual_slice = 16;
+/// A line of the cache, in bytes, and what is copied to shared memory at once.
+constexpr int cache_line = 128, piece_bytes = 16;
 
 /// A block computes a tile of rows x columns of the result. Fast products may be cut along their
 /// depth, too: each of `splits` blocks sums its share to the workspace, and a further launch adds
 /// the shares in order.
 struct Tiling {
   Math math;
-  int rows, columns; ///< Of a tile: 64 or 128; columns may be 96, too.
-  int stages;        ///< Slices in shared memory: one is multiplied while the others arrive.
+  /// Of a tile: 64 or 128; columns may be 96, too. Where a warpgroup's instructions take both
+  /// operands as they are copied, rows may be 256: of two warpgroups, which share the columns.
+  int rows, columns;
+  int stages; ///< Slices in shared memory: one is multiplied while the others arrive.
   int splits;
   /// By the matrix instructions of a warpgroup (sm_90a), of TF32 or bf16.
   bool warpgroup = false;
-  /// Depth of a slice: usual_slice, or of warpgroups twice that, which is a whole line of the cache
+  /// Depth of a slice: usual_slice, or of warpgroups as many elements as make a line of the cache
   /// for each row.
   int slice = usual_slice;
+  /// Images and features lie in memory rounded to what `math` multiplies, as Tf32 or Bf16.
+  bool rounded = false;
 };
 
 enum class ContractionPass { forward, data_gradient, weight_gradient };
@@ -69,9 +75,65 @@ constexpr ProductShape product_shape(const Conv2d& c, ContractionPass pass) {
   return {c.group_out(), taps * c.group_in(), out_pixels, c.groups, 0};
 }
 
-/// Instructions of a warpgroup along a slice.
+/// Depth of an instruction of a warpgroup, and how many there are along a slice.
+constexpr int warpgroup_depth(Math math) {
+  return math == Math::bf16 ? 16 : 8;
+}
 constexpr int warpgroup_steps(const Tiling& t) {
-  return t.slice / (t.math == Math::bf16 ? 16 : 8);
+  return t.slice / warpgroup_depth(t.math);
+}
+
+/// Bytes of a rounded element.
+constexpr int rounded_bytes(Math math) {
+  return math == Math::bf16 ? 2 : 4;
+}
+/// Whether both operands go to shared memory as a warpgroup's instructions take them: rounded,
+/// which weights are when they are packed, and, unless of bf16, with consecutive depths as
+/// neighbours.
+constexpr bool is_direct(const Conv2d& c, ContractionPass pass, const Tiling& t) {
+  if (!t.rounded)
+    return false;
+  return pass == ContractionPass::weight_gradient ? t.math == Math::bf16
+                                                  : product_shape(c, pass).packed_floats > 0;
+}
+/// Whether the rows do, whatever the columns are: of bf16, always.
+constexpr bool has_direct_rows(const Conv2d& c, ContractionPass pass, const Tiling& t) {
+  return is_direct(c, pass, t) || (t.rounded && t.math == Math::bf16);
+}
+
+/// Threads of a block, and blocks that share a multiprocessor.
+constexpr int threads_of(const Tiling& t) {
+  return t.rows > 128 ? 2 * tile_threads : tile_threads;
+}
+constexpr int blocks_sharing(const Tiling& t) {
+  return 2 * tile_threads / threads_of(t);
+}
+/// Slices whose products may be on their way while those of the next are started. No other block
+/// does something meanwhile where one has a multiprocessor for itself.
+constexpr int slices_pending(const Tiling& t) {
+  return 2 - blocks_sharing(t);
+}
+
+/// Threads that copy neighbouring lines of one depth of a slice of `extent`: 8, or 4 where pieces
+/// of 16 bytes do not divide it by 8.
+constexpr int sharing_lines(int extent, int run) {
+  return extent % (8 * run) == 0 ? 8 : 4;
+}
+/// How a slice lies for a warpgroup's instructions, in pieces of 16 bytes: of consecutive depths of
+/// a line (by_depth) or of consecutive lines of a depth. Groups of 8 lines, and (by_depth) pieces
+/// along the depth, or groups of 8 depths, are so many floats apart. The pads make copies of a warp
+/// meet different banks.
+struct DirectStrides {
+  int along_lines, along_depth, floats;
+};
+constexpr DirectStrides direct_strides(int extent, int depth, bool by_depth, int element_bytes) {
+  const int piece = piece_bytes / element_bytes;
+  if (by_depth) {
+    const int along_depth = extent * 4 + 4;
+    return {8 * 4, along_depth, depth / piece * along_depth};
+  }
+  const int along_lines = depth * 4 + (sharing_lines(extent, piece) == 8 ? 4 : 8);
+  return {along_lines, 8 * 4, extent / 8 * along_lines};
 }
 
 /// Floats between the rows of an operand's slice in shared memory: of `extent` rows it holds the
@@ -121,10 +183,15 @@ constexpr int staged_stride(const Tiling& t) {
 
 constexpr int tile_shared_bytes(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   const bool rows_deep = rows_by_depth(pass), columns_deep = columns_by_depth(c, pass);
+  const bool direct = is_direct(c, pass, t);
+  auto floats = [&](int extent, bool by_depth, int pad, bool as_taken) {
+    return as_taken ? direct_strides(extent, t.slice, by_depth, rounded_bytes(t.math)).floats
+                    : slice_floats(extent, t.slice, by_depth, pad);
+  };
   const int slices =
-      t.stages * (slice_floats(t.rows, t.slice, rows_deep, row_pad(t, rows_deep)) +
-                  slice_floats(t.columns, t.slice, columns_deep, column_pad(t, columns_deep))) +
-      (t.warpgroup ? 2 * rounded_floats(t) : 0);
+      t.stages * (floats(t.rows, rows_deep, row_pad(t, rows_deep), has_direct_rows(c, pass, t)) +
+                  floats(t.columns, columns_deep, column_pad(t, columns_deep), direct)) +
+      (t.warpgroup && !direct ? 2 * rounded_floats(t) : 0);
   const int staged = t.math == Math::fma ? 0 : staged_rows(t) * staged_stride(t);
   return 4 * (staged > slices ? staged : slices);
 }

@@ -1,40 +1,56 @@
 #pragma once
-// Sums by the matrix instructions of a warpgroup, which take the rows from registers and the
-// columns from shared memory. What copies bring is f32; a pass of its own rounds the columns of a
-// slice and lays them out for the instructions while the slice before is multiplied. Rows are
-// rounded on their way to registers.
+// Sums by the matrix instructions of a warpgroup. Operands that memory holds rounded are copied as
+// the instructions take them from shared memory (DirectLayout). Where one is not, the rows come
+// from registers, rounded on their way, and a pass of its own rounds the columns of a slice and
+// lays them out while the slice before is multiplied.
 
 #include "codegen/device/cuda/sums.h"
-#ifdef __CUDACC__
-#include "codegen/device/cuda/hardware_warpgroup.h"
-#else
-#include "codegen/device/emu/warpgroup.h"
-#endif
 
 namespace netc {
 
-/// A thread's part of a tile: of each 64 rows its warp has 16, of all columns.
-template <int rows, int columns, int slice, Math math> struct WarpgroupSums {
+/// A thread's part of a tile: of each 64 rows of its warpgroup its warp has 16, of all columns.
+template <Tiling t> struct WarpgroupSums {
+  static constexpr Math math = t.math;
+  static constexpr int columns = t.columns;
+  /// Rows of a warpgroup.
+  static constexpr int rows = t.rows * tile_threads / threads_of(t);
   static constexpr int m = rows / 64, n = columns / 8;
   /// Instructions along a slice.
-  static constexpr int steps = slice / (math == Math::bf16 ? 16 : 8);
+  static constexpr int steps = warpgroup_steps(t);
   /// Floats between neighbouring depths of the columns: pieces of 16 bytes of each.
   static constexpr int leading = columns * 4;
 
   float sum[m][n][4] = {};
   unsigned left[steps][m][4]; ///< Rows of the slice that is multiplied.
-  WarpgroupQueue<m * steps> queue;
+  WarpgroupQueue<m * steps*(1 + slices_pending(t))> queue;
 
-  /// Rounds the columns of a slice, 8 depths of a line at a time: `part` of `parts` of them.
-  template <class B, int parts>
+  /// Starts to add the products of a slice of operands in DirectLayouts.
+  template <class A, class B> void multiply_direct(Shared<const float> a, Shared<const float> b) {
+    constexpr int depth = warpgroup_depth(math);
+#pragma unroll
+    for (int step = 0; step < steps; ++step)
+#pragma unroll
+      for (int i = 0; i < m; ++i) {
+        const WarpgroupOperand rows_from = A::operand(a, first_row() + 64 * i, step * depth);
+        const WarpgroupOperand columns_from = B::operand(b, 0, step * depth);
+        if constexpr (math == Math::bf16)
+          warpgroup_bf16<columns, !A::by_depth>(queue, sum[i], rows_from, columns_from);
+        else
+          warpgroup_tf32<columns>(queue, sum[i], rows_from, columns_from);
+      }
+  }
+
+  /// Rounds the columns of a slice, 8 depths of a line at a time: `part` of `parts` of them. For
+  /// rows of layout A.
+  template <class A, class B, int parts>
   static void round_columns(Shared<const float> from, Shared<float> to, int part) {
-    constexpr int units = columns * (slice / 8);
+    constexpr int units = columns * (t.slice / 8);
     constexpr int turns = units / tile_threads + (units % tile_threads > 0);
 #pragma unroll
     for (int turn = 0; turn < turns; ++turn) {
       const int i = turn * tile_threads + lane();
       if (turn * parts / turns == part && (units % tile_threads == 0 || i < units))
-        round_unit<B>(from, to, i % columns, i / columns);
+        round_unit<A, B>(from, to, i % columns, i / columns);
     }
   }
 
@@ -44,64 +60,86 @@ template <int rows, int columns, int slice, Math math> struct WarpgroupSums {
     for (int step = 0; step < steps; ++step)
 #pragma unroll
       for (int i = 0; i < m; ++i)
-        load_rows<A>(from, 64 * i + 16 * warp(), step * (slice / steps), left[step][i]);
+        load_rows<A>(from, 64 * i + 16 * warp(), step * (t.slice / steps), left[step][i]);
   }
   /// Starts to add a step's products with columns that were rounded.
   void multiply(int step, Shared<const float> rounded) {
-    const Shared<const float> from = rounded + step * 2 * leading;
+    const WarpgroupOperand from = warpgroup_operand(rounded + step * 2 * leading, leading, 8 * 4);
 #pragma unroll
     for (int i = 0; i < m; ++i)
       if constexpr (math == Math::bf16)
-        warpgroup_bf16<columns>(queue, sum[i], left[step][i], from, leading);
+        warpgroup_bf16<columns>(queue, sum[i], left[step][i], from);
       else
-        warpgroup_tf32<columns>(queue, sum[i], left[step][i], from, leading);
+        warpgroup_tf32<columns>(queue, sum[i], left[step][i], from);
   }
   /// What was started is complete.
   void commit() {
     warpgroup_commit(queue);
   }
-  /// Waits for all that was committed.
-  void wait() {
-    warpgroup_wait(queue, sum);
+  /// Waits for all that was committed but the newest `pending` times.
+  template <int pending> void wait() {
+    warpgroup_wait<pending>(queue, sum);
   }
 
   template <class Use> void visit(Use use) const {
 #pragma unroll
     for (int i = 0; i < m; ++i)
-      visit_fragments<n>(sum[i], 64 * i + 16 * warp() + warp_lane() / 4, warp_lane() % 4 * 2, use);
+      visit_fragments<n>(sum[i], first_row() + 64 * i + 16 * (warp() % 4) + warp_lane() / 4,
+                         warp_lane() % 4 * 2, use);
   }
 
 private:
-  /// An instruction's depths of bf16 come in pairs, which are 4 apart here, for both operands: so
-  /// rows are loaded as for TF32.
+  /// Of the warpgroup.
+  static int first_row() {
+    return rows == t.rows ? 0 : warp() / 4 * rows;
+  }
+
+  /// An element of a slice as a TF32 operand.
+  template <class Layout> static unsigned tf32_word(float value) {
+    return Layout::rounded ? as_bits(value) : tf32_operand(value);
+  }
+
+  /// Whether rows of bf16 are in shared memory already.
+  template <class A> static constexpr bool holds_pairs = requires {
+    A::piece;
+  };
+
+  /// An instruction's depths of bf16 come in pairs. Where they are rounded here, these are 4 apart,
+  /// for both operands: so rows are loaded as for TF32.
   template <class A>
   static void load_rows(Shared<const float> from, int row, int k, unsigned (&left)[4]) {
     float low[4];
     A::block(from, row, k, low);
-    if constexpr (math == Math::bf16) {
+    if constexpr (math == Math::bf16 && holds_pairs<A>) {
+      for (int i = 0; i < 4; ++i)
+        left[i] = as_bits(low[i]);
+    } else if constexpr (math == Math::bf16) {
       float high[4];
       A::block(from, row, k + 8, high);
       left[0] = pack_bf16(low[0], low[2]), left[1] = pack_bf16(low[1], low[3]);
       left[2] = pack_bf16(high[0], high[2]), left[3] = pack_bf16(high[1], high[3]);
     } else {
       for (int i = 0; i < 4; ++i)
-        left[i] = tf32_operand(low[i]);
+        left[i] = tf32_word<A>(low[i]);
     }
   }
 
   /// Depths 8 unit to 8 unit + 7 of a line.
-  template <class B>
+  template <class A, class B>
   static void round_unit(Shared<const float> from, Shared<float> to, int line, int unit) {
     float v[8];
     B::eight(from, line, 8 * unit, v);
-    if constexpr (math == Math::bf16) {
+    if constexpr (math == Math::bf16 && holds_pairs<A>) {
+      store_words(to, unit * leading + line * 4, pack_bf16(v[0], v[1]), pack_bf16(v[2], v[3]),
+                  pack_bf16(v[4], v[5]), pack_bf16(v[6], v[7]));
+    } else if constexpr (math == Math::bf16) {
       store_words(to, unit * leading + line * 4, pack_bf16(v[0], v[4]), pack_bf16(v[1], v[5]),
                   pack_bf16(v[2], v[6]), pack_bf16(v[3], v[7]));
     } else {
-      store_words(to, 2 * unit * leading + line * 4, tf32_operand(v[0]), tf32_operand(v[1]),
-                  tf32_operand(v[2]), tf32_operand(v[3]));
-      store_words(to, (2 * unit + 1) * leading + line * 4, tf32_operand(v[4]), tf32_operand(v[5]),
-                  tf32_operand(v[6]), tf32_operand(v[7]));
+      store_words(to, 2 * unit * leading + line * 4, tf32_word<B>(v[0]), tf32_word<B>(v[1]),
+                  tf32_word<B>(v[2]), tf32_word<B>(v[3]));
+      store_words(to, (2 * unit + 1) * leading + line * 4, tf32_word<B>(v[4]), tf32_word<B>(v[5]),
+                  tf32_word<B>(v[6]), tf32_word<B>(v[7]));
     }
   }
   static void store_words(Shared<float> to, int at, unsigned a, unsigned b, unsigned c,

@@ -70,7 +70,7 @@ inline unsigned to_tf32(float x) {
 
 /// The same in its upper 19 bits; below them is what the hardware leaves.
 inline unsigned tf32_operand(float x) {
-  return x == x ? emu::bits_of(x) + 0x1000 : emu::bits_of(x);
+  return x == x ? emu::bits_of(x) + 0x1000 : 0x7fffffff;
 }
 
 /// cvt.rn.bf16x2.f32: two rounded values in a word.

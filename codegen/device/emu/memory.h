@@ -117,6 +117,9 @@ public:
     return value;
   }
   T operator=(const Reference& other) const { return *this = static_cast<T>(other); }
+  template <class U> T operator=(const Reference<U>& other) const { // as elements are converted
+    return *this = static_cast<T>(static_cast<U>(other));
+  }
   T operator+=(T value) const { return *this = static_cast<T>(*this) + value; }
   T operator-=(T value) const { return *this = static_cast<T>(*this) - value; }
   T operator*=(T value) const { return *this = static_cast<T>(*this) * value; }

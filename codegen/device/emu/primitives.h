@@ -61,9 +61,17 @@ struct Bytes4 {
   unsigned char x, y, z, w;
 };
 
-/// The bits of a float.
+/// A float and its bits.
 inline float as_float(unsigned bits) {
-  return __builtin_bit_cast(float, bits);
+  return emu::float_of(bits);
+}
+inline unsigned as_bits(float value) {
+  return emu::bits_of(value);
+}
+
+/// The same memory seen as elements of another type.
+template <class T, class U> Global<T> as_elements(Global<U> from) {
+  return Global<T>(from.array(), from.byte(0));
 }
 
 template <class T> T load_once(Global<const T> from, emu::Index i) {
@@ -102,26 +110,26 @@ inline void store4(Shared<float> to, emu::Index i, Float4 value) {
   emu::store(to.array(), to.byte(i.value), value, i.place);
 }
 
-/// ldmatrix of 16 rows of 8 floats. A lane reads here what it gets, not what its address says.
-inline void load_matrices(Shared<const float> from, int at, int stride, float (&to)[4],
+/// ldmatrix of twice 16 rows. A lane reads here what it gets, not what its address says.
+inline void load_matrices(Shared<const float> from, int at, int stride, int deeper, float (&to)[4],
                           emu::Place place = {}) {
   warp_barrier(place); // the warp's lanes come together
-  if (from.byte(at) % 16 != 0 || stride % 4 != 0)
+  if (from.byte(at) % 16 != 0 || stride % 4 != 0 || deeper % 4 != 0)
     emu::fail(emu::Fault::misaligned, from.array(), from.byte(at), 16, place);
   for (int i = 0; i < 4; ++i) {
-    const int row = i % 2 * 8 + warp_lane() / 4, depth = i / 2 * 4 + warp_lane() % 4;
-    to[i] = from[emu::Index(at + row * stride + depth, place)];
+    const int row = i % 2 * 8 + warp_lane() / 4, word = i / 2 * deeper + warp_lane() % 4;
+    to[i] = from[emu::Index(at + row * stride + word, place)];
   }
 }
 
-/// cp.async of 1, 2 or 4 floats, aligned to their size. Where the source does not exist, zeros are
+/// cp.async of `count` elements, aligned to their size. Where the source does not exist, zeros are
 /// written and nothing is read. The destination may be touched after copy_wait by this thread,
 /// after a further barrier by others.
-template <int floats, bool kept = false>
-void copy_async(Shared<float> to, int at, Global<const float> from, long index, bool exists,
+template <int count, bool kept = false, class T>
+void copy_async(Shared<float> to, int at, Global<const T> from, long index, bool exists,
                 emu::Place place = {}) {
-  static_assert(floats == 1 || floats == 2 || floats == 4, "cp.async copies 4, 8 or 16 bytes");
-  constexpr int bytes = floats * static_cast<int>(sizeof(float));
+  constexpr int bytes = count * static_cast<int>(sizeof(T));
+  static_assert(bytes == 4 || bytes == 8 || bytes == 16, "cp.async copies 4, 8 or 16 bytes");
   const long offset = emu::check_place<bytes>(to.array(), to.byte(at), place);
   const unsigned char* source = nullptr;
   if (exists)

@@ -6,21 +6,62 @@
 
 namespace netc {
 
+/// An operand in shared memory.
+struct WarpgroupOperand {
+  Shared<const float> from;
+  int along_depth, along_lines;
+};
+inline WarpgroupOperand warpgroup_operand(Shared<const float> from, int along_depth,
+                                          int along_lines) {
+  return {from, along_depth, along_lines};
+}
+
 namespace emu {
 
 /// A product that was started: 64 rows by 8 columns a piece of `d`.
 struct StartedProduct {
   float (*d)[4];
   int pieces;
-  const unsigned* a; ///< Four words, which stay until the product is done.
-  Shared<const float> b;
-  int leading;
+  bool bf16, transposed;
+  const unsigned* registers; ///< Four words, which stay until the product is done; null: in `a`.
+  WarpgroupOperand a, b;
   Place place;
+  int group = 0; ///< Number of the commit that it is waited for by.
 };
 
-/// Word `word` of line `line` of an operand: `leading` floats apart are pieces of four words.
-inline unsigned operand_word(const StartedProduct& p, int line, int word) {
-  return bits_of(p.b[Index(line * 4 + word / 4 * p.leading + word % 4, p.place)]);
+/// A word of line `line`: depth `word` of TF32, depths 2 word and 2 word + 1 of bf16.
+inline unsigned operand_word(const StartedProduct& p, const WarpgroupOperand& o, int line,
+                             int word) {
+  auto at = [&](long index) { return bits_of(o.from[Index(index, p.place)]); };
+  const int lines = line / 8 * o.along_lines;
+  if (!p.transposed)
+    return at(lines + line % 8 * 4 + word / 4 * o.along_depth + word % 4);
+  unsigned halves = 0;
+  for (int i = 0; i < 2; ++i) {
+    const int depth = 2 * word + i;
+    const unsigned pair = at(lines + depth / 8 * o.along_depth + depth % 8 * 4 + line % 8 / 2);
+    halves |= (line % 2 ? pair >> 16 : pair & 0xffff) << 16 * i;
+  }
+  return halves;
+}
+
+/// Does a product: the warp its 16 of the 64 rows. Depths t and t + 4 of a TF32 instruction, 2t, 2t
+/// + 1 and 8 more of one of bf16 are words t and t + 4.
+inline void multiply(const StartedProduct& p) {
+  const int line = warp_lane() / 4, word = warp_lane() % 4;
+  unsigned a[4];
+  for (int i = 0; i < 4; ++i)
+    a[i] = p.registers
+               ? p.registers[i]
+               : operand_word(p, p.a, 16 * (warp() % 4) + line + i % 2 * 8, word + i / 2 * 4);
+  for (int piece = 0; piece < p.pieces; ++piece) {
+    const unsigned b[2] = {operand_word(p, p.b, piece * 8 + line, word),
+                           operand_word(p, p.b, piece * 8 + line, word + 4)};
+    if (p.bf16)
+      mma_bf16(p.d[piece], a, b, p.place);
+    else
+      mma_tf32(p.d[piece], a, b, p.place);
+  }
 }
 
 } // namespace emu
@@ -28,56 +69,69 @@ inline unsigned operand_word(const StartedProduct& p, int line, int word) {
 /// Products on their way.
 template <int most> struct WarpgroupQueue {
   emu::StartedProduct started[most];
-  bool bf16[most];
-  int count = 0, committed = 0;
+  int count = 0, groups = 0; ///< Products that are not done; commits.
 
-  void start(bool is_bf16, const emu::StartedProduct& product) {
+  void start(const emu::StartedProduct& product) {
     if (count == most) // nobody waited for the others
-      emu::fail(emu::Fault::unawaited, product.b.array(), 0, 0, product.place);
-    if (product.b.byte(0) % 16 != 0 || product.leading % 4 != 0)
-      emu::fail(emu::Fault::misaligned, product.b.array(), product.b.byte(0), 16, product.place);
-    bf16[count] = is_bf16;
-    started[count++] = product;
+      emu::fail(emu::Fault::unawaited, product.b.from.array(), 0, 0, product.place);
+    check(product.b, product.place);
+    if (!product.registers)
+      check(product.a, product.place);
+    started[count] = product;
+    started[count++].group = groups;
+  }
+  /// Takes the first `number` products out.
+  void drop(int number) {
+    for (int i = number; i < count; ++i)
+      started[i - number] = started[i];
+    count -= number;
+  }
+
+private:
+  static void check(const WarpgroupOperand& o, emu::Place place) {
+    if (o.from.byte(0) % 16 != 0 || o.along_depth % 4 != 0 || o.along_lines % 4 != 0)
+      emu::fail(emu::Fault::misaligned, o.from.array(), o.from.byte(0), 16, place);
   }
 };
 
 inline void show_to_warpgroups() {}
 inline void warpgroup_begin() {}
 template <int most> void warpgroup_commit(WarpgroupQueue<most>& queue) {
-  queue.committed = queue.count;
+  ++queue.groups;
 }
 
-template <int most, int m, int n>
+template <int pending, int most, int m, int n>
 void warpgroup_wait(WarpgroupQueue<most>& queue, float (&)[m][n][4]) {
-  for (int i = 0; i < queue.count; ++i) {
-    const emu::StartedProduct& p = queue.started[i];
-    if (i >= queue.committed)
-      emu::fail(emu::Fault::unawaited, p.b.array(), 0, 0, p.place);
-    const unsigned a[4] = {p.a[0], p.a[1], p.a[2], p.a[3]};
-    for (int piece = 0; piece < p.pieces; ++piece) {
-      // Depth t and t + 4 of a TF32 instruction, 2t, 2t + 1 and 8 more of one of bf16: words t, t
-      // + 4.
-      const int line = piece * 8 + warp_lane() / 4, word = warp_lane() % 4;
-      const unsigned b[2] = {emu::operand_word(p, line, word),
-                             emu::operand_word(p, line, word + 4)};
-      if (queue.bf16[i])
-        mma_bf16(p.d[piece], a, b, p.place);
-      else
-        mma_tf32(p.d[piece], a, b, p.place);
-    }
+  int done = 0;
+  for (; done < queue.count && queue.started[done].group < queue.groups - pending; ++done)
+    emu::multiply(queue.started[done]);
+  queue.drop(done);
+  // Nobody can wait for what is in no group.
+  if (queue.count > 0 && queue.started[queue.count - 1].group == queue.groups) {
+    const emu::StartedProduct& product = queue.started[queue.count - 1];
+    emu::fail(emu::Fault::unawaited, product.b.from.array(), 0, 0, product.place);
   }
-  queue.count = queue.committed = 0;
 }
 
 template <int columns, int most>
 void warpgroup_tf32(WarpgroupQueue<most>& queue, float (&d)[columns / 8][4], const unsigned (&a)[4],
-                    Shared<const float> from, int leading, emu::Place place = {}) {
-  queue.start(false, {d, columns / 8, a, from, leading, place});
+                    WarpgroupOperand b, emu::Place place = {}) {
+  queue.start({d, columns / 8, false, false, a, {}, b, place});
 }
 template <int columns, int most>
 void warpgroup_bf16(WarpgroupQueue<most>& queue, float (&d)[columns / 8][4], const unsigned (&a)[4],
-                    Shared<const float> from, int leading, emu::Place place = {}) {
-  queue.start(true, {d, columns / 8, a, from, leading, place});
+                    WarpgroupOperand b, emu::Place place = {}) {
+  queue.start({d, columns / 8, true, false, a, {}, b, place});
+}
+template <int columns, int most>
+void warpgroup_tf32(WarpgroupQueue<most>& queue, float (&d)[columns / 8][4], WarpgroupOperand a,
+                    WarpgroupOperand b, emu::Place place = {}) {
+  queue.start({d, columns / 8, false, false, nullptr, a, b, place});
+}
+template <int columns, bool transposed, int most>
+void warpgroup_bf16(WarpgroupQueue<most>& queue, float (&d)[columns / 8][4], WarpgroupOperand a,
+                    WarpgroupOperand b, emu::Place place = {}) {
+  queue.start({d, columns / 8, true, transposed, nullptr, a, b, place});
 }
 
 } // namespace netc
