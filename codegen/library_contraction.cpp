@@ -17,9 +17,10 @@ constexpr const char *cublaslt = "cublaslt", *cudnn = "cudnn";
 /// What NVIDIA recommends for products on Hopper, which are cut along their depth with it.
 constexpr int64_t scratch_bytes = 32 << 20;
 
-/// Whether the value lies in memory as a library takes it; rounded to TF32, it is f32 all the same.
+/// Whether the value lies in memory as floats, which may be rounded to TF32.
 bool is_plain(const Value& value) {
-  return byte_size(value.stored().dtype) == byte_size(DType::f32);
+  const DType stored = value.stored().dtype;
+  return stored == DType::f32 || stored == DType::tf32;
 }
 
 bool reads(const Node& node, const Value& value) {
@@ -133,7 +134,7 @@ bool is_library(const std::string& candidate) {
   return candidate == cublaslt || candidate == cudnn;
 }
 
-bool can_call_library(const Group& group) {
+bool can_write(const Group& group) {
   return is_plain(*group.results[0]);
 }
 
@@ -152,8 +153,8 @@ std::vector<int64_t> specialise_for_library(Contraction& contraction, const Grou
   std::vector<int64_t> workspaces;
   if (const int64_t weights = reorder_weights(contraction, call, behind); weights > 0)
     workspaces.push_back(weights);
-  const bool rounds = group.results[0]->storage.has_value(); // which libraries do not
-  if (rounds || members_computed(call) < group.members.size()) {
+  // The library does not round what it writes.
+  if (members_computed(call) < group.members.size() || group.results[0]->storage) {
     const Shape sums = flat_type(*group.members[0]->result()).shape;
     add_entry(contraction, sums[0] * sums[1],
               fmt::format("netc::finish_sums<{}, {}>(out0{{epilogue}});", sums[0], sums[1]));

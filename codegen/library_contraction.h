@@ -14,9 +14,8 @@ std::vector<std::string> library_candidates(const Node& contraction,
 /// Whether a candidate of that name is a library.
 bool is_library(const std::string& candidate);
 
-/// Whether a library can write the group's result: not where memory holds it in bf16, as another
-/// layer's precision may want it.
-bool can_call_library(const Group& group);
+/// Whether memory has room for what a library writes, f32, where the group's first result lies.
+bool can_write(const Group& group);
 
 /// Fills in what a contraction needs that `library` computes: the call, and entries for what it
 /// leaves: weights in another order before or behind it, the members of the group that it cannot

@@ -167,37 +167,46 @@ ContractionShape contraction_shape(const Node& contraction, bool exact) {
   return linear_shape(contraction, exact);
 }
 
-LoweredNode lower_contraction(const Node& node, const Group& group,
-                              const LoweringOptions& options) {
+namespace {
+
+/// Fills in what computes a contraction: the candidate that was chosen for it, or the default.
+/// Returns the bytes of its workspaces.
+std::vector<int64_t> specialise(Contraction& c, const Group& group,
+                                const LoweringOptions& options) {
   const Node& contraction = *group.members[0];
   const auto& family = std::get<TemplateLowering>(contraction.op->lower).name;
-  Contraction c;
-  c.shape = contraction_shape(contraction, options.exact);
   const std::string chosen = options.choose && !options.exact ? options.choose(contraction) : "";
-  std::vector<int64_t> workspaces;
-  if (options.target.has_cuda_text()) {
-    c.function = family;
-    c.header = family.starts_with("linear") ? "linear.h" : "conv2d.h";
-    c.precision = precision_of(contraction, options);
-    c.rounded = is_rounded(contraction);
-    c.has_epilogue = true;
-    if (is_library(chosen) && can_call_library(group))
-      workspaces = specialise_for_library(c, group, chosen);
-    else
-      workspaces = {
-          specialise_for_cuda(c, family, options.target, is_library(chosen) ? "" : chosen)};
-  } else {
+  c.shape = contraction_shape(contraction, options.exact);
+  if (!options.target.has_cuda_text()) {
     const Candidate& candidate = find_candidate(family, chosen, c.shape);
     c.function = candidate.function;
     c.header = candidate.header;
     c.has_epilogue = family.find("weight_gradient") == std::string::npos;
-    workspaces = {candidate.workspace(c.shape, options.threads)};
+    return {candidate.workspace(c.shape, options.threads)};
   }
+  c.function = family;
+  c.header = family.starts_with("linear") ? "linear.h" : "conv2d.h";
+  c.precision = precision_of(contraction, options);
+  c.rounded = is_rounded(contraction);
+  c.has_epilogue = true;
+  // Who reads the result may have it in fewer bytes, of which the choice knows nothing.
+  if (is_library(chosen) && can_write(group))
+    return specialise_for_library(c, group, chosen);
+  return {specialise_for_cuda(c, family, options.target, is_library(chosen) ? "" : chosen)};
+}
+
+} // namespace
+
+LoweredNode lower_contraction(const Node& node, const Group& group,
+                              const LoweringOptions& options) {
+  const Node& contraction = *group.members[0];
+  Contraction c;
+  const std::vector<int64_t> workspaces = specialise(c, group, options);
   // Templates compute a convolution's weight gradient in another order than that of the weights,
   // which an epilogue would take for it.
   const bool in_order = c.has_epilogue && contraction.op != &ops::conv2d_weight_gradient;
   NETC_CHECK(in_order || group.members.size() == 1, "`{}` has an epilogue, which {} cannot take",
-             node.name, family);
+             node.name, c.function);
 
   LoweredNode lowered{group.operands, group.results, {}, {}, {}};
   lowered.kernel.name = node.name;

@@ -218,6 +218,21 @@ TEST(LibraryContraction, WeightsOfConvolutionsAreReordered) {
   EXPECT_THAT(text_of(gradient).text, HasSubstr("netc::unpack_filters<shape>(workspace, out0);"));
 }
 
+TEST(LibraryContraction, ResultsInFewerBytesAreTheTemplates) {
+  Graph graph =
+      forward_of("name: n\ninput: {channels: 2, height: 6, width: 6}\nlayers:\n"
+                 "  - {name: first, type: conv2d, filters: 8, kernel: 3, precision: fp32}\n"
+                 "  - {name: then, type: conv2d, filters: 8, kernel: 3, precision: bf16}\n",
+                 3);
+  PassContext context = context_of(Mode::infer);
+  context.target = parse_target("cuda:sm_90a");
+  run_until(graph, context, "assign-storage");
+  const LoweredNode first = lower_by_library(graph, "first");
+  ASSERT_EQ(first.results[0]->storage, DType::bf16);
+  EXPECT_FALSE(first.contraction->library);
+  EXPECT_THAT(text_of(first).text, HasSubstr("netc::conv2d_forward<shape, tiling, 0>"));
+}
+
 TEST(LibraryContraction, DifferentCallsAreDifferentKernels) {
   LoweredNode lowered = lower_by_library(training_step(), "fc1");
   std::set<std::string> texts = {text_of(lowered).text};

@@ -48,7 +48,8 @@ void run(const LoweredNode& kernel, KernelMemory& memory) {
 }
 
 /// A training step, with everything of a convolution: groups, strides, dilation, pads, odd sizes.
-Graph training_step(const std::string& precision, const std::string& stop_after) {
+Graph training_step(const std::string& precision, const std::string& stop_after,
+                    const std::string& target = "cuda:sm_90") {
   Graph graph = forward_of(R"(name: n
 input: {channels: 3, height: 11, width: 8}
 layers:
@@ -56,14 +57,14 @@ layers:
   - {name: relu, type: relu}
   - {name: groups, type: conv2d, filters: 8, kernel: 3, pad: 2, dilation: 2, groups: 2}
   - {name: points, type: conv2d, filters: 5, kernel: 1}
-  - {name: wide, type: linear, features: 13}
+  - {name: wide, type: linear, features: 12}
   - {name: relu2, type: relu}
   - {name: last, type: linear, features: 4}
   - {name: loss, type: softmax_cross_entropy}
 )",
                            3);
   PassContext context = context_of(Mode::train);
-  context.target = parse_target("cuda:sm_90");
+  context.target = parse_target(target);
   context.precision = parse_precision(precision);
   run_until(graph, context, stop_after);
   return graph;
@@ -131,6 +132,28 @@ TEST(LibraryKernels, AddABiasAndMask) {
       }
     EXPECT_EQ(checked, 2);
   }
+}
+
+TEST(LibraryKernels, RoundWhatOthersReadRounded) {
+  const Graph graph = training_step("tf32", "assign-storage", "cuda:sm_90a");
+  int checked = 0;
+  for (const auto& node : graph.nodes) {
+    if (!node->op->is_contraction() && !node->body)
+      continue;
+    const LoweredNode kernel = lower_by_library(*node);
+    if (!kernel.contraction || !kernel.contraction->library || !kernel.results[0]->storage)
+      continue;
+    SCOPED_TRACE(call_text(*kernel.contraction));
+    KernelMemory memory(kernel);
+    run(kernel, memory);
+    for (float value : memory.first_result()) {
+      unsigned bits;
+      std::memcpy(&bits, &value, sizeof bits);
+      EXPECT_EQ(bits & 0x1fff, 0u) << value;
+    }
+    ++checked;
+  }
+  EXPECT_GT(checked, 0);
 }
 
 } // namespace

@@ -48,10 +48,10 @@ double sampled_error(const Node& node, std::span<const float> a, std::span<const
   return std::sqrt(difference / std::max(norm, 1e-300));
 }
 
-/// The contraction, the last step; of a convolution and its data gradient with a map behind, as
-/// they mostly have, which changes nothing: kernels do it in passing, cuDNN leaves it. The operands
-/// are state, `a` and `b`, which all programs of a plan share; they lie as the contraction wants
-/// them, or are rounded first as that is used to.
+/// The contraction, the last step; a convolution or its data gradient with a map behind, as they
+/// mostly have, which changes nothing: kernels do it in passing, cuDNN leaves it. The operands are
+/// state, `a` and `b`, which all programs of a plan share; it lies as the contraction wants it, or
+/// is rounded first as that is used to.
 Graph graph_of(const Node& contraction) {
   Graph graph("trial");
   GraphBuilder builder(graph, contraction.loc);

@@ -28,10 +28,10 @@ template <Conv2d c> void unpack_filters(Global<const float> packed, Global<float
 }
 
 /// Calls the epilogue for the sums that `y`, [pixels][channels], holds as floats, and stores what
-/// it makes of them as elements of y.
-template <long pixels, int channels, class T, class Epilogue>
-void finish_sums(Global<T> y, const Epilogue& epilogue) {
-  static_assert(sizeof(T) == sizeof(float), "the sums are in the place of the elements");
+/// it makes of them as the elements of `y` are, which are as large.
+template <long pixels, int channels, class Y, class Epilogue>
+void finish_sums(Global<Y> y, const Epilogue& epilogue) {
+  static_assert(sizeof(Y) == sizeof(float));
   constexpr int count = channels % 4 == 0 ? 4 : 1;
   constexpr long all = pixels * channels / count;
   for (long i = block() * lanes() + lane(); i < all; i += blocks() * lanes()) {
