@@ -72,7 +72,7 @@ struct LayerRow {
 
 /// A plan as its folder holds it; see write_plan.
 struct Plan {
-  int format = 4;
+  int format = 5;
   std::string network;
   std::string network_hash; ///< Of the description's text.
   std::string target;       ///< As Target::str(), see ir/target.h.
