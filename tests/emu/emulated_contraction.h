@@ -55,15 +55,20 @@ inline Floats read_held(const std::vector<std::byte>& bytes, DType as) {
   return values;
 }
 
-/// One pass of a contraction as CUDA text, ready to run.
+/// How memory holds the images that a tiling is for.
+inline DType held_by(const Tiling& tiling) {
+  return !tiling.rounded ? DType::f32 : tiling.math == Math::bf16 ? DType::bf16 : DType::tf32;
+}
+
+/// One pass of a contraction as CUDA text, ready to run. `images`: how memory holds them, where
+/// that is another way than the tiling asks for.
 class EmulatedContraction {
 public:
   EmulatedContraction(const PassCase& pass, const std::variant<Conv2d, Linear>& shape,
-                      const Tiling& tiling, const EditText& edit = std::identity{})
+                      const Tiling& tiling, const EditText& edit = std::identity{},
+                      std::optional<DType> images = {})
       : contraction_{.function = pass.family, .header = "linear.h", .shape = shape},
-        images_(!tiling.rounded             ? DType::f32
-                : tiling.math == Math::bf16 ? DType::bf16
-                                            : DType::tf32),
+        images_(images.value_or(held_by(tiling))),
         weight_gradient_(pass.family.ends_with("weight_gradient")),
         workspace_bytes_(specialise_for_tiling(contraction_, pass.family, tiling)),
         text_(edit(source(pass.channels))) {}
@@ -154,12 +159,13 @@ inline std::vector<double> scaled(std::vector<double> values, const Floats& fact
   return values;
 }
 
-/// Checks a pass in a tiling, and that the number of blocks does not show.
+/// Checks a pass in a tiling, and that the number of blocks does not show; `images`: see
+/// EmulatedContraction.
 inline void check_pass(const PassCase& pass, const std::variant<Conv2d, Linear>& shape,
-                       const Tiling& tiling) {
+                       const Tiling& tiling, std::optional<DType> images = {}) {
   SCOPED_TRACE(fmt::format("{} {}, {}\n{}", pass.family, tiling_name(tiling), name_of(tiling.math),
                            shape_text(shape)));
-  EmulatedContraction contraction(pass, shape, tiling);
+  EmulatedContraction contraction(pass, shape, tiling, std::identity{}, images);
   const Floats factor = random_floats(pass.want.size(), 4);
   const Floats got = contraction.run(pass.a, pass.b, factor);
   EXPECT_TRUE(contraction.seen_once());

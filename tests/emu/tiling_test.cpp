@@ -79,6 +79,15 @@ TEST(EmulatedTilings, OfEverySizeDirect) {
       }
 }
 
+/// Weight gradients of TF32 take images that are rounded through registers, as others.
+TEST(EmulatedTilings, OfImagesThatAreTf32) {
+  const Conv2d c = square(2, 7, 12, 20, 3, 1, 1);
+  const std::vector<PassCase> passes = conv_passes(c);
+  check_pass(passes[2], c, {Math::tf32, 64, 96, 3, 2, true, 32}, DType::tf32);
+  const Linear l{70, 36, 44};
+  check_pass(linear_passes(l)[2], l, {Math::tf32, 64, 64, 2, 1, true, 32}, DType::tf32);
+}
+
 /// Channels in blocks: 48 in three, of whose taps and channels a slice holds parts; 64 in two.
 TEST(EmulatedTilings, OfBlocksOfChannels) {
   const Conv2d threes = square(1, 7, 96, 12, 3, 1, 1, 2), twos = square(2, 5, 64, 64, 2, 2, 0);
