@@ -61,11 +61,13 @@ double tiling_cost(const ProductShape& p, const Tiling& t) {
   return waves * slice * slices + exchange;
 }
 
-/// The same for the instructions of a warpgroup, in cycles of a multiprocessor. Fitted to the times
-/// of 266 tilings of AlexNet's contractions on an H200 (error 16 %; what it ranks first took 0.1 %
-/// more than what was fastest). Where operands are `direct`, the longer of multiplying (nine tenths
-/// of the rate that the instructions have) and of bringing a line of each row and column (some 53
-/// bytes a cycle and multiprocessor from the cache that all share); not measured.
+/// The same for the instructions of a warpgroup, in cycles of a multiprocessor. Where operands are
+/// rounded on their way, fitted to the times of 266 tilings of AlexNet's contractions on an H200
+/// (error 16 %; what it ranks first took 0.1 % more than what was fastest). Where they are
+/// `direct`, not measured: the longer of multiplying (nine tenths of the rate that the instructions
+/// have) and of bringing a line of each row and column (some 53 bytes a cycle and multiprocessor
+/// from the cache that all share), and what a block waits for at each slice, less where products
+/// overlap.
 double warpgroup_cost(const ProductShape& p, const Tiling& t, bool direct) {
   const bool bf16 = t.math == Math::bf16;
   const double products = double(t.rows) * t.columns * t.slice;
@@ -146,8 +148,9 @@ std::vector<Tiling> suitable_tilings(const Conv2d& c, ContractionPass pass, Math
         if (!fits_registers(c, pass, t))
           continue;
         constexpr int reserved = 1024; // by the system, of each block
-        while (t.stages > 2 && blocks_sharing(t) * (tile_shared_bytes(c, pass, t) + reserved) >
-                                   target.shared_bytes())
+        while (t.stages > 2 + slices_pending(t) &&
+               blocks_sharing(t) * (tile_shared_bytes(c, pass, t) + reserved) >
+                   target.shared_bytes())
           --t.stages;
         list.push_back(t);
       }

@@ -45,18 +45,15 @@ int parameter_of(const Group& group, const Value& value) {
   internal_error(__FILE__, __LINE__, fmt::format("`{}` is no operand of its kernel", value.name));
 }
 
-/// Adds to a call of cuBLASLt what it can do of the maps behind the contraction: a bias, then a
-/// ReLU.
+/// Adds to a call of cuBLASLt what it does of the maps behind the contraction: a bias. Not a ReLU:
+/// that of netc lets NaN pass, by which a training that diverges is noticed.
 void take_epilogue(LibraryCall& call, const Group& group) {
-  size_t next = 1;
-  auto follows = [&](const OpDef& op) {
-    return next < group.members.size() && group.members[next]->op == &op &&
-           group.members[next]->operands[0] == group.members[next - 1]->result() &&
-           only_next_reads(group, next);
-  };
-  if (follows(ops::bias) && is_plain(*group.members[next]->operands[1]))
-    call.bias = parameter_of(group, *group.members[next++]->operands[1]);
-  call.relu = follows(ops::relu);
+  if (group.members.size() < 2)
+    return;
+  const Node& next = *group.members[1];
+  if (next.op == &ops::bias && next.operands[0] == group.members[0]->result() &&
+      only_next_reads(group, 1) && is_plain(*next.operands[1]))
+    call.bias = parameter_of(group, *next.operands[1]);
 }
 
 /// Libraries pad both sides alike. More behind is as good where no window begins there.
@@ -119,8 +116,7 @@ std::vector<std::string> library_candidates(const Node& contraction,
   const Precision precision = precision_of(contraction, options);
   if (options.target.kind != Target::Kind::cuda || options.exact ||
       (precision != Precision::fp32 && precision != Precision::tf32) ||
-      !is_plain(*contraction.operands[0]) || !is_plain(*contraction.operands[1]) ||
-      !is_plain(*contraction.result()))
+      !is_plain(*contraction.operands[0]) || !is_plain(*contraction.operands[1]))
     return {};
   const ContractionShape shape = contraction_shape(contraction, false);
   if (const auto* c = std::get_if<Conv2d>(&shape))
@@ -139,7 +135,7 @@ bool can_write(const Group& group) {
 }
 
 size_t members_computed(const LibraryCall& call) {
-  return 1 + (call.bias >= 0) + call.relu;
+  return call.bias >= 0 ? 2 : 1;
 }
 
 std::vector<int64_t> specialise_for_library(Contraction& contraction, const Group& group,
@@ -168,10 +164,10 @@ std::vector<int64_t> specialise_for_library(Contraction& contraction, const Grou
 
 std::string call_text(const Contraction& contraction) {
   const LibraryCall& call = *contraction.library;
-  return fmt::format("{} {} {}, {}: {}, {}{}{}, to {}, scratch {}", call.library, call.pass,
+  return fmt::format("{} {} {}, {}: {}, {}{}, to {}, scratch {}", call.library, call.pass,
                      shape_name(contraction.shape), to_string(contraction.precision), call.first,
                      call.second, call.bias >= 0 ? fmt::format(", bias {}", call.bias) : "",
-                     call.relu ? ", relu" : "", call.result, call.scratch);
+                     call.result, call.scratch);
 }
 
 } // namespace netc

@@ -28,7 +28,7 @@ std::vector<int64_t> specialise_for_library(Contraction& contraction, const Grou
 size_t members_computed(const LibraryCall& call);
 
 /// The contraction's call in words that tell it from others, with its parameters as numbers:
-/// `cublaslt linear_forward 128x9216->4096, tf32: 0, 1, bias 2, relu, to 3, scratch 4`.
+/// `cublaslt linear_forward 128x9216->4096, tf32: 0, 1, bias 2, to 3, scratch 4`.
 std::string call_text(const Contraction& contraction);
 
 } // namespace netc

@@ -253,7 +253,7 @@ void Printer::includes(const std::string& template_header) {
 void Printer::open_entry(size_t phase, int threads) {
   const auto& params = lowered_.kernel.params;
   if (dialect_.split_at_barriers) {
-    const int blocks = lowered_.contraction ? 2 * tile_threads / threads : exact_ ? 2 : 3;
+    const int blocks = lowered_.contraction ? blocks_sharing(threads) : exact_ ? 2 : 3;
     std::vector<std::string> list;
     for (const Param& param : params)
       list.push_back(fmt::format("{} {}", pointer_type(param), param.name));

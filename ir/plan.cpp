@@ -59,7 +59,7 @@ template <class Io> void fields(Io& io, LibraryCall& s) {
   io("in_features", s.in_features), io("out_features", s.out_features);
   io.optional("convolution", s.convolution);
   io("first", s.first), io("second", s.second), io("bias", s.bias), io("result", s.result);
-  io("scratch", s.scratch), io("scratch_bytes", s.scratch_bytes), io("relu", s.relu);
+  io("scratch", s.scratch), io("scratch_bytes", s.scratch_bytes);
   io("entries_before", s.entries_before);
 }
 template <class Io> void fields(Io& io, PlanKernel& s) {

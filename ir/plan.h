@@ -45,7 +45,6 @@ struct LibraryCall {
   int result = 0;            ///< the result,
   int scratch = 0;           ///< and memory for the library itself.
   int64_t scratch_bytes = 0;
-  bool relu = false;      ///< What it does last.
   int entries_before = 0; ///< How many entries of the kernel come first.
   bool operator==(const LibraryCall&) const = default;
 };

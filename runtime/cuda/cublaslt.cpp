@@ -120,11 +120,7 @@ ProductDescription::ProductDescription(const CublasLt& lt, const LibraryCall& ca
       d(make_layout(lt, is_forward(call) ? call.out_features : call.in_features, call.batch)) {
   set(lt, operation, CUBLASLT_MATMUL_DESC_TRANSA,
       static_cast<int32_t>(is_forward(call) ? CUBLAS_OP_T : CUBLAS_OP_N));
-  const bool bias = call.bias >= 0;
-  const auto epilogue = bias && call.relu ? CUBLASLT_EPILOGUE_RELU_BIAS
-                        : bias            ? CUBLASLT_EPILOGUE_BIAS
-                        : call.relu       ? CUBLASLT_EPILOGUE_RELU
-                                          : CUBLASLT_EPILOGUE_DEFAULT;
+  const auto epilogue = call.bias >= 0 ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
   set(lt, operation, CUBLASLT_MATMUL_DESC_EPILOGUE, static_cast<uint32_t>(epilogue));
 }
 

@@ -133,13 +133,16 @@ Convolution::Convolution(const CudnnHandle& library, const LibraryCall& call, Pr
     const bool rounds = a.math == default_math || a.math == tensor_math;
     return a.status == success && a.deterministic == deterministic &&
            a.memory <= static_cast<size_t>(call_.scratch_bytes) &&
-           (a.math == fma_math || (rounds && precision == Precision::tf32));
+           (precision == Precision::tf32 ? a.math == fma_math || rounds
+                                         : a.math == fma_math || a.math == default_math);
   };
   const auto end = algorithms + found, best = std::find_if(algorithms, end, suits);
   dnn.check(best == end ? not_supported : success, searches[pass_]);
   algorithm_ = best->algorithm;
-  dnn.check(dnn.set_math(description_.convolution.get(), best->math),
-            "cudnnSetConvolutionMathType");
+  // In fp32 the description forbids tensor cores, however the algorithm is labelled.
+  if (precision == Precision::tf32)
+    dnn.check(dnn.set_math(description_.convolution.get(), best->math),
+              "cudnnSetConvolutionMathType");
 }
 
 /// As the functions of the pass have them: the data gradient takes the weights first.

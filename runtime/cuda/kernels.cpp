@@ -87,12 +87,25 @@ const Step& user_of(const Plan& plan, const PlanKernel& kernel) {
                      "compile the network again");
 }
 
-/// Whether the call takes parameters that the step has, and comes among the kernel's entries.
-bool fits(const LibraryCall& call, const Step& step, const PlanKernel& kernel) {
+/// Whether the call comes among the kernel's entries, and takes parameters that all steps have that
+/// launch the kernel, with as much scratch memory.
+bool fits(const LibraryCall& call, const Plan& plan, const PlanKernel& kernel) {
   auto [least, most] = std::minmax({call.first, call.second, call.result, call.scratch});
-  return least >= 0 && std::max(most, call.bias) < static_cast<int>(step.buffers.size()) &&
-         call.entries_before >= 0 &&
-         static_cast<size_t>(call.entries_before) <= kernel.entries.size();
+  if (least < 0 || call.entries_before < 0 ||
+      static_cast<size_t>(call.entries_before) > kernel.entries.size())
+    return false;
+  const int highest = std::max(most, call.bias);
+  auto gives = [&](const Program& program, const Step& step) {
+    if (highest >= static_cast<int>(step.buffers.size()))
+      return false;
+    const int scratch = step.buffers[static_cast<size_t>(call.scratch)];
+    return program.buffers[static_cast<size_t>(scratch)].bytes >= call.scratch_bytes;
+  };
+  return std::all_of(plan.programs.begin(), plan.programs.end(), [&](const Program& program) {
+    return std::all_of(program.steps.begin(), program.steps.end(), [&](const Step& step) {
+      return step.kernel != kernel.name || gives(program, step);
+    });
+  });
 }
 
 } // namespace
@@ -117,7 +130,7 @@ void Kernels::load_product(const Plan& plan, const PlanKernel& kernel, const Lib
   const Step& step = user_of(plan, kernel);
   std::string place = step.loc.known() ? fmt::format(", {}", step.loc.str()) : "";
   std::string what = fmt::format("kernel `{}` (`{}`{})", kernel.name, step.label, place);
-  if (!fits(call, step, kernel))
+  if (!fits(call, plan, kernel))
     throw RuntimeError(fmt::format("{} calls a library with parameters it does not have", what),
                        "compile the network again");
   LoadedKernel& loaded = kernels_[kernel.name];

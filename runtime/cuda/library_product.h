@@ -12,8 +12,9 @@ namespace netc::cuda {
 class LibraryProduct {
 public:
   virtual ~LibraryProduct() = default;
-  /// Enqueues it over a step's parameters. It has the same bits in every run, as those of a device
-  /// share a stream. Throws RuntimeError, with the kernel's name, where the library refuses.
+  /// Enqueues it over a step's parameters, from one thread at a time. It has the same bits in every
+  /// run, as those of a device share a stream. Throws RuntimeError, with the kernel's name, where
+  /// the library refuses.
   virtual void run(std::span<void* const> parameters, cudaStream_t stream) const = 0;
 };
 

@@ -87,13 +87,15 @@ void Program::warm_up() const {
 void Program::capture() {
   cudaStream_t stream = streams_.compute.get();
   cudaGraph_t recorded = nullptr;
+  std::string refused; // by a library, which warmed up did not mind
   cudaError_t error = cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal);
   if (error == cudaSuccess) {
     try {
       error = launch_steps();
       if (error == cudaSuccess)
         error = download();
-    } catch (const RuntimeError&) { // by a library, which warmed up did not mind
+    } catch (const RuntimeError& failure) {
+      refused = failure.what();
       error = cudaErrorStreamCaptureUnsupported;
     }
     cudaError_t ended = cudaStreamEndCapture(stream, &recorded); // in any case
@@ -112,7 +114,8 @@ void Program::capture() {
   cudaGetLastError(); // it is told here, not by the next call
   not_captured_ = fmt::format("the steps of `{}` are launched one by one on `{}`: no CUDA graph of "
                               "them can be made, {}",
-                              binding_.program->name, device_name_, error_text(error));
+                              binding_.program->name, device_name_,
+                              refused.empty() ? error_text(error) : refused);
 }
 
 /// Brings the feeds to the device beside what the compute stream is at. Nobody reads this slot's

@@ -13,7 +13,7 @@ const Conv2d even = square(1, 9, 8, 13, 3, 2, 1);
 const Conv2d wide = square(1, 7, 16, 48, 3, 1, 1);
 
 const std::vector<Mutation> pipeline = {
-    {"no barrier behind the wait", "    barrier(); // the slice is there;", "    //"},
+    {"no barrier behind the wait", "    barrier(); // the slice is there; the", "    //"},
     {"no wait for the slice", "    copy_wait<t.stages - 2>();\n", ""},
     {"a wait for one slice less", "    copy_wait<t.stages - 2>", "    copy_wait<t.stages - 1>"},
     {"no group behind the last slice", "    copy_commit();\n    sums",
@@ -22,7 +22,7 @@ const std::vector<Mutation> pipeline = {
      "return stage;"},
     {"a slice left out", "load(slice + t.stages - 1, stage_before",
      "load(slice + t.stages, stage_before"},
-    {"the stage does not move on", "stage = stage + 1 == t.stages ? 0 : stage + 1;", "stage = 0;"},
+    {"the stage does not move on", "return stage + 1 == stages ? 0 : stage + 1;", "return 0;"},
     {"the operands share their memory",
      "shared_array<float>((stage * (A::floats + B::floats) + A::floats) * 4, B::floats)",
      "shared_array<float>(stage * (A::floats + B::floats) * 4, B::floats)"},

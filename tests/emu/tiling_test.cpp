@@ -64,7 +64,8 @@ TEST(EmulatedTilings, OfEverySizeDirect) {
   for (Math math : {Math::tf32, Math::bf16})
     for (int rows : {64, 128, 256})
       for (int columns : {64, 96, 128}) {
-        const int stages = (rows > 128 ? 3 : 2) + columns / 32 % 2, splits = 1 + columns / 64;
+        const int stages = rows > 128 ? 3 + columns / 32 % 2 : 2 + (rows + columns) / 32 % 3,
+                  splits = 1 + columns / 64;
         const int slice = math == Math::bf16 ? 64 : 32;
         const auto check = [&](const PassCase& p, const Conv2d& c, int depth) {
           const bool direct = math == Math::bf16 || !p.family.ends_with("weight_gradient");

@@ -96,8 +96,9 @@ TEST_F(Mutants, DirectPipeline) {
       {"copies that are not waited for", "copy_wait<ahead - 1>();\n    show",
        "copy_wait<ahead>();\n    show"},
       {"products of no group", "    sums.commit();\n    const", "    const"},
-      {"nobody waits for the last products", "? 0 : stage + 1;\n  }\n  sums.template wait<0>();\n",
-       "? 0 : stage + 1;\n  }\n"},
+      {"nobody waits for the last products",
+       "stage_after<t.stages>(stage);\n  }\n  sums.template wait<0>();\n",
+       "stage_after<t.stages>(stage);\n  }\n"},
       {"filled while it is multiplied", "load(slice + ahead, place, operand);",
        "load(slice + ahead, stage, operand);"},
       {"weights packed in other blocks", "channel_block<c>(channels, line_elements<T>),",
@@ -106,6 +107,9 @@ TEST_F(Mutants, DirectPipeline) {
                 mutations);
   expect_caught(contraction(0, rounded_images, {Math::bf16, 256, 64, 4, 1, true, 64, true}),
                 mutations);
+  expect_caught(contraction(0, rounded_images, {Math::tf32, 256, 64, 4, 1, true, 32, true}),
+                {{"filled while its products are on their way", "t.stages - 1 - slices_pending(t);",
+                  "t.stages - 1;"}});
 }
 
 TEST_F(Mutants, DirectOperands) {

@@ -33,8 +33,7 @@ TEST(PlanFolder, LibraryCallsReadBack) {
                          .bias = 2,
                          .result = 3,
                          .scratch = 4,
-                         .scratch_bytes = 1024,
-                         .relu = true};
+                         .scratch_bytes = 1024};
   TemporaryFolder folder;
   write_plan(plan_with(call), folder.path());
   const std::string text = read_text(folder / "plan.json").value();

@@ -163,7 +163,7 @@ TEST_F(CudnnCalls, WhereItIsNotTheLayerIsNamed) {
                    .precision = "tf32",
                    .library = call_of("forward")}};
   plan.programs = {parse_program("program eval from \"net.yaml\" {\n  arena 64 at least 0\n"
-                                 "  %a : f32[1] state 4 live 0..-1\n"
+                                 "  %a : f32[1048576] state 4194304 live 0..-1\n"
                                  "  step 00_conv(in %a, in %a, out %a, workspace %a) "
                                  "\"conv: conv2d\" @7:5\n}\n")};
   const Target target = parse_target("cuda:sm_90a");

@@ -4,6 +4,7 @@
 #include "ir/ops.h"
 #include "ir/support/philox.h"
 #include "passes/fusion.h"
+#include "runtime/cuda/cuda.h"
 #include "runtime/session.h"
 #include "tools/driver/temporary_directory.h"
 #include "tools/driver/trial_plan.h"
@@ -48,10 +49,10 @@ double sampled_error(const Node& node, std::span<const float> a, std::span<const
   return std::sqrt(difference / std::max(norm, 1e-300));
 }
 
-/// The contraction, the last step; a convolution or its data gradient with a map behind, as they
-/// mostly have, which changes nothing: kernels do it in passing, cuDNN leaves it. The operands are
-/// state, `a` and `b`, which all programs of a plan share; it lies as the contraction wants it, or
-/// is rounded first as that is used to.
+/// The contraction, the last step; but for weight gradients with a map behind, as they mostly have,
+/// which changes nothing: kernels do it in passing, libraries leave it. The operands are state, `a`
+/// and `b`, which all programs of a plan share; they lie as the contraction wants them, or are
+/// rounded first as that is used to. The result is f32, also where the plan's is rounded.
 Graph graph_of(const Node& contraction) {
   Graph graph("trial");
   GraphBuilder builder(graph, contraction.loc);
@@ -72,7 +73,8 @@ Graph graph_of(const Node& contraction) {
   Value* result = builder.value(*contraction.op, "c", operands, contraction.attrs);
   result->layout = contraction.result()->layout;
   graph.outputs.push_back({"c", result});
-  if (contraction.op != &ops::conv2d && contraction.op != &ops::conv2d_data_gradient)
+  if (contraction.op == &ops::conv2d_weight_gradient ||
+      contraction.op == &ops::linear_weight_gradient)
     return graph;
   Value* same = builder.value(ops::scale, "same", {result}, {{"factor", 1.0}});
   same->layout = result->layout;
@@ -122,12 +124,15 @@ MeasureCandidates measure_on(const DeviceSpec& device, const Backend& backend,
   return [=, &backend](const Node& node, const std::vector<std::string>& names) {
     std::vector<std::string> own, libraries;
     for (const std::string& name : names)
-      (is_library(name) ? libraries : own).push_back(name);
+      if (!is_library(name))
+        own.push_back(name);
+      else if (has_library(name))
+        libraries.push_back(name);
     std::vector<Trial> trials = run_trials(node, own, device, backend, lowering, budget_ms);
     for (const std::string& library : libraries)
       try {
         trials.push_back(run_trials(node, {library}, device, backend, lowering, budget_ms).front());
-      } catch (const RuntimeError&) { // it is not here, or cannot do this: the others compete
+      } catch (const RuntimeError&) { // it cannot do this: the others compete
       }
     return trials;
   };

@@ -70,9 +70,12 @@ template <class Product, Tiling t> struct Slices {
   }
 };
 
-/// The place of the slice before, which is the next to be filled.
+/// The places of the slice before, which is the next to be filled, and of the one behind.
 template <int stages> int stage_before(int stage) {
   return stage == 0 ? stages - 1 : stage - 1;
+}
+template <int stages> int stage_after(int stage) {
+  return stage + 1 == stages ? 0 : stage + 1;
 }
 
 /// Slices on their way before one is multiplied. One place is left for who reads, and one for each
@@ -92,7 +95,7 @@ void multiply(Load load, int first, int end, Sums& sums) {
       load(slice + t.stages - 1, stage_before<t.stages>(stage), operand);
     copy_commit();
     sums.template add<typename S::A, typename S::B>(S::a(stage), S::b(stage));
-    stage = stage + 1 == t.stages ? 0 : stage + 1;
+    stage = stage_after<t.stages>(stage);
   }
 }
 
@@ -101,6 +104,7 @@ void multiply(Load load, int first, int end, Sums& sums) {
 template <Tiling t, class S, class Load, class Sums>
 void multiply_direct(Load load, int first, int end, Sums& sums) {
   constexpr int ahead = slices_ahead<t, false>, pending = slices_pending(t);
+  static_assert(ahead >= 1, "a slice must be on its way");
   int stage = 0;
   for (int slice = first; slice < end; ++slice) {
     copy_wait<ahead - 1>();
@@ -114,7 +118,7 @@ void multiply_direct(Load load, int first, int end, Sums& sums) {
     for (int operand = 0; operand < 2; ++operand)
       load(slice + ahead, place, operand);
     copy_commit();
-    stage = stage + 1 == t.stages ? 0 : stage + 1;
+    stage = stage_after<t.stages>(stage);
   }
   sums.template wait<0>();
 }
@@ -132,7 +136,7 @@ void multiply_rounded(Load load, int first, int end, Sums& sums) {
   sums.template round_columns<typename S::A, typename S::B, 1>(S::b(0), S::rounded(0), 0);
   int stage = 0;
   for (int slice = first; slice < end; ++slice) {
-    const int next = stage + 1 == t.stages ? 0 : stage + 1;
+    const int next = stage_after<t.stages>(stage);
     copy_wait<ahead - 2>();
     show_to_warpgroups(); // the columns that this thread rounded
     sums.template wait<0>();
@@ -177,6 +181,7 @@ void add_slices(const Product& p, const TilePlace& place, int leaf, int first, i
   };
   barrier(); // slices of another leaf or tile may still be read
   constexpr bool rounds = t.warpgroup && !Product::direct;
+  static_assert(!rounds || threads_of(t) == tile_threads, "one warpgroup rounds");
   for (int stage = 0; stage < slices_ahead<t, rounds>; ++stage) {
     for (int operand = 0; operand < 2; ++operand)
       load(first + stage, stage, operand);

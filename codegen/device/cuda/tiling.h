@@ -105,8 +105,11 @@ constexpr bool has_direct_rows(const Conv2d& c, ContractionPass pass, const Tili
 constexpr int threads_of(const Tiling& t) {
   return t.rows > 128 ? 2 * tile_threads : tile_threads;
 }
+constexpr int blocks_sharing(int threads) {
+  return 2 * tile_threads / threads;
+}
 constexpr int blocks_sharing(const Tiling& t) {
-  return 2 * tile_threads / threads_of(t);
+  return blocks_sharing(threads_of(t));
 }
 /// Slices whose products may be on their way while those of the next are started. No other block
 /// does something meanwhile where one has a multiprocessor for itself.
