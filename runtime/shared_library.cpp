@@ -16,10 +16,16 @@ SharedLibrary::SharedLibrary(const std::filesystem::path& file)
 }
 
 SharedLibrary SharedLibrary::first_of(const std::vector<std::string>& names) {
-  for (const std::string& name : names)
+  std::string problem;
+  for (const std::string& name : names) {
     if (void* handle = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE))
       return {name, handle};
-  throw RuntimeError(dlerror());
+    // Of one that is there and cannot be loaded the user wants to know before those that are not.
+    const std::string error = dlerror();
+    if (problem.empty() || problem.ends_with("No such file or directory"))
+      problem = error;
+  }
+  throw RuntimeError(problem);
 }
 
 SharedLibrary::~SharedLibrary() {

@@ -14,6 +14,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <fstream>
 #include <random>
 
 namespace netc::cuda {
@@ -244,6 +245,11 @@ TEST_F(CublasLtCalls, WhereItIsNotTheLayerIsNamed) {
                                                  "net.yaml:7:5) calls `cublaslt`, which does not "
                                                  "work here: "),
                              HasSubstr("libnetc-absent.so")));
+  TemporaryFolder folder;
+  std::ofstream(folder / "liberror.so") << "no library";
+  EXPECT_THAT(loading_error(call, {"libnetc-absent.so", (folder / "liberror.so").string(),
+                                   "libnetc-absent.so.1"}),
+              HasSubstr("liberror.so: "));
   EXPECT_THAT(loading_error(call, {"libm.so.6"}), HasSubstr("holds no `cublasLtGetStatusName`"));
   EXPECT_THAT(loading_error(call, {"libnetc-absent.so", "libm.so.6"}), HasSubstr("libm.so.6"));
 }
