@@ -63,7 +63,7 @@ struct ProductDescription {
   ProductDescription(const CublasLt& functions, const LibraryCall& call, Precision precision);
 
   LtObject<cublasLtMatmulDescOpaque_t> operation;
-  LtObject<cublasLtMatrixLayoutOpaque_t> a, b, d; ///< d = op(a) b, then bias and ReLU.
+  LtObject<cublasLtMatrixLayoutOpaque_t> a, b, d; ///< d = op(a) b, then the bias.
 };
 
 class MatrixProduct : public LibraryProduct {

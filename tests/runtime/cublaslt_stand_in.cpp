@@ -119,8 +119,6 @@ void multiply(const Operation& operation, float alpha, const Operand& a, const O
       sum *= alpha;
       if (operation.epilogue & CUBLASLT_EPILOGUE_BIAS)
         sum += operation.bias[i];
-      if (operation.epilogue & CUBLASLT_EPILOGUE_RELU && sum < 0)
-        sum = 0;
       to[i + j * static_cast<uint64_t>(d.stride)] = static_cast<float>(sum);
     }
 }
@@ -183,8 +181,12 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t desc,
     return copy(operation.transposed[0], value, size);
   case CUBLASLT_MATMUL_DESC_TRANSB:
     return copy(operation.transposed[1], value, size);
-  case CUBLASLT_MATMUL_DESC_EPILOGUE:
-    return copy(operation.epilogue, value, size);
+  case CUBLASLT_MATMUL_DESC_EPILOGUE: // a bias at most
+    if (cublasStatus_t status = copy(operation.epilogue, value, size))
+      return status;
+    return operation.epilogue & ~(CUBLASLT_EPILOGUE_DEFAULT | CUBLASLT_EPILOGUE_BIAS)
+               ? CUBLAS_STATUS_NOT_SUPPORTED
+               : CUBLAS_STATUS_SUCCESS;
   case CUBLASLT_MATMUL_DESC_BIAS_POINTER:
     return copy(operation.bias, value, size);
   default:
