@@ -204,14 +204,14 @@ extern "C" __global__ void kernel_0(netc::Global<const float> in, netc::Global<f
   netc::Shared<float> stages = netc::shared_array<float>(0, 3 * 256);
   const int lane = netc::lane();
   for (int s = 0; s < 2; ++s) {
-    netc::copy_async<4>(stages + s * 256, lane * 4, in, s * 256 + lane * 4, true);
+    netc::copy_async<4>(stages + s * 256 + lane * 4, in, s * 256 + lane * 4, true);
     netc::copy_commit();
   }
   float sum = 0;
   for (int s = 0; s < 8; ++s) {
     netc::copy_wait<1>();
     netc::barrier();
-    netc::copy_async<4>(stages + (s + 2) % 3 * 256, lane * 4, in, (s + 2) * 256 + lane * 4,
+    netc::copy_async<4>(stages + (s + 2) % 3 * 256 + lane * 4, in, (s + 2) * 256 + lane * 4,
                         s + 2 < 8);
     netc::copy_commit();
     for (int i = 0; i < 256; ++i)

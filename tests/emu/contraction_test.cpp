@@ -64,6 +64,23 @@ constexpr Conv2d asymmetric{.batch = 2,
                             .pad_bottom = 2,
                             .pad_right = 1};
 
+// Which taps of its window a pixel has fits the bits of a word for up to 16 rows and columns.
+TEST(EmulatedConv2dShapes, KernelsOfManyTaps) {
+  Conv2d tall{.batch = 2,
+              .in_height = 19,
+              .in_width = 5,
+              .in_channels = 4,
+              .out_channels = 6,
+              .kernel_height = 16,
+              .kernel_width = 2,
+              .pad_top = 7,
+              .pad_left = 1,
+              .pad_bottom = 8};
+  check_conv(tall, Precision::tf32);
+  tall.kernel_height = 17;
+  check_conv(tall, Precision::tf32);
+}
+
 TEST(EmulatedConv2dShapes, Paddings) {
   check_conv(asymmetric, Precision::tf32);
   check_conv(square(1, 2, 3, 5, 2, 1, 4), Precision::fp32);

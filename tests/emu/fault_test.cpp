@@ -64,7 +64,7 @@ const FaultCase bounds_cases[] = {
      emu::Fault::misaligned, "out"},
     {"MisalignedCopy", R"(
   netc::Shared<float> s = netc::shared_array<float>(0, 512);
-  netc::copy_async<4>(s, 4 * netc::lane(), in, 4 * (netc::lane() % 32) + 0, true); // FAULT
+  netc::copy_async<4>(s + 4 * netc::lane(), in, 4 * (netc::lane() % 32) + 0, true); // FAULT
 )",
      "+ 0", "+ 2", emu::Fault::misaligned, "in"},
 };
@@ -96,7 +96,7 @@ const FaultCase value_cases[] = {
      "+ 0", "+ 33", emu::Fault::uninitialised, "bytes"},
     {"ReadBeforeWait", R"(
   netc::Shared<float> s = netc::shared_array<float>(0, 64);
-  netc::copy_async<1>(s, netc::lane(), in, netc::lane(), true); // OTHER
+  netc::copy_async<1>(s + netc::lane(), in, netc::lane(), true); // OTHER
   netc::copy_commit();
   netc::copy_wait<0>();
   out[netc::lane()] = s[netc::lane()]; // FAULT
@@ -104,9 +104,9 @@ const FaultCase value_cases[] = {
      "netc::copy_wait<0>();", "", emu::Fault::pending_copy, nullptr},
     {"WaitForTooFew", R"(
   netc::Shared<float> s = netc::shared_array<float>(0, 128);
-  netc::copy_async<1>(s, netc::lane(), in, netc::lane(), true);
+  netc::copy_async<1>(s + netc::lane(), in, netc::lane(), true);
   netc::copy_commit();
-  netc::copy_async<1>(s, 64 + netc::lane(), in, netc::lane(), true); // OTHER
+  netc::copy_async<1>(s + 64 + netc::lane(), in, netc::lane(), true); // OTHER
   netc::copy_commit();
   netc::copy_wait<1>();
   out[netc::lane()] = s[0 + netc::lane()]; // FAULT
@@ -114,7 +114,7 @@ const FaultCase value_cases[] = {
      "s[0 +", "s[64 +", emu::Fault::pending_copy, nullptr},
     {"CopyNotCommitted", R"(
   netc::Shared<float> s = netc::shared_array<float>(0, 64);
-  netc::copy_async<1>(s, netc::lane(), in, netc::lane(), true); // OTHER
+  netc::copy_async<1>(s + netc::lane(), in, netc::lane(), true); // OTHER
   netc::copy_commit();
   netc::copy_wait<0>();
   out[netc::lane()] = s[netc::lane()]; // FAULT
@@ -122,7 +122,7 @@ const FaultCase value_cases[] = {
      "netc::copy_commit();", "", emu::Fault::pending_copy, nullptr},
     {"BarrierInsteadOfWait", R"(
   netc::Shared<float> s = netc::shared_array<float>(0, 64);
-  netc::copy_async<1>(s, netc::lane(), in, netc::lane(), true); // OTHER
+  netc::copy_async<1>(s + netc::lane(), in, netc::lane(), true); // OTHER
   netc::copy_commit();
   netc::copy_wait<0>();
   netc::barrier();
@@ -131,7 +131,7 @@ const FaultCase value_cases[] = {
      "netc::copy_wait<0>();", "", emu::Fault::pending_copy, nullptr},
     {"WaitWithoutBarrier", R"(
   netc::Shared<float> s = netc::shared_array<float>(0, 65);
-  netc::copy_async<1>(s, netc::lane() + 1, in, netc::lane(), true); // OTHER
+  netc::copy_async<1>(s + netc::lane() + 1, in, netc::lane(), true); // OTHER
   netc::copy_commit();
   netc::copy_wait<0>();
   netc::barrier();
@@ -140,7 +140,7 @@ const FaultCase value_cases[] = {
      "netc::barrier();", "", emu::Fault::race, nullptr},
     {"WriteUnderCopy", R"(
   netc::Shared<float> s = netc::shared_array<float>(0, 64);
-  netc::copy_async<1>(s, netc::lane(), in, 100000, false); // OTHER
+  netc::copy_async<1>(s + netc::lane(), in, 100000, false); // OTHER
   netc::copy_commit();
   netc::copy_wait<0>();
   s[netc::lane()] = 1; // FAULT

@@ -19,25 +19,47 @@ const Conv2d strided{.batch = 2,
                      .stride_height = 2,
                      .stride_width = 3,
                      .pad_top = 1};
+/// Taps two pixels apart, of a kernel that is not square; padded by one.
+const Conv2d dilated{.batch = 2,
+                     .in_height = 7,
+                     .in_width = 8,
+                     .in_channels = 8,
+                     .out_channels = 12,
+                     .kernel_height = 3,
+                     .kernel_width = 2,
+                     .dilation_height = 2,
+                     .dilation_width = 2,
+                     .pad_top = 1,
+                     .pad_left = 1};
 /// A fully connected layer.
 const Conv2d layer = as_conv2d({5, 24, 40});
 
 TEST_F(Mutants, ForwardOperands) {
   expect_caught(
       contraction(0, grouped, {Math::tf32, 64, 64, 3, 1}),
-      {{"the first group's input", " * G::in_channels +\n                group * G::group_in,",
-        " * G::in_channels,"},
-       {"output pixels behind the last", "pixel < G::out_pixels ? h : G::outside, w};", "h, w};"},
-       {"the first group's weights", "(Line(group) * lines + i)", "(Line(group) + i)"},
+      {{"the first group's input", "base = first * G::in_channels + group * G::group_in;",
+        "base = first * G::in_channels;"},
+       {"output pixels behind the last", "pixel(existing(i, G::out_pixels), group);",
+        "pixel(i, group);"},
+       {"the first group's weights", "(Line(group) * lines + existing", "(Line(group) + existing"},
        {"the padding on the left", "G::out_width * c.stride_width - c.pad_left;",
         "G::out_width * c.stride_width;"},
-       {"columns of the kernel", "s = tap % c.kernel_width;", "s = tap / c.kernel_width;"},
+       {"columns of the kernel", "    s = tap % c.kernel_width;", "    s = tap / c.kernel_width;"},
        {"weights of the first group packed", "const int out = group * G::group_out + (",
         "const int out = ("},
        {"weights packed as they were",
         "const int tap = static_cast<int>(i / block_channels % G::taps);",
         "const int tap = static_cast<int>(i % G::taps);"},
-       {"lines of weights behind the last", "return i < lines ? (Line", "return true ? (Line"},
+       {"lines of weights behind the last", "existing(i, lines)) * apart", "i) * apart"},
+       {"the corner of windows as large as the image", "- (c.pad_top * G::in_width + c.pad_left)",
+        "- (c.pad_top * G::in_width)"},
+       {"rows and columns of a window exchanged", "1u << r | 0x10000u << s",
+        "1u << s | 0x10000u << r"},
+       {"rows of a window alone", "(outside & tap.bits) == 0;",
+        "(outside & tap.bits & 0xffff) == 0;"},
+       {"taps before the image", "(1u << max(begin, end)) - (1u << begin);",
+        "(1u << max(begin, end)) - 1;"},
+       {"taps behind the image", "min(max(extent + apart - 1 - first, 0) / apart, taps);", "taps;"},
        {"the bias of the first group", "    channel += a.group * G::group_out;\n    epilogue(sums,",
         "    epilogue(sums,"},
        {"rows of the result too close", "store_run(y, pixel * G::out_channels",
@@ -51,38 +73,44 @@ TEST_F(Mutants, DataGradientOperands) {
        {"a row behind the last", "h / c.stride_height < G::out_height &&",
         "h / c.stride_height <= G::out_height &&"},
        {"columns before the first", "&& w >= 0 &&", "&&"},
-       {"the padding above", "% G::in_height + c.pad_top;", "% G::in_height;"},
+       {"the padding above", "% G::in_height + c.pad_top,", "% G::in_height,"},
        {"the stride of columns", "(l.w - s.w) / c.stride_width;", "(l.w - s.w) / c.stride_height;"},
        {"weights packed the other way", "forward ? channel : line, tap)",
         "forward ? line : channel, tap)"},
-       {"the output channel's neighbour", "pixel * G::out_channels + s.channel;",
-        "pixel * G::out_channels + s.channel + 1;"}});
+       {"the output channel's neighbour", "return data + s.channel;",
+        "return data + s.channel + 1;"}});
+  expect_caught(contraction(1, dilated, {Math::tf32, 64, 64, 3, 1}),
+                {{"taps that run forwards", "mirrored ? c.kernel_height - 1 - t.r : t.r;", "t.r;"},
+                 {"the padding of the other pass",
+                  "d.pad_top = (c.kernel_height - 1) * c.dilation_height - c.pad_top;",
+                  "d.pad_top = c.pad_top;"},
+                 {"the padding below", "d.pad_bottom = c.in_height - d.in_height + c.pad_top;",
+                  "d.pad_bottom = c.pad_bottom;"},
+                 {"the channels of the other pass", "d.in_channels = c.out_channels,",
+                  "d.in_channels = c.in_channels,"},
+                 {"a tap between two pixels", "max(apart - 1 - first, 0) / apart, taps);",
+                  "max(-first, 0) / apart, taps);"},
+                 {"the last tap left out", "max(extent + apart - 1 - first, 0) / apart, taps);",
+                  "max(extent - first, 0) / apart, taps);"}});
   expect_caught(contraction(1, layer, {Math::x3tf32, 64, 64, 3, 1}),
-                {{"rows of the matrix", "range.first + k) * G::group_in;",
-                  "range.first + k) * G::group_out;"},
-                 {"features behind the last", "in < G::group_in ? in : -1;", "in;"}});
+                {{"rows of the matrix", "range.first + k0 + own) * G::group_in;",
+                  "range.first + k0 + own) * G::group_out;"},
+                 {"features behind the last", "return existing(in, lines);", "return in;"}});
 }
 
 TEST_F(Mutants, WeightGradientOperands) {
   expect_caught(
       contraction(2, grouped, {Math::fma, 64, 64, 2, 3}),
-      {{"the first group's gradient",
-        "return out < G::group_out ? group * G::group_out + out : -1;",
-        "return out < G::group_out ? out : -1;"},
+      {{"the first group's gradient", "return group * G::group_out + existing(out, lines);",
+        "return existing(out, lines);"},
        {"pixels as far apart as a group has channels",
-        "(G::out_height * G::out_width) + k) *\n           G::out_channels;",
-        "(G::out_height * G::out_width) + k) *\n           G::group_out;"},
-       {"the row of the tap", "const int h = tap / c.kernel_width * c.dilation_height;",
-        "const int h = tap % c.kernel_width * c.dilation_height;"},
-       {"rows above and below",
-        "return static_cast<unsigned>(l.h + s.h) < unsigned(G::in_height) "
-        "&&\n           static_cast<unsigned>(l.w + s.w) < "
-        "unsigned(G::in_width);\n  }\n  static typename G::Index "
-        "index(const Line& l, const Step& s) { return s.base + l.offset; }",
-        "return static_cast<unsigned>(l.w + s.w) < unsigned(G::in_width);\n  }\n  static typename "
-        "G::Index index(const Line& l, const Step& s) { return s.base + l.offset; }"},
-       {"taps and channels exchanged", "in = column % G::group_in, tap = column / G::group_in;",
-        "in = column / G::taps, tap = column % G::taps;"},
+        "leaf_pixel<c>(leaf, k0 + own)) * G::out_channels;",
+        "leaf_pixel<c>(leaf, k0 + own)) * G::group_out;"},
+       {"the row of the tap", "const int r = tap / c.kernel_width,",
+        "const int r = tap % c.kernel_width,"},
+       {"rows above and below", "static_cast<unsigned>(h + tap.h) < unsigned(c.in_height) &&", ""},
+       {"taps and channels exchanged", "group_in), tap = column / G::group_in;",
+        "group_in), tap = column % G::taps;"},
        {"the gradient of the first group", "const long out = a.group * G::group_out + channel;",
         "const long out = channel;"}});
 }

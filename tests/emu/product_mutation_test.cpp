@@ -134,24 +134,32 @@ TEST_F(Mutants, StagedSums) {
 
 TEST_F(Mutants, Slices) {
   expect_caught(contraction(0, ragged, {Math::fma, 64, 64, 2, 1}),
-                {{"a step behind the depth", "const bool inside = k0 + k < depth;",
+                {{"a step behind the depth", "const bool inside = whole || k0 + k < depth;",
                   "const bool inside = k0 + k <= depth;"},
-                 {"every line the first", "operand_.index(lines_[i], step),",
+                 {"every line the first", "operand_.index(lines_[line], step),",
                   "operand_.index(lines_[0], step),"}});
-  expect_caught(
-      contraction(2, even, {Math::tf32, 64, 64, 2, 1}),
-      {{"pixels behind the depth", "const bool inside = k0 + k < depth;",
-        "const bool inside = true;"},
-       {"lines closer than runs", "lane() % sharing * run) + i", "lane() % sharing) + i"},
-       {"a depth of another thread", "sharing * run : lane() / sharing;",
-        "sharing * run : lane() % sharing;"},
-       {"one depth twice", "slice[at(line, k + 1)]};", "slice[at(line, k)]};"},
-       {"copies of one line", "operand.line(first + line_of(i));", "operand.line(first);"}});
+  expect_caught(contraction(2, even, {Math::tf32, 64, 64, 2, 1}),
+                {{"pixels behind the depth", "const bool inside = whole || k0 + k < depth;",
+                  "const bool inside = true;"},
+                 {"lines closer than runs", "lane() % sharing * run;", "lane() % sharing;"},
+                 {"a depth of another thread", "sharing * run : lane() / sharing;",
+                  "sharing * run : lane() % sharing;"},
+                 {"one depth twice", "slice[at(line, k + 1)]};", "slice[at(line, k)]};"},
+                 {"copies of one line", "operand.line(first + first_line() + i * lines_apart);",
+                  "operand.line(first);"}});
   expect_caught(
       contraction(0, even, {Math::tf32, 64, 64, 3, 1}),
-      {{"the padding is read", "inside && operand_.exists(lines_[i], step));", "inside);"},
+      {{"the padding is read", "inside && operand_.exists(lines_[line], step));", "inside);"},
        {"a pair that is not aligned", "return load2(slice, at(line, k));",
         "return load2(slice, at(line, k + 1));"}});
+  // 32 channels, which are those of one tap in each slice, to 64, whose lines are evenly apart.
+  expect_caught(
+      contraction(0, square(1, 7, 32, 64, 3, 1, 1), {Math::tf32, 64, 64, 3, 1}),
+      {{"the first channels of the tap", "    t.channel += own;\n", ""},
+       {"lines of weights too close", "line * lines_apart * Operand::apart, Operand::kept>",
+        "line * lines_apart, Operand::kept>"},
+       {"lines over one another", "Layout::at(line * lines_apart, behind);",
+        "Layout::at(line, behind);"}});
 }
 
 TEST_F(Mutants, FmaSums) {

@@ -43,20 +43,20 @@ TEST_F(Mutants, WarpgroupPipeline) {
 }
 
 TEST_F(Mutants, WarpgroupOperands) {
-  expect_caught(contraction(0, two_tiles, {Math::tf32, 128, 96, 3, 1, true}),
-                {{"rows of one warp", "64 * i + 16 * warp(), step", "64 * i, step"},
-                 {"rows of the first half", "64 * i + 16 * warp(), step", "16 * warp(), step"},
-                 {"depths of the first step", "step * (t.slice / steps), left", "0, left"},
-                 {"steps of the columns too close", "rounded + step * 2 * leading",
-                  "rounded + step * leading"},
-                 {"the deeper half over the other", "(2 * unit + 1) * leading + line",
-                  "2 * unit * leading + line"},
-                 {"columns behind the last", "units % tile_threads == 0 || i < units", "true"},
-                 {"depths exchanged", "tf32_word<B>(v[0]), tf32_word<B>(v[1]),",
-                  "tf32_word<B>(v[1]), tf32_word<B>(v[0]),"},
-                 {"sums of the first half twice", "use(row + 8 * half,", "use(row,"},
-                 {"sums of another half", "visit_fragments<n>(sum[i], first_row() + 64",
-                  "visit_fragments<n>(sum[0], first_row() + 64"}});
+  expect_caught(
+      contraction(0, two_tiles, {Math::tf32, 128, 96, 3, 1, true}),
+      {{"rows of one warp", "64 * i + 16 * warp(), step", "64 * i, step"},
+       {"rows of the first half", "64 * i + 16 * warp(), step", "16 * warp(), step"},
+       {"depths of the first step", "step * (t.slice / steps), left", "0, left"},
+       {"steps of the columns too close", "8 * 4) + step * 2 * leading", "8 * 4) + step * leading"},
+       {"the deeper half over the other", "(2 * unit + 1) * leading + line",
+        "2 * unit * leading + line"},
+       {"columns behind the last", "units % tile_threads == 0 || i < units", "true"},
+       {"depths exchanged", "tf32_word<B>(v[0]), tf32_word<B>(v[1]),",
+        "tf32_word<B>(v[1]), tf32_word<B>(v[0]),"},
+       {"sums of the first half twice", "use(row + 8 * half,", "use(row,"},
+       {"sums of another half", "visit_fragments<n>(sum[i], first_row + 64",
+        "visit_fragments<n>(sum[0], first_row + 64"}});
   expect_caught(
       contraction(2, two_tiles, {Math::bf16, 64, 128, 4, 1, true}),
       {{"rows of the fragment exchanged", "at(line + i % 2 * 8, k + i / 2 * 4)",
@@ -115,9 +115,10 @@ TEST_F(Mutants, DirectPipeline) {
 TEST_F(Mutants, DirectOperands) {
   expect_caught(
       contraction(1, rounded_images, {Math::bf16, 128, 96, 3, 1, true, 64, true}),
-      {{"rows of the first half twice", "A::operand(a, first_row() + 64 * i, step * depth)",
-        "A::operand(a, first_row(), step * depth)"},
-       {"columns of the first step", "B::operand(b, 0, step * depth)", "B::operand(b, 0, 0)"},
+      {{"rows of the first half twice", "first_rows + A::at(64 * i, step * depth);",
+        "first_rows + A::at(0, step * depth);"},
+       {"columns of the first step", "first_columns + B::at(0, step * depth);",
+        "first_columns + B::at(0, 0);"},
        {"columns taken for lines of a depth", "!A::by_depth>(queue", "A::by_depth>(queue"},
        {"pieces that overlap", "? k / piece * strides.along_depth + line * 4",
         "? k / piece * strides.along_depth + line * 2"},
@@ -127,15 +128,17 @@ TEST_F(Mutants, DirectOperands) {
   expect_caught(contraction(2, rounded_images, {Math::bf16, 64, 96, 2, 2, true, 32, true}),
                 {{"depths that overlap", ": line / 8 * strides.along_lines + k * 4",
                   ": line / 8 * strides.along_lines + k * 2"},
-                 {"every depth the first", "operand_.step(leaf, inside ? k0 + k : 0)",
-                  "operand_.step(leaf, inside ? k0 : 0)"},
-                 {"lines of a thread in a row", "lane() % sharing * run) + i * lines_apart",
-                  "lane() % sharing * run) + i * run"}});
-  expect_caught(contraction(0, rounded_images, {Math::tf32, 256, 64, 3, 1, true, 32, true}),
-                {{"both warpgroups the same rows", "return rows == t.rows ? 0 : warp() / 4 * rows;",
-                  "return 0;"},
-                 {"sums of the other warpgroup", "16 * (warp() % 4) + warp_lane() / 4,",
-                  "16 * (warp() % 4 ^ 1) + warp_lane() / 4,"}});
+                 {"depths over one another", "Layout::at(line * lines_apart, behind);",
+                  "Layout::at(line * lines_apart, 0);"},
+                 {"every depth the first", "step<Layout::depth>(leaf, k0, k)",
+                  "step<Layout::depth>(leaf, k0, 0)"},
+                 {"lines of a thread in a row", "first_line() + i * lines_apart);",
+                  "first_line() + i * run);"}});
+  expect_caught(
+      contraction(0, rounded_images, {Math::tf32, 256, 64, 3, 1, true, 32, true}),
+      {{"both warpgroups the same rows", "rows == t.rows ? 0 : warpgroup() * rows;", "0;"},
+       {"sums of the other warpgroup", "16 * (warp() % 4) + warp_lane() / 4,",
+        "16 * (warp() % 4 ^ 1) + warp_lane() / 4,"}});
   constexpr Conv2d one_tap = {.batch = 2,
                               .in_height = 5,
                               .in_width = 7,

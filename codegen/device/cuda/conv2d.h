@@ -38,6 +38,7 @@ template <Conv2d c, ContractionPass pass, Tiling t, class X> struct Elements {
                 "the images are rounded as the tiling says");
   static constexpr bool direct = is_direct(c, pass, t);
   static constexpr bool direct_rows = has_direct_rows(c, pass, t);
+  static constexpr bool whole = c.exact_blocks == 0 && product_shape(c, pass).depth % t.slice == 0;
   /// Of the weights.
   using Weight = typename Choose<direct, X, float>::Type;
 };

@@ -104,28 +104,42 @@ inline void load_matrices([[maybe_unused]] Shared<const float> from, [[maybe_unu
 #endif
 }
 
-/// Starts to copy `count` elements, 4, 8 or 16 bytes, from[index].. to to[at]..; zeros where
-/// `exists` is false: then nothing is read, and the index may be any. Both addresses are multiples
-/// of the size. `kept`: in the cache beside shared memory, for who reads them again soon. GPUs
-/// before sm_80 copy at once.
-template <int count, bool kept = false, class T, class Index>
-void copy_async(Shared<float> to, int at, const T* from, Index index, bool exists) {
+/// from + index, which is one instruction if it is not taken apart.
+template <class T> unsigned long address_of(const T* from, int index) {
+  unsigned long address;
+  asm("mad.wide.s32 %0, %1, %2, %3;"
+      : "=l"(address)
+      : "r"(index), "n"(static_cast<int>(sizeof(T))), "l"(from));
+  return address;
+}
+template <class T> unsigned long address_of(const T* from, long index) {
+  return reinterpret_cast<unsigned long>(from + index);
+}
+
+/// Starts to copy `count` elements, 4, 8 or 16 bytes, from[index + behind].. to to[at]..; zeros
+/// where `exists` is false: then nothing is read, and the index may be any. Both addresses are
+/// multiples of the size. `kept`: in the cache beside shared memory, for who reads them again soon.
+/// GPUs before sm_80 copy at once.
+template <int count, int at = 0, int behind = 0, bool kept = false, class T, class Index>
+void copy_async(Shared<float> to, const T* from, Index index, bool exists) {
   constexpr int bytes = count * sizeof(T);
   static_assert(bytes == 4 || bytes == 8 || bytes == 16, "cp.async copies 4, 8 or 16 bytes");
 #if __CUDA_ARCH__ >= 800
-  const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(to + at));
+  const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(to));
   if constexpr (bytes == 16 && !kept)
     asm volatile("{ .reg .pred none; setp.eq.s32 none, %2, 0;\n"
-                 "cp.async.cg.shared.global [%0], [%1], 16, none; }" ::"r"(address),
-                 "l"(from + index), "r"(static_cast<int>(exists))
+                 "cp.async.cg.shared.global [%0 + %3], [%1 + %4], 16, none; }" ::"r"(address),
+                 "l"(address_of(from, index)), "r"(static_cast<int>(exists)), "n"(at * 4),
+                 "n"(behind * static_cast<int>(sizeof(T)))
                  : "memory");
   else
     asm volatile("{ .reg .pred none; setp.eq.s32 none, %2, 0;\n"
-                 "cp.async.ca.shared.global [%0], [%1], %3, none; }" ::"r"(address),
-                 "l"(from + index), "r"(static_cast<int>(exists)), "n"(bytes)
+                 "cp.async.ca.shared.global [%0 + %4], [%1 + %5], %3, none; }" ::"r"(address),
+                 "l"(address_of(from, index)), "r"(static_cast<int>(exists)), "n"(bytes),
+                 "n"(at * 4), "n"(behind * static_cast<int>(sizeof(T)))
                  : "memory");
 #else
-  const float* words = reinterpret_cast<const float*>(from + index);
+  const float* words = reinterpret_cast<const float*>(from + index + behind);
   for (int i = 0; i < bytes / 4; ++i)
     to[at + i] = exists ? words[i] : 0.0f;
 #endif

@@ -15,12 +15,22 @@ template <int /*most*/> struct WarpgroupQueue {};
 /// which follow one another; or, transposed (bf16 alone), 8 consecutive lines of a depth, 8 depths
 /// of which do. Groups of 8 are `along_depth` and `along_lines` floats apart; untransposed
 /// along_depth is from piece to piece.
-using WarpgroupOperand = unsigned long;
+struct WarpgroupOperand {
+  unsigned low, high;
+  operator unsigned long() const { return static_cast<unsigned long>(high) << 32 | low; }
+  /// The operand `floats` behind, a multiple of 4.
+  WarpgroupOperand operator+(int floats) const { return {low + floats / 4, high}; }
+};
 inline WarpgroupOperand warpgroup_operand(Shared<const float> from, int along_depth,
                                           int along_lines) {
   const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(from));
-  return (address & 0x3ffff) >> 4 | static_cast<unsigned long>(along_depth / 4) << 16 |
-         static_cast<unsigned long>(along_lines / 4) << 32;
+  return {(address & 0x3ffff) >> 4 | static_cast<unsigned>(along_depth / 4) << 16,
+          static_cast<unsigned>(along_lines / 4)};
+}
+
+/// This warpgroup of the block. The compiler sees that it is the same for all threads of a warp.
+inline int warpgroup() {
+  return __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x) / 128, 0);
 }
 
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
@@ -68,7 +78,7 @@ void warpgroup_tf32(WarpgroupQueue<most>&, float (&d)[columns / 8][4], const uns
           "+f"(d[4][2]), "+f"(d[4][3]), "+f"(d[5][0]), "+f"(d[5][1]), "+f"(d[5][2]), "+f"(d[5][3]),
           "+f"(d[6][0]), "+f"(d[6][1]), "+f"(d[6][2]), "+f"(d[6][3]), "+f"(d[7][0]), "+f"(d[7][1]),
           "+f"(d[7][2]), "+f"(d[7][3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(static_cast<unsigned long>(b)));
   else if constexpr (columns == 96)
     asm volatile(
         "wgmma.mma_async.sync.aligned.m64n96k8.f32.tf32.tf32 "
@@ -85,7 +95,7 @@ void warpgroup_tf32(WarpgroupQueue<most>&, float (&d)[columns / 8][4], const uns
           "+f"(d[9][0]), "+f"(d[9][1]), "+f"(d[9][2]), "+f"(d[9][3]), "+f"(d[10][0]),
           "+f"(d[10][1]), "+f"(d[10][2]), "+f"(d[10][3]), "+f"(d[11][0]), "+f"(d[11][1]),
           "+f"(d[11][2]), "+f"(d[11][3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(static_cast<unsigned long>(b)));
   else
     asm volatile(
         "wgmma.mma_async.sync.aligned.m64n128k8.f32.tf32.tf32 "
@@ -106,7 +116,7 @@ void warpgroup_tf32(WarpgroupQueue<most>&, float (&d)[columns / 8][4], const uns
           "+f"(d[12][3]), "+f"(d[13][0]), "+f"(d[13][1]), "+f"(d[13][2]), "+f"(d[13][3]),
           "+f"(d[14][0]), "+f"(d[14][1]), "+f"(d[14][2]), "+f"(d[14][3]), "+f"(d[15][0]),
           "+f"(d[15][1]), "+f"(d[15][2]), "+f"(d[15][3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(static_cast<unsigned long>(b)));
 }
 template <int columns, int most>
 void warpgroup_bf16(WarpgroupQueue<most>&, float (&d)[columns / 8][4], const unsigned (&a)[4],
@@ -123,7 +133,7 @@ void warpgroup_bf16(WarpgroupQueue<most>&, float (&d)[columns / 8][4], const uns
           "+f"(d[4][2]), "+f"(d[4][3]), "+f"(d[5][0]), "+f"(d[5][1]), "+f"(d[5][2]), "+f"(d[5][3]),
           "+f"(d[6][0]), "+f"(d[6][1]), "+f"(d[6][2]), "+f"(d[6][3]), "+f"(d[7][0]), "+f"(d[7][1]),
           "+f"(d[7][2]), "+f"(d[7][3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(static_cast<unsigned long>(b)));
   else if constexpr (columns == 96)
     asm volatile(
         "wgmma.mma_async.sync.aligned.m64n96k16.f32.bf16.bf16 "
@@ -140,7 +150,7 @@ void warpgroup_bf16(WarpgroupQueue<most>&, float (&d)[columns / 8][4], const uns
           "+f"(d[9][0]), "+f"(d[9][1]), "+f"(d[9][2]), "+f"(d[9][3]), "+f"(d[10][0]),
           "+f"(d[10][1]), "+f"(d[10][2]), "+f"(d[10][3]), "+f"(d[11][0]), "+f"(d[11][1]),
           "+f"(d[11][2]), "+f"(d[11][3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(static_cast<unsigned long>(b)));
   else
     asm volatile(
         "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 "
@@ -161,7 +171,7 @@ void warpgroup_bf16(WarpgroupQueue<most>&, float (&d)[columns / 8][4], const uns
           "+f"(d[12][3]), "+f"(d[13][0]), "+f"(d[13][1]), "+f"(d[13][2]), "+f"(d[13][3]),
           "+f"(d[14][0]), "+f"(d[14][1]), "+f"(d[14][2]), "+f"(d[14][3]), "+f"(d[15][0]),
           "+f"(d[15][1]), "+f"(d[15][2]), "+f"(d[15][3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(static_cast<unsigned long>(b)));
 }
 /// The same with the rows in shared memory.
 template <int columns, int most>
@@ -179,7 +189,7 @@ void warpgroup_tf32(WarpgroupQueue<most>&, float (&d)[columns / 8][4], Warpgroup
           "+f"(d[4][2]), "+f"(d[4][3]), "+f"(d[5][0]), "+f"(d[5][1]), "+f"(d[5][2]), "+f"(d[5][3]),
           "+f"(d[6][0]), "+f"(d[6][1]), "+f"(d[6][2]), "+f"(d[6][3]), "+f"(d[7][0]), "+f"(d[7][1]),
           "+f"(d[7][2]), "+f"(d[7][3])
-        : "l"(a), "l"(b));
+        : "l"(static_cast<unsigned long>(a)), "l"(static_cast<unsigned long>(b)));
   else if constexpr (columns == 96)
     asm volatile(
         "wgmma.mma_async.sync.aligned.m64n96k8.f32.tf32.tf32 "
@@ -196,7 +206,7 @@ void warpgroup_tf32(WarpgroupQueue<most>&, float (&d)[columns / 8][4], Warpgroup
           "+f"(d[9][0]), "+f"(d[9][1]), "+f"(d[9][2]), "+f"(d[9][3]), "+f"(d[10][0]),
           "+f"(d[10][1]), "+f"(d[10][2]), "+f"(d[10][3]), "+f"(d[11][0]), "+f"(d[11][1]),
           "+f"(d[11][2]), "+f"(d[11][3])
-        : "l"(a), "l"(b));
+        : "l"(static_cast<unsigned long>(a)), "l"(static_cast<unsigned long>(b)));
   else
     asm volatile(
         "wgmma.mma_async.sync.aligned.m64n128k8.f32.tf32.tf32 "
@@ -217,7 +227,7 @@ void warpgroup_tf32(WarpgroupQueue<most>&, float (&d)[columns / 8][4], Warpgroup
           "+f"(d[12][3]), "+f"(d[13][0]), "+f"(d[13][1]), "+f"(d[13][2]), "+f"(d[13][3]),
           "+f"(d[14][0]), "+f"(d[14][1]), "+f"(d[14][2]), "+f"(d[14][3]), "+f"(d[15][0]),
           "+f"(d[15][1]), "+f"(d[15][2]), "+f"(d[15][3])
-        : "l"(a), "l"(b));
+        : "l"(static_cast<unsigned long>(a)), "l"(static_cast<unsigned long>(b)));
 }
 /// `transposed`: both operands are.
 template <int columns, bool transposed, int most>
@@ -235,7 +245,8 @@ void warpgroup_bf16(WarpgroupQueue<most>&, float (&d)[columns / 8][4], Warpgroup
           "+f"(d[4][2]), "+f"(d[4][3]), "+f"(d[5][0]), "+f"(d[5][1]), "+f"(d[5][2]), "+f"(d[5][3]),
           "+f"(d[6][0]), "+f"(d[6][1]), "+f"(d[6][2]), "+f"(d[6][3]), "+f"(d[7][0]), "+f"(d[7][1]),
           "+f"(d[7][2]), "+f"(d[7][3])
-        : "l"(a), "l"(b), "n"(static_cast<int>(transposed)));
+        : "l"(static_cast<unsigned long>(a)), "l"(static_cast<unsigned long>(b)),
+          "n"(static_cast<int>(transposed)));
   else if constexpr (columns == 96)
     asm volatile(
         "wgmma.mma_async.sync.aligned.m64n96k16.f32.bf16.bf16 "
@@ -252,7 +263,8 @@ void warpgroup_bf16(WarpgroupQueue<most>&, float (&d)[columns / 8][4], Warpgroup
           "+f"(d[9][0]), "+f"(d[9][1]), "+f"(d[9][2]), "+f"(d[9][3]), "+f"(d[10][0]),
           "+f"(d[10][1]), "+f"(d[10][2]), "+f"(d[10][3]), "+f"(d[11][0]), "+f"(d[11][1]),
           "+f"(d[11][2]), "+f"(d[11][3])
-        : "l"(a), "l"(b), "n"(static_cast<int>(transposed)));
+        : "l"(static_cast<unsigned long>(a)), "l"(static_cast<unsigned long>(b)),
+          "n"(static_cast<int>(transposed)));
   else
     asm volatile(
         "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 "
@@ -273,7 +285,8 @@ void warpgroup_bf16(WarpgroupQueue<most>&, float (&d)[columns / 8][4], Warpgroup
           "+f"(d[12][3]), "+f"(d[13][0]), "+f"(d[13][1]), "+f"(d[13][2]), "+f"(d[13][3]),
           "+f"(d[14][0]), "+f"(d[14][1]), "+f"(d[14][2]), "+f"(d[14][3]), "+f"(d[15][0]),
           "+f"(d[15][1]), "+f"(d[15][2]), "+f"(d[15][3])
-        : "l"(a), "l"(b), "n"(static_cast<int>(transposed)));
+        : "l"(static_cast<unsigned long>(a)), "l"(static_cast<unsigned long>(b)),
+          "n"(static_cast<int>(transposed)));
 }
 
 #endif

@@ -20,6 +20,15 @@ template <class A> constexpr bool is_same<A, A> = true;
 template <bool first, class A, class B> struct Choose { using Type = A; };
 template <class A, class B> struct Choose<false, A, B> { using Type = B; };
 
+/// Calls use(i) for first <= i < end, each a type of its own with the number as its `value`.
+template <int i> struct Number { static constexpr int value = i; };
+template <int first, int end, class Use> void unrolled(Use use) {
+  if constexpr (first < end) {
+    use(Number<first>{});
+    unrolled<first + 1, end>(use);
+  }
+}
+
 /// The first item of this block in a loop behind loops of `before` items in all: the blocks go
 /// round from loop to loop.
 inline long block_behind(int before) {

@@ -9,6 +9,7 @@
 //                                      instructions of a warpgroup take them, see is_direct
 //     static constexpr int leaves;     parts of the depth with a sum of their own, 1, 2, 4 or 8
 //     static int depth(int leaf);
+//     static constexpr bool whole;     whether slices divide the depth of every leaf
 //     static constexpr bool in_order;  whether columns are in the order of the result's memory,
 //     static int column_at(int i);     and the column that is the i-th of a row there
 //     void finish(long row, int column, int count, float* sums) const;
@@ -168,8 +169,10 @@ template <Tiling t, class Product, class Sums>
 void add_slices(const Product& p, const TilePlace& place, int leaf, int first, int end,
                 Sums& sums) {
   using S = Slices<Product, t>;
-  const SliceLoader<typename Product::A, typename S::A, threads_of(t)> a(p.a, place.row);
-  const SliceLoader<typename Product::B, typename S::B, threads_of(t)> b(p.b, place.column);
+  const SliceLoader<typename Product::A, typename S::A, threads_of(t), Product::whole> a(p.a,
+                                                                                         place.row);
+  const SliceLoader<typename Product::B, typename S::B, threads_of(t), Product::whole> b(
+      p.b, place.column);
   const int depth = Product::depth(leaf);
   auto load = [&](int slice, int stage, int operand) {
     if (slice >= end)

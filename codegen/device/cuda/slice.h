@@ -2,9 +2,12 @@
 // Slices of a product's operands in shared memory: how they lie, how a block brings them in.
 //
 // An operand is a matrix [extent][depth] whose elements are found by their indices, never laid out:
-// operand.line(row) gives what depends on the row alone, operand.step(leaf, k) what depends on the
-// depth, operand.exists(line, step) whether memory holds the element (else it is zero), and
-// operand.index(line, step) where.
+// operand.line(row) gives what depends on the row alone; operand.step<depth>(leaf, k0, own) what
+// depends on the depth k0 + own alone, `own` being a thread's part of a slice from k0 on that is
+// `depth` deep; operand.exists(line, step) whether memory holds the element (else it is zero); and
+// operand.from(step) and operand.index(line, step) a pointer and the element's index from there. So
+// what is left to do for each element is little: copies, not products, are what a warp's
+// instructions go to. Lines that are all `apart` elements apart need not even be told apart.
 
 #include "codegen/device/cuda/kernel.h"
 #include "codegen/device/cuda/tiling.h"
@@ -25,7 +28,9 @@ template <int extent_, int depth_, bool by_depth_, int pad, class T> struct Slic
   static constexpr bool rounded = is_same<T, Tf32>;
   static constexpr int stride = slice_stride(extent, depth, by_depth, pad);
   static constexpr int floats = slice_floats(extent, depth, by_depth, pad);
-  static int at(int line, int k) { return by_depth ? line * stride + k : k * stride + line; }
+  static constexpr int at(int line, int k) {
+    return by_depth ? line * stride + k : k * stride + line;
+  }
   /// Depths k and k + 1, k even, of a line.
   static Float2 pair(Shared<const float> slice, int line, int k) {
     if constexpr (by_depth)
@@ -65,13 +70,14 @@ template <int extent_, int depth_, bool by_depth_, class T> struct DirectLayout 
   static constexpr DirectStrides strides = direct_strides(extent, depth, by_depth, sizeof(T));
   static constexpr int floats = strides.floats;
   /// Where a piece begins; its first line and depth.
-  static int at(int line, int k) {
+  static constexpr int at(int line, int k) {
     return by_depth ? k / piece * strides.along_depth + line * 4
                     : line / 8 * strides.along_lines + k * 4;
   }
-  /// Lines from `line` on, a multiple of 8, from depth k on, which an instruction begins with.
-  static WarpgroupOperand operand(Shared<const float> slice, int line, int k) {
-    return warpgroup_operand(slice + at(line, k), strides.along_depth, strides.along_lines);
+  /// Lines from `line` on, a multiple of 8, from the first depth on; behind it by at(l, k), the
+  /// same from l lines and k depths further, with which an instruction may begin.
+  static WarpgroupOperand operand(Shared<const float> slice, int line) {
+    return warpgroup_operand(slice + at(line, 0), strides.along_depth, strides.along_lines);
   }
   /// Of 16 lines and 2 pieces along the depth, the part of a warp's thread: see load_matrices.
   static void block(Shared<const float> slice, int line, int k, float (&values)[4]) {
@@ -80,28 +86,44 @@ template <int extent_, int depth_, bool by_depth_, class T> struct DirectLayout 
   }
 };
 
+/// Whether the lines of every tile of `extent` exist and are evenly apart.
+template <class Operand, int extent> constexpr bool are_even = false;
+template <class Operand, int extent>
+requires(Operand::lines % extent == 0) constexpr bool are_even<Operand, extent> = Operand::apart >
+                                                                                  0;
+
 /// What one thread brings of each slice: runs of `run` elements that are neighbours in memory, of
-/// the same lines in every slice. `threads`: of the block.
-template <class Operand, class Layout, int threads> class SliceLoader {
+/// the same lines in every slice. `threads`: of the block; `whole`: no slice reaches beyond the
+/// depth of its leaf.
+template <class Operand, class Layout, int threads, bool whole> class SliceLoader {
 public:
   /// `first`: the tile's first line.
   SliceLoader(const Operand& operand, int first) : operand_(operand) {
-    for (int i = 0; i < count; ++i)
-      lines_[i] = operand.line(first + line_of(i));
+    for (int i = 0; i < (even ? 1 : count); ++i)
+      lines_[i] = operand.line(first + first_line() + i * lines_apart);
   }
 
   /// Starts the copies of depths k0 .. k0 + Layout::depth - 1 of a leaf that is `depth` deep.
   void load(Shared<float> slice, int leaf, int k0, int depth) const {
-#pragma unroll
-    for (int pass = 0; pass < Layout::depth / depths_apart; ++pass) {
-      const int k = first_depth() + pass * depths_apart;
-      const bool inside = k0 + k < depth;
-      const auto step = operand_.step(leaf, inside ? k0 + k : 0);
-      for (int i = 0; i < count; ++i)
-        copy_async<run, Operand::kept>(slice, Layout::at(line_of(i), k), operand_.data,
-                                       operand_.index(lines_[i], step),
-                                       inside && operand_.exists(lines_[i], step));
-    }
+    const Shared<float> own = slice + Layout::at(first_line(), first_depth());
+    unrolled<0, Layout::depth / depths_apart>([&](auto pass) {
+      constexpr int behind = decltype(pass)::value * depths_apart;
+      const int k = first_depth() + behind;
+      const bool inside = whole || k0 + k < depth;
+      const auto step = inside ? operand_.template step<Layout::depth>(leaf, k0, k)
+                               : operand_.template step<Layout::depth>(leaf, 0, 0);
+      const auto from = operand_.from(step);
+      unrolled<0, count>([&](auto i) {
+        constexpr int line = decltype(i)::value;
+        constexpr int to = Layout::at(line * lines_apart, behind);
+        if constexpr (even)
+          copy_async<run, to, line * lines_apart * Operand::apart, Operand::kept>(
+              own, from, operand_.index(lines_[0], step), inside);
+        else
+          copy_async<run, to, 0, Operand::kept>(own, from, operand_.index(lines_[line], step),
+                                                inside && operand_.exists(lines_[line], step));
+      });
+    });
   }
 
 private:
@@ -119,15 +141,14 @@ private:
   static_assert(count * lines_apart == Layout::extent && Layout::depth % depths_apart == 0,
                 "the threads share a slice evenly");
 
-  static int first_depth() {
-    return Layout::by_depth ? lane() % sharing * run : lane() / sharing;
-  }
-  static int line_of(int i) {
-    return (Layout::by_depth ? lane() / sharing : lane() % sharing * run) + i * lines_apart;
-  }
+  static int first_depth() { return Layout::by_depth ? lane() % sharing * run : lane() / sharing; }
+  static int first_line() { return Layout::by_depth ? lane() / sharing : lane() % sharing * run; }
+
+  /// Whether the lines of each tile all exist, evenly apart.
+  static constexpr bool even = are_even<Operand, Layout::extent>;
 
   const Operand& operand_;
-  typename Operand::Line lines_[count];
+  typename Operand::Line lines_[even ? 1 : count];
 };
 
 /// How many elements of `bytes` are copied at once, up to 16 bytes of them, where so many must

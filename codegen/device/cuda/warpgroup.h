@@ -20,6 +20,7 @@ template <Tiling t> struct WarpgroupSums {
   /// Floats between neighbouring depths of the columns: pieces of 16 bytes of each.
   static constexpr int leading = columns * 4;
 
+  const int first_row = rows == t.rows ? 0 : warpgroup() * rows; ///< Of the warpgroup.
   float sum[m][n][4] = {};
   unsigned left[steps][m][4]; ///< Rows of the slice that is multiplied.
   WarpgroupQueue<m * steps*(1 + slices_pending(t))> queue;
@@ -28,12 +29,13 @@ template <Tiling t> struct WarpgroupSums {
   template <class A, class B> void multiply_direct(Shared<const float> a, Shared<const float> b) {
     static_assert(A::by_depth == B::by_depth, "both operands are transposed, or none");
     constexpr int depth = warpgroup_depth(math);
+    const WarpgroupOperand first_rows = A::operand(a, first_row), first_columns = B::operand(b, 0);
 #pragma unroll
     for (int step = 0; step < steps; ++step)
 #pragma unroll
       for (int i = 0; i < m; ++i) {
-        const WarpgroupOperand rows_from = A::operand(a, first_row() + 64 * i, step * depth);
-        const WarpgroupOperand columns_from = B::operand(b, 0, step * depth);
+        const WarpgroupOperand rows_from = first_rows + A::at(64 * i, step * depth);
+        const WarpgroupOperand columns_from = first_columns + B::at(0, step * depth);
         if constexpr (math == Math::bf16)
           warpgroup_bf16<columns, !A::by_depth>(queue, sum[i], rows_from, columns_from);
         else
@@ -65,7 +67,7 @@ template <Tiling t> struct WarpgroupSums {
   }
   /// Starts to add a step's products with columns that were rounded.
   void multiply(int step, Shared<const float> rounded) {
-    const WarpgroupOperand from = warpgroup_operand(rounded + step * 2 * leading, leading, 8 * 4);
+    const WarpgroupOperand from = warpgroup_operand(rounded, leading, 8 * 4) + step * 2 * leading;
 #pragma unroll
     for (int i = 0; i < m; ++i)
       if constexpr (math == Math::bf16)
@@ -85,16 +87,11 @@ template <Tiling t> struct WarpgroupSums {
   template <class Use> void visit(Use use) const {
 #pragma unroll
     for (int i = 0; i < m; ++i)
-      visit_fragments<n>(sum[i], first_row() + 64 * i + 16 * (warp() % 4) + warp_lane() / 4,
+      visit_fragments<n>(sum[i], first_row + 64 * i + 16 * (warp() % 4) + warp_lane() / 4,
                          warp_lane() % 4 * 2, use);
   }
 
 private:
-  /// Of the warpgroup.
-  static int first_row() {
-    return rows == t.rows ? 0 : warp() / 4 * rows;
-  }
-
   /// An element of a slice as a TF32 operand.
   template <class Layout> static unsigned tf32_word(float value) {
     return Layout::rounded ? as_bits(value) : tf32_operand(value);

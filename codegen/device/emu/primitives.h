@@ -125,15 +125,15 @@ inline void load_matrices(Shared<const float> from, int at, int stride, int deep
 /// cp.async of `count` elements, aligned to their size. Where the source does not exist, zeros are
 /// written and nothing is read. The destination may be touched after copy_wait by this thread,
 /// after a further barrier by others.
-template <int count, bool kept = false, class T>
-void copy_async(Shared<float> to, int at, Global<const T> from, long index, bool exists,
+template <int count, int at = 0, int behind = 0, bool kept = false, class T>
+void copy_async(Shared<float> to, Global<const T> from, long index, bool exists,
                 emu::Place place = {}) {
   constexpr int bytes = count * static_cast<int>(sizeof(T));
   static_assert(bytes == 4 || bytes == 8 || bytes == 16, "cp.async copies 4, 8 or 16 bytes");
   const long offset = emu::check_place<bytes>(to.array(), to.byte(at), place);
   const unsigned char* source = nullptr;
   if (exists)
-    source = emu::check_read<bytes>(from.array(), from.byte(index), place);
+    source = emu::check_read<bytes>(from.array(), from.byte(index + behind), place);
   emu::running_machine->copy_async(offset, source, bytes, place);
 }
 /// The copies since the last commit become a group.

@@ -10,10 +10,16 @@ namespace netc {
 struct WarpgroupOperand {
   Shared<const float> from;
   int along_depth, along_lines;
+  WarpgroupOperand operator+(int floats) const { return {from + floats, along_depth, along_lines}; }
 };
 inline WarpgroupOperand warpgroup_operand(Shared<const float> from, int along_depth,
                                           int along_lines) {
   return {from, along_depth, along_lines};
+}
+
+/// This warpgroup of the block.
+inline int warpgroup() {
+  return lane() / 128;
 }
 
 namespace emu {
