@@ -64,17 +64,19 @@ double tiling_cost(const ProductShape& p, const Tiling& t) {
 /// The same for the instructions of a warpgroup, in cycles of a multiprocessor. Where operands are
 /// rounded on their way, fitted to the times of 266 tilings of AlexNet's contractions on an H200
 /// (error 16 %; what it ranks first took 0.1 % more than what was fastest). Where they are
-/// `direct`, not measured: the longer of multiplying (nine tenths of the rate that the instructions
+/// direct, not measured: the longer of multiplying (nine tenths of the rate that the instructions
 /// have) and of bringing a line of each row and column (some 53 bytes a cycle and multiprocessor
-/// from the cache that all share), and what a block waits for at each slice, less where products
-/// overlap.
-double warpgroup_cost(const ProductShape& p, const Tiling& t, bool direct) {
+/// from the cache that all share), and what a block waits for at each slice: less where products
+/// overlap, more where rows go to registers before.
+double warpgroup_cost(const Conv2d& c, ContractionPass pass, const Tiling& t) {
+  const ProductShape p = product_shape(c, pass);
   const bool bf16 = t.math == Math::bf16;
   const double products = double(t.rows) * t.columns * t.slice;
+  const double waits = slices_pending(t) > 0 ? 30 : is_direct(c, pass, t) ? 120 : 220;
   const double slice =
-      direct ? (slices_pending(t) > 0 ? 30 : 120) +
-                   std::max(products / (bf16 ? 1840 : 920), 2.4 * (t.rows + t.columns))
-             : 320 + products / (bf16 ? 1560 : 800) + 1.7 * t.rows + 0.9 * t.columns;
+      has_direct_columns(c, pass, t)
+          ? waits + std::max(products / (bf16 ? 1840 : 920), 2.4 * (t.rows + t.columns))
+          : 320 + products / (bf16 ? 1560 : 800) + 1.7 * t.rows + 0.9 * t.columns;
   const double slices = double(ceil_div(ceil_div(p.depth, t.slice), t.splits));
   // Of two blocks that share a multiprocessor, one alone is hardly faster.
   const int sharing = blocks_sharing(t);
@@ -130,33 +132,37 @@ std::vector<Tiling> suitable_tilings(const Conv2d& c, ContractionPass pass, Math
   NETC_CHECK(warpgroup || !rounded, "{} has no instructions for operands that are rounded",
              target.str());
   std::vector<Tiling> list;
+  auto add = [&](int rows, int columns, int splits, bool as_held) {
+    if (splits > 1 && p.depth < long(splits) * 8 * usual_slice)
+      return;
+    Tiling t{math, rows, columns, math == Math::fma ? 2 : 4, splits};
+    if (warpgroup) {
+      if (rows > 64 ? p.rows <= 64 : p.rows > 64)
+        return;
+      t.warpgroup = true;
+      t.rounded = as_held;
+      t.slice = warpgroup_slice(c, pass, t);
+    }
+    if (rows > 128 && (!is_direct(c, pass, t) || !is_deep(p, t)))
+      return;
+    if (!fits_registers(c, pass, t))
+      return;
+    constexpr int reserved = 1024; // by the system, of each block
+    while (t.stages > 2 + slices_pending(t) &&
+           blocks_sharing(t) * (tile_shared_bytes(c, pass, t) + reserved) > target.shared_bytes())
+      --t.stages;
+    list.push_back(t);
+  };
   for (int rows : {256, 128, 64})
     for (int columns : {128, 96, 64})
       for (int splits : {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64}) {
-        if (splits > 1 && p.depth < long(splits) * 8 * usual_slice)
-          continue;
-        Tiling t{math, rows, columns, math == Math::fma ? 2 : 4, splits};
-        if (warpgroup) {
-          if (rows > 64 ? p.rows <= 64 : p.rows > 64)
-            continue;
-          t.warpgroup = true;
-          t.rounded = rounded;
-          t.slice = warpgroup_slice(c, pass, t);
-        }
-        if (rows > 128 && (!is_direct(c, pass, t) || !is_deep(p, t)))
-          continue;
-        if (!fits_registers(c, pass, t))
-          continue;
-        constexpr int reserved = 1024; // by the system, of each block
-        while (t.stages > 2 + slices_pending(t) &&
-               blocks_sharing(t) * (tile_shared_bytes(c, pass, t) + reserved) >
-                   target.shared_bytes())
-          --t.stages;
-        list.push_back(t);
+        add(rows, columns, splits, rounded);
+        // Whether copies of single elements are faster than a pass over shared memory, a GPU says.
+        if (rounded && math == Math::tf32 && pass == ContractionPass::weight_gradient)
+          add(rows, columns, splits, false);
       }
   std::stable_sort(list.begin(), list.end(), [&](const Tiling& a, const Tiling& b) {
-    return warpgroup ? warpgroup_cost(p, a, is_direct(c, pass, a)) <
-                           warpgroup_cost(p, b, is_direct(c, pass, b))
+    return warpgroup ? warpgroup_cost(c, pass, a) < warpgroup_cost(c, pass, b)
                      : tiling_cost(p, a) < tiling_cost(p, b);
   });
   return list;
@@ -175,14 +181,17 @@ std::vector<Tiling> cuda_tilings(const std::string& family,
                                  bool rounded, const Target& target) {
   const ContractionPass pass = pass_of(family);
   const Math math = math_of(precision);
-  // Operands of TF32 that are summed over pixels go through registers, rounded or not.
-  rounded = rounded && (math == Math::bf16 || pass != ContractionPass::weight_gradient);
-  return suitable_tilings(conv_of(shape), pass, math, rounded, target);
+  const Conv2d c = conv_of(shape);
+  // Features of TF32 that are summed over the batch go through registers, rounded or not.
+  rounded =
+      rounded && (math == Math::bf16 || pass != ContractionPass::weight_gradient || taps_of(c) > 1);
+  return suitable_tilings(c, pass, math, rounded, target);
 }
 
 std::string tiling_name(const Tiling& t) {
-  return fmt::format("{}x{}{} stages {} splits {}", t.rows, t.columns,
-                     t.warpgroup ? fmt::format("x{} warpgroup", t.slice) : "", t.stages, t.splits);
+  return fmt::format("{}x{}{}{} stages {} splits {}", t.rows, t.columns,
+                     t.warpgroup ? fmt::format("x{} warpgroup", t.slice) : "",
+                     t.warpgroup && !t.rounded ? " rounding" : "", t.stages, t.splits);
 }
 
 int64_t specialise_for_tiling(Contraction& contraction, const std::string& family,

@@ -157,7 +157,9 @@ Precision precision_of(const Node& contraction, const LoweringOptions& options) 
 }
 
 bool is_rounded(const Node& contraction) {
-  return contraction.operands[0]->storage || contraction.operands[1]->storage;
+  const bool weight_gradient = contraction.op == &ops::conv2d_weight_gradient ||
+                               contraction.op == &ops::linear_weight_gradient;
+  return contraction.operands[0]->storage && (!weight_gradient || contraction.operands[1]->storage);
 }
 
 ContractionShape contraction_shape(const Node& contraction, bool exact) {

@@ -111,8 +111,8 @@ TEST_F(Mutants, WeightGradientOperands) {
        {"rows above and below", "static_cast<unsigned>(h + tap.h) < unsigned(c.in_height) &&", ""},
        {"taps and channels exchanged", "group_in), tap = column / G::group_in;",
         "group_in), tap = column % G::taps;"},
-       {"the gradient of the first group", "const long out = a.group * G::group_out + channel;",
-        "const long out = channel;"}});
+       {"the gradient of the first group", "const long out = a.group * G::group_out + (",
+        "const long out = ("}});
 }
 
 } // namespace

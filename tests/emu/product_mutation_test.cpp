@@ -13,7 +13,8 @@ const Conv2d even = square(1, 9, 8, 13, 3, 2, 1);
 const Conv2d wide = square(1, 7, 16, 48, 3, 1, 1);
 
 const std::vector<Mutation> pipeline = {
-    {"no barrier behind the wait", "    barrier(); // the slice is there; the", "    //"},
+    {"no barrier behind the wait",
+     "    barrier(); // the slice is there; the one before has been read", "    //"},
     {"no wait for the slice", "    copy_wait<t.stages - 2>();\n", ""},
     {"a wait for one slice less", "    copy_wait<t.stages - 2>", "    copy_wait<t.stages - 1>"},
     {"no group behind the last slice", "    copy_commit();\n    sums",
@@ -138,15 +139,18 @@ TEST_F(Mutants, Slices) {
                   "const bool inside = k0 + k <= depth;"},
                  {"every line the first", "operand_.index(lines_[line], step),",
                   "operand_.index(lines_[0], step),"}});
-  expect_caught(contraction(2, even, {Math::tf32, 64, 64, 2, 1}),
-                {{"pixels behind the depth", "const bool inside = whole || k0 + k < depth;",
-                  "const bool inside = true;"},
-                 {"lines closer than runs", "lane() % sharing * run;", "lane() % sharing;"},
-                 {"a depth of another thread", "sharing * run : lane() / sharing;",
-                  "sharing * run : lane() % sharing;"},
-                 {"one depth twice", "slice[at(line, k + 1)]};", "slice[at(line, k)]};"},
-                 {"copies of one line", "operand.line(first + first_line() + i * lines_apart);",
-                  "operand.line(first);"}});
+  expect_caught(
+      contraction(2, even, {Math::tf32, 64, 64, 2, 1}),
+      {{"pixels behind the depth", "const bool inside = whole || k0 + k < depth;",
+        "const bool inside = true;"},
+       {"lines closer than runs",
+        "return lane() % sharing * run; }\n  static int depth() { return lane() / sharing;",
+        "return lane() % sharing; }\n  static int depth() { return lane() / sharing;"},
+       {"a depth of another thread", "static int depth() { return lane() / sharing; }",
+        "static int depth() { return lane() % sharing; }"},
+       {"one depth twice", "slice[at(line, k + 1)]};", "slice[at(line, k)]};"},
+       {"copies of one line", "operand.line(first + Share::line() + i * lines_apart);",
+        "operand.line(first);"}});
   expect_caught(
       contraction(0, even, {Math::tf32, 64, 64, 3, 1}),
       {{"the padding is read", "inside && operand_.exists(lines_[line], step));", "inside);"},

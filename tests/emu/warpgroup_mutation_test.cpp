@@ -27,13 +27,14 @@ TEST_F(Mutants, WarpgroupPipeline) {
        {"nobody waits for the last products", "stage = next;\n  }\n  sums.template wait<0>();\n}",
         "stage = next;\n  }\n}"},
        {"no barrier before the products", "    barrier(); // the next slice is there;", "    //"},
-       {"products of no group", "    sums.commit();\n    copy_commit();", "    copy_commit();"},
+       {"products of no group", "    sums.commit();\n    copy_commit();\n    stage = next;",
+        "    copy_commit();\n    stage = next;"},
        {"no barrier before the first slice", "  barrier(); // the first slice is there", ""},
        {"copies that are not waited for", "copy_wait<ahead - 2>();", "copy_wait<ahead - 1>();"},
        {"rounded over what is multiplied", "S::rounded(slice - first + 1),",
         "S::rounded(slice - first),"},
        {"the columns of this slice again", "S::b(next)", "S::b(stage)"},
-       {"the rows of the next slice", "A>(S::a(stage));", "A>(S::a(next));"}});
+       {"the rows of the next slice", "A>(S::a(stage));\n    if", "A>(S::a(next));\n    if"}});
   // Two places: a slice goes where the one before it is still read.
   expect_caught(
       contraction(0, two_tiles, {Math::bf16, 64, 64, 2, 1, true, 32}),
@@ -93,12 +94,13 @@ TEST_F(Mutants, DirectPipeline) {
        "slices_ahead<t, false>, pending = slices_pending(t) + 1;"},
       {"no barrier before the products", "    barrier(); // the slice is there; one before",
        "    //"},
-      {"copies that are not waited for", "copy_wait<ahead - 1>();\n    show",
-       "copy_wait<ahead>();\n    show"},
+      {"copies that are not waited for",
+       "copy_wait<ahead - 1>();\n    show_to_warpgroups(); // what",
+       "copy_wait<ahead>();\n    show_to_warpgroups(); // what"},
       {"products of no group", "    sums.commit();\n    const", "    const"},
       {"nobody waits for the last products",
-       "stage_after<t.stages>(stage);\n  }\n  sums.template wait<0>();\n",
-       "stage_after<t.stages>(stage);\n  }\n"},
+       "  sums.template wait<0>();\n}\n\n/// The same where rows go",
+       "}\n\n/// The same where rows go"},
       {"filled while it is multiplied", "load(slice + ahead, place, operand);",
        "load(slice + ahead, stage, operand);"},
       {"weights packed in other blocks", "channel_block<c>(channels, line_elements<T>),",
@@ -110,6 +112,32 @@ TEST_F(Mutants, DirectPipeline) {
   expect_caught(contraction(0, rounded_images, {Math::tf32, 256, 64, 4, 1, true, 32, true}),
                 {{"filled while its products are on their way", "t.stages - 1 - slices_pending(t);",
                   "t.stages - 1;"}});
+}
+
+/// Rows through registers, columns laid out by the copies.
+TEST_F(Mutants, TurnedOperands) {
+  expect_caught(
+      contraction(2, rounded_images, {Math::tf32, 128, 96, 3, 2, true, 32, true}),
+      {{"depths of a piece over one another", " + k % piece * int(sizeof(T)) / 4", ""},
+       {"one depth of four", "warp() * 4 + warp_lane() % 4", "warp() * 4"},
+       {"lines of a warp too close", "static int line() { return warp_lane() / 4; }",
+        "static int line() { return warp_lane() / 8; }"},
+       {"the columns of the first step", "S::B::at(0, step * t.slice / steps)", "S::B::at(0, 0)"},
+       {"the result the other way round", "(turned ? column : row)", "(turned ? row : column)"},
+       {"copies that are not waited for",
+        "copy_wait<ahead - 1>();\n    show_to_warpgroups(); // the columns that this thread copied",
+        "copy_wait<ahead>();"},
+       {"nobody waits for the products before",
+        "    sums.template wait<0>();\n    barrier(); // the slice is there;",
+        "    barrier(); // the slice is there;"},
+       {"no barrier before the rows are taken",
+        "barrier(); // the slice is there; the one before has been multiplied, its place is free",
+        ""},
+       {"nobody waits for the last products",
+        "    stage = stage_after<t.stages>(stage);\n  }\n  sums.template wait<0>();\n}\n\n"
+        "/// The same where the operands are rounded",
+        "    stage = stage_after<t.stages>(stage);\n  }\n}\n\n"
+        "/// The same where the operands are rounded"}});
 }
 
 TEST_F(Mutants, DirectOperands) {
@@ -132,8 +160,8 @@ TEST_F(Mutants, DirectOperands) {
                   "Layout::at(line * lines_apart, 0);"},
                  {"every depth the first", "step<Layout::depth>(leaf, k0, k)",
                   "step<Layout::depth>(leaf, k0, 0)"},
-                 {"lines of a thread in a row", "first_line() + i * lines_apart);",
-                  "first_line() + i * run);"}});
+                 {"lines of a thread in a row", "Share::line() + i * lines_apart);",
+                  "Share::line() + i * run);"}});
   expect_caught(
       contraction(0, rounded_images, {Math::tf32, 256, 64, 3, 1, true, 32, true}),
       {{"both warpgroups the same rows", "rows == t.rows ? 0 : warpgroup() * rows;", "0;"},

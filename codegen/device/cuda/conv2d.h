@@ -28,7 +28,6 @@ template <class T> void store_run(Global<T> to, long at, int count, const float*
 /// Products whose results lie in memory as they are.
 struct InOrder {
   static constexpr bool in_order = true;
-  static int column_at(int i) { return i; }
 };
 
 /// Of a pass whose images and whose result have elements X and Y.
@@ -38,6 +37,7 @@ template <Conv2d c, ContractionPass pass, Tiling t, class X> struct Elements {
                 "the images are rounded as the tiling says");
   static constexpr bool direct = is_direct(c, pass, t);
   static constexpr bool direct_rows = has_direct_rows(c, pass, t);
+  static constexpr bool direct_columns = has_direct_columns(c, pass, t);
   static constexpr bool whole = c.exact_blocks == 0 && product_shape(c, pass).depth % t.slice == 0;
   /// Of the weights.
   using Weight = typename Choose<direct, X, float>::Type;
@@ -95,35 +95,32 @@ struct ConvDataGradient : InOrder, Elements<c, ContractionPass::data_gradient, t
 };
 
 /// The epilogue sees the gradient as a matrix [output channel][input channel and tap], the order of
-/// the memory; columns have the input channel innermost.
+/// the memory. `turned`: the product's rows are taps and input channels, its columns output
+/// channels: so tiles have whole rows, few columns, and the gradient is what is laid out anew.
 template <Conv2d c, Tiling t, class X, class Y, class Epilogue>
 struct ConvWeightGradient : Elements<c, ContractionPass::weight_gradient, t, X> {
   static_assert(is_same<X, Bf16> == is_same<Y, Bf16>, "both operands are bf16, or none");
   using G = Geometry<c>;
-  using A = OutputGradient<c, Y>;
-  using B = InputAtTap<c, X>;
+  static constexpr bool in_order = G::taps == 1, turned = !in_order;
+  static_assert(!t.rounded || is_same<X, Y>, "both operands are rounded");
+  using A = typename Choose<turned, InputAtTap<c, X>, OutputGradient<c, Y>>::Type;
+  using B = typename Choose<turned, OutputGradient<c, Y>, InputAtTap<c, X>>::Type;
   static constexpr int leaves = G::leaves;
-  static constexpr bool in_order = G::taps == 1;
   A a;
   B b;
   Global<float> dw;
   const Epilogue& epilogue;
 
-  static int column_at(int i) { return in_order ? i : i % G::taps * G::group_in + i / G::taps; }
   static int depth(int leaf) { return leaf_images<c>(leaf).count * (G::out_height * G::out_width); }
   ConvWeightGradient at(int group) const {
     return {{}, {a.data, group}, {b.data, group}, dw, epilogue};
   }
-  void finish(long channel, int column, int count, float* sums) const {
-    const long out = a.group * G::group_out + channel;
-    if constexpr (in_order) {
-      epilogue(sums, out, column, count);
-      store_run(dw, out * G::group_in + column, count, sums);
-    } else {
-      const int in = column % G::group_in, tap = column / G::group_in;
-      epilogue(sums, out, in * G::taps + tap, count);
-      store_run(dw, weight_index<c>(out, in, tap), count, sums);
-    }
+  void finish(long row, int column, int count, float* sums) const {
+    const long out = a.group * G::group_out + (turned ? column : row);
+    const int line = turned ? static_cast<int>(row) : column;
+    const int in = line % G::group_in, tap = line / G::group_in;
+    epilogue(sums, out, in * G::taps + tap, count);
+    store_run(dw, weight_index<c>(out, in, tap), count, sums);
   }
 };
 
@@ -200,8 +197,15 @@ void conv2d_data_gradient(Global<const X> dy, Global<const float> w, Global<Y> d
 template <Conv2d c, Tiling t, int phase, class X, class Y, class Epilogue = NoEpilogue>
 void conv2d_weight_gradient(Global<const X> x, Global<const Y> dy, Global<float> dw,
                             Global<float> workspace, const Epilogue& epilogue) {
-  product_phase<c, ContractionPass::weight_gradient, t, phase>(
-      ConvWeightGradient<c, t, X, Y, Epilogue>{{}, {dy, 0}, {x, 0}, dw, epilogue}, workspace);
+  using Product = ConvWeightGradient<c, t, X, Y, Epilogue>;
+  const InputAtTap<c, X> input{x, 0};
+  const OutputGradient<c, Y> gradient{dy, 0};
+  if constexpr (Product::turned)
+    product_phase<c, ContractionPass::weight_gradient, t, phase>(
+        Product{{}, input, gradient, dw, epilogue}, workspace);
+  else
+    product_phase<c, ContractionPass::weight_gradient, t, phase>(
+        Product{{}, gradient, input, dw, epilogue}, workspace);
 }
 
 } // namespace netc

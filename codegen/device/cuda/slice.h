@@ -62,16 +62,17 @@ template <int extent_, int depth_, bool by_depth_, int pad, class T> struct Slic
   }
 };
 
-/// The same as the instructions of a warpgroup take them (direct_strides); `T`: elements.
+/// The same as the instructions of a warpgroup take them (direct_strides); `T`: elements. Operands
+/// whose depths are no neighbours in memory are turned by the copies, if so wanted.
 template <int extent_, int depth_, bool by_depth_, class T> struct DirectLayout {
   static constexpr int extent = extent_, depth = depth_;
   static constexpr bool by_depth = by_depth_;
   static constexpr int piece = piece_bytes / static_cast<int>(sizeof(T));
   static constexpr DirectStrides strides = direct_strides(extent, depth, by_depth, sizeof(T));
   static constexpr int floats = strides.floats;
-  /// Where a piece begins; its first line and depth.
+  /// Where a piece begins, by its first line and depth; of elements of 4 bytes, any element.
   static constexpr int at(int line, int k) {
-    return by_depth ? k / piece * strides.along_depth + line * 4
+    return by_depth ? k / piece * strides.along_depth + line * 4 + k % piece * int(sizeof(T)) / 4
                     : line / 8 * strides.along_lines + k * 4;
   }
   /// Lines from `line` on, a multiple of 8, from the first depth on; behind it by at(l, k), the
@@ -89,29 +90,54 @@ template <int extent_, int depth_, bool by_depth_, class T> struct DirectLayout 
 /// Whether the lines of every tile of `extent` exist and are evenly apart.
 template <class Operand, int extent> constexpr bool are_even = false;
 template <class Operand, int extent>
-requires(Operand::lines % extent == 0) constexpr bool are_even<Operand, extent> = Operand::apart >
-                                                                                  0;
+requires(Operand::lines % extent == 0) constexpr bool are_even<Operand, extent> = true;
 
-/// What one thread brings of each slice: runs of `run` elements that are neighbours in memory, of
-/// the same lines in every slice. `threads`: of the block; `whole`: no slice reaches beyond the
-/// depth of its leaf.
+/// The part of a slice that a thread brings: runs of `run` elements that are neighbours in memory,
+/// at a line and a depth and so far behind them. Depths are neighbours: threads next to one another
+/// share a line.
+template <class Operand, class Layout, int threads> struct ThreadShare {
+  static constexpr int run = Operand::run, sharing = Layout::depth / run;
+  static constexpr int lines_apart = threads / sharing, depths_apart = Layout::depth;
+  static int line() { return lane() / sharing; }
+  static int depth() { return lane() % sharing * run; }
+};
+/// Lines are: threads share a depth, so that each finds where its depths lie once for all of its
+/// lines.
+template <class Operand, class Layout, int threads>
+requires(!Layout::by_depth) struct ThreadShare<Operand, Layout, threads> {
+  static constexpr int run = Operand::run, sharing = sharing_lines(Layout::extent, run);
+  static constexpr int lines_apart = sharing * run, depths_apart = threads / sharing;
+  static int line() { return lane() % sharing * run; }
+  static int depth() { return lane() / sharing; }
+};
+/// Lines are neighbours in memory, depths in the slice: copies of single elements turn it. A warp
+/// brings 4 depths of 8 lines, which are 128 bytes in a row of shared memory.
+template <class Operand, class Layout, int threads>
+requires(Layout::by_depth && !Operand::by_depth) struct ThreadShare<Operand, Layout, threads> {
+  static_assert(sizeof(typename Operand::Element) == 4, "copies move 4 bytes at least");
+  static constexpr int run = 1, lines_apart = 8, depths_apart = threads / 8;
+  static int line() { return warp_lane() / 4; }
+  static int depth() { return warp() * 4 + warp_lane() % 4; }
+};
+
+/// What one thread brings of each slice, of the same lines in every one. `threads`: of the block;
+/// `whole`: no slice reaches beyond the depth of its leaf.
 template <class Operand, class Layout, int threads, bool whole> class SliceLoader {
 public:
   /// `first`: the tile's first line.
   SliceLoader(const Operand& operand, int first) : operand_(operand) {
     for (int i = 0; i < (even ? 1 : count); ++i)
-      lines_[i] = operand.line(first + first_line() + i * lines_apart);
+      lines_[i] = operand.line(first + Share::line() + i * lines_apart);
   }
 
   /// Starts the copies of depths k0 .. k0 + Layout::depth - 1 of a leaf that is `depth` deep.
   void load(Shared<float> slice, int leaf, int k0, int depth) const {
-    const Shared<float> own = slice + Layout::at(first_line(), first_depth());
+    const Shared<float> own = slice + Layout::at(Share::line(), Share::depth());
     unrolled<0, Layout::depth / depths_apart>([&](auto pass) {
       constexpr int behind = decltype(pass)::value * depths_apart;
-      const int k = first_depth() + behind;
-      const bool inside = whole || k0 + k < depth;
-      const auto step = inside ? operand_.template step<Layout::depth>(leaf, k0, k)
-                               : operand_.template step<Layout::depth>(leaf, 0, 0);
+      const int k = Share::depth() + behind;
+      const bool inside = whole || k0 + k < depth; // else the step may be any: nothing is read
+      const auto step = operand_.template step<Layout::depth>(leaf, k0, k);
       const auto from = operand_.from(step);
       unrolled<0, count>([&](auto i) {
         constexpr int line = decltype(i)::value;
@@ -127,22 +153,16 @@ public:
   }
 
 private:
-  static constexpr int run = Operand::run;
-  /// Threads that share a line (by_depth), or a depth: so a thread finds where its depths lie once
-  /// for all of its lines.
-  static constexpr int sharing =
-      Layout::by_depth ? Layout::depth / run : sharing_lines(Layout::extent, run);
-  static constexpr int lines_apart = Layout::by_depth ? threads / sharing : sharing * run;
-  static constexpr int depths_apart = Layout::by_depth ? Layout::depth : threads / sharing;
+  using Share = ThreadShare<Operand, Layout, threads>;
+  static constexpr int run = Share::run;
+  static constexpr int lines_apart = Share::lines_apart, depths_apart = Share::depths_apart;
   static constexpr int count = Layout::extent / lines_apart;
   static_assert(
-      !requires { Layout::piece; } || run * sizeof(typename Operand::Element) == piece_bytes,
+      !requires { Layout::piece; } || Layout::by_depth != Operand::by_depth ||
+          run * sizeof(typename Operand::Element) == piece_bytes,
       "a piece is copied at once");
   static_assert(count * lines_apart == Layout::extent && Layout::depth % depths_apart == 0,
                 "the threads share a slice evenly");
-
-  static int first_depth() { return Layout::by_depth ? lane() % sharing * run : lane() / sharing; }
-  static int first_line() { return Layout::by_depth ? lane() / sharing : lane() % sharing * run; }
 
   /// Whether the lines of each tile all exist, evenly apart.
   static constexpr bool even = are_even<Operand, Layout::extent>;

@@ -50,16 +50,20 @@ constexpr Conv2d as_conv2d(const Linear& l) {
 /// A contraction as matrix products: for each group, rows x columns sums of `depth` products.
 /// Forward, a row is an output pixel, a column an output channel, the depth runs over kernel taps
 /// and, innermost, input channels; the data gradient exchanges input and output. Of the weight
-/// gradient, a row is an output channel, a column a tap and, innermost, an input channel, and the
-/// depth runs over the output pixels of the batch.
+/// gradient, a row is a tap and, innermost, an input channel, a column an output channel (the other
+/// way round of one tap, where the result lies in memory so), and the depth runs over the output
+/// pixels of the batch.
 struct ProductShape {
   long rows, columns, depth;
   int groups;
   long packed_floats; ///< Weights laid out anew with the depth innermost; 0: read as they are.
 };
 
+constexpr long taps_of(const Conv2d& c) {
+  return long(c.kernel_height) * c.kernel_width;
+}
 constexpr ProductShape product_shape(const Conv2d& c, ContractionPass pass) {
-  const long taps = long(c.kernel_height) * c.kernel_width;
+  const long taps = taps_of(c);
   const long weights = long(c.out_channels) * c.group_in() * taps;
   const long in_pixels = long(c.batch) * c.in_height * c.in_width;
   const long out_pixels = long(c.batch) * c.out_height() * c.out_width();
@@ -72,7 +76,9 @@ constexpr ProductShape product_shape(const Conv2d& c, ContractionPass pass) {
   case ContractionPass::weight_gradient:
     break;
   }
-  return {c.group_out(), taps * c.group_in(), out_pixels, c.groups, 0};
+  if (taps > 1)
+    return {taps * c.group_in(), c.group_out(), out_pixels, c.groups, 0};
+  return {c.group_out(), c.group_in(), out_pixels, c.groups, 0};
 }
 
 /// Depth of an instruction of a warpgroup, and how many there are along a slice.
@@ -96,7 +102,12 @@ constexpr bool is_direct(const Conv2d& c, ContractionPass pass, const Tiling& t)
   return pass == ContractionPass::weight_gradient ? t.math == Math::bf16
                                                   : product_shape(c, pass).packed_floats > 0;
 }
-/// Whether the rows do, whatever the columns are: of bf16, always.
+/// Whether the columns do, whatever the rows are: TF32's pixels of the weight gradient are laid out
+/// as neighbours by copies of single elements, each of one depth of a line.
+constexpr bool has_direct_columns(const Conv2d& c, ContractionPass pass, const Tiling& t) {
+  return is_direct(c, pass, t) || (t.rounded && t.math == Math::tf32 && taps_of(c) > 1);
+}
+/// Whether the rows do: of bf16, always.
 constexpr bool has_direct_rows(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   return is_direct(c, pass, t) || (t.rounded && t.math == Math::bf16);
 }
@@ -186,15 +197,18 @@ constexpr int staged_stride(const Tiling& t) {
 
 constexpr int tile_shared_bytes(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   const bool rows_deep = rows_by_depth(pass), columns_deep = columns_by_depth(c, pass);
-  const bool direct = is_direct(c, pass, t);
+  const bool direct_columns = has_direct_columns(c, pass, t);
   auto floats = [&](int extent, bool by_depth, int pad, bool as_taken) {
-    return as_taken ? direct_strides(extent, t.slice, by_depth, rounded_bytes(t.math)).floats
+    // Of TF32, depths of a line are neighbours even where they are not in memory.
+    return as_taken ? direct_strides(extent, t.slice, by_depth || t.math == Math::tf32,
+                                     rounded_bytes(t.math))
+                          .floats
                     : slice_floats(extent, t.slice, by_depth, pad);
   };
   const int slices =
       t.stages * (floats(t.rows, rows_deep, row_pad(t, rows_deep), has_direct_rows(c, pass, t)) +
-                  floats(t.columns, columns_deep, column_pad(t, columns_deep), direct)) +
-      (t.warpgroup && !direct ? 2 * rounded_floats(t) : 0);
+                  floats(t.columns, columns_deep, column_pad(t, columns_deep), direct_columns)) +
+      (t.warpgroup && !direct_columns ? 2 * rounded_floats(t) : 0);
   const int staged = t.math == Math::fma ? 0 : staged_rows(t) * staged_stride(t);
   return 4 * (staged > slices ? staged : slices);
 }

@@ -1,8 +1,8 @@
 #pragma once
 // Sums by the matrix instructions of a warpgroup. Operands that memory holds rounded are copied as
-// the instructions take them from shared memory (DirectLayout). Where one is not, the rows come
-// from registers, rounded on their way, and a pass of its own rounds the columns of a slice and
-// lays them out while the slice before is multiplied.
+// the instructions take them from shared memory (DirectLayout). Rows that are not come from
+// registers, rounded on their way; columns that are not are rounded and laid out by a pass of its
+// own, while the slice before is multiplied.
 
 #include "codegen/device/cuda/sums.h"
 
@@ -65,9 +65,12 @@ template <Tiling t> struct WarpgroupSums {
       for (int i = 0; i < m; ++i)
         load_rows<A>(from, 64 * i + 16 * warp(), step * (t.slice / steps), left[step][i]);
   }
-  /// Starts to add a step's products with columns that were rounded.
-  void multiply(int step, Shared<const float> rounded) {
-    const WarpgroupOperand from = warpgroup_operand(rounded, leading, 8 * 4) + step * 2 * leading;
+  /// Columns that were rounded, as a step takes them.
+  static WarpgroupOperand rounded_operand(Shared<const float> rounded, int step) {
+    return warpgroup_operand(rounded, leading, 8 * 4) + step * 2 * leading;
+  }
+  /// Starts to add a step's products with rows that were taken.
+  void multiply(int step, WarpgroupOperand from) {
 #pragma unroll
     for (int i = 0; i < m; ++i)
       if constexpr (math == Math::bf16)
