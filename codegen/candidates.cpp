@@ -79,7 +79,8 @@ std::vector<const Candidate*> candidates_for(const std::string& family,
 
 } // namespace
 
-std::vector<std::string> candidate_names(const Node& contraction, const LoweringOptions& options) {
+std::vector<std::string> candidate_names(const Node& contraction, DType written,
+                                         const LoweringOptions& options) {
   const std::string& family = std::get<TemplateLowering>(contraction.op->lower).name;
   const ContractionShape shape = contraction_shape(contraction, options.exact);
   std::vector<std::string> names;
@@ -90,7 +91,7 @@ std::vector<std::string> candidate_names(const Node& contraction, const Lowering
   else
     for (const Candidate* candidate : candidates_for(family, shape))
       names.push_back(candidate->function);
-  const std::vector<std::string> libraries = library_candidates(contraction, options);
+  const std::vector<std::string> libraries = library_candidates(contraction, written, options);
   names.insert(names.end(), libraries.begin(), libraries.end());
   return names;
 }

@@ -112,19 +112,41 @@ bool ExpressionPrinter::is_fast_division(const kernel::ExprNode& e) const {
          e.type == DType::f32;
 }
 
-/// The inverses of roots are found as fast as roots.
+namespace {
+
+/// What `e` is the square root of; null where it is none.
+Expr square_of(const Expr& e) {
+  return e->kind == ExprKind::call && e->name == "sqrt" ? e->args[0] : Expr();
+}
+
+/// What `e` is the square root or the fourth root of; null where it is neither.
+Expr radicand(const Expr& e) {
+  const Expr square = square_of(e);
+  const Expr fourth = square ? square_of(square) : Expr();
+  return fourth ? fourth : square;
+}
+
+} // namespace
+
+std::string ExpressionPrinter::inverse_root(const Expr& root) const {
+  const Expr square = square_of(root);
+  if (const Expr fourth = square_of(square))
+    return fmt::format("netc::fast_inverse_fourth_root({})", print(fourth));
+  return fmt::format("netc::fast_inverse_root({})", print(square));
+}
+
+/// The inverses of roots are found as fast as roots. A product of two is not left to their inverses
+/// unless they are roots of one number: of others, one inverse may be out of range where the
+/// product is not.
 std::string ExpressionPrinter::fast_division(const Expr& left, const Expr& right) const {
-  auto root_of = [](const Expr& e) {
-    return e->kind == ExprKind::call && e->name == "sqrt" ? e->args[0] : Expr();
-  };
-  const bool inverse = left->kind == ExprKind::real && left->real == 1;
-  if (inverse && right->kind == ExprKind::binary && right->name == "*")
-    return fmt::format("({} * {})", fast_division(left, right->args[0]),
-                       fast_division(left, right->args[1]));
-  if (Expr inner = inverse ? root_of(right) : Expr()) {
-    if (Expr innermost = root_of(inner))
-      return fmt::format("netc::fast_inverse_fourth_root({})", print(innermost));
-    return fmt::format("netc::fast_inverse_root({})", print(inner));
+  if (left->kind == ExprKind::real && left->real == 1) {
+    if (radicand(right))
+      return inverse_root(right);
+    if (right->kind == ExprKind::binary && right->name == "*") {
+      const Expr first = radicand(right->args[0]), second = radicand(right->args[1]);
+      if (first.node && second.node && kernel::same(first, second))
+        return fmt::format("({} * {})", inverse_root(right->args[0]), inverse_root(right->args[1]));
+    }
   }
   return fmt::format("netc::fast_divide({}, {})", print(left), print(right));
 }

@@ -43,6 +43,8 @@ private:
   std::string loaded(const std::string& buffer, const std::vector<kernel::Expr>& indices) const;
   std::string address(const kernel::Param& param, const std::vector<kernel::Expr>& indices) const;
   bool is_fast_division(const kernel::ExprNode& e) const;
+  /// The inverse of a square root or a fourth root.
+  std::string inverse_root(const kernel::Expr& root) const;
   std::string fast_division(const kernel::Expr& left, const kernel::Expr& right) const;
   std::string binary(const kernel::ExprNode& e) const;
   std::string call(const kernel::ExprNode& e) const;

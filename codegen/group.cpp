@@ -48,6 +48,15 @@ Group group_of_node(const Node& node, const std::function<bool(const Value&)>& i
 
 } // namespace
 
+std::string LocalNames::next(const std::string& base) {
+  std::string name;
+  do {
+    const int n = counts_[base]++;
+    name = n == 0 ? base : fmt::format("{}_{}", base, n);
+  } while (!taken_.insert(name).second);
+  return name;
+}
+
 Group make_group(const Node& node, const std::function<bool(const Value&)>& is_used) {
   return node.body ? group_of_body(node) : group_of_node(node, is_used);
 }

@@ -4,6 +4,8 @@
 #include "ir/lowering.h"
 
 #include <functional>
+#include <initializer_list>
+#include <set>
 #include <unordered_map>
 
 namespace netc {
@@ -16,6 +18,19 @@ struct Group {
   /// Buffer name of each value that is an operand or result, in terms of the members' values.
   std::unordered_map<const Value*, std::string> buffers;
   std::vector<const Value*> member_results; ///< The members' values behind `results`.
+};
+
+/// Names of a kernel's variables and arrays, each given out once.
+class LocalNames {
+public:
+  /// `taken`: what the lowering itself calls its loops and variables.
+  LocalNames(std::initializer_list<std::string> taken) : taken_(taken) {}
+  /// `base`, or `base` and a number.
+  std::string next(const std::string& base);
+
+private:
+  std::set<std::string> taken_;
+  std::unordered_map<std::string, int> counts_;
 };
 
 Group make_group(const Node& node, const std::function<bool(const Value&)>& is_used);

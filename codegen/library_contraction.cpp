@@ -17,10 +17,12 @@ constexpr const char *cublaslt = "cublaslt", *cudnn = "cudnn";
 /// What NVIDIA recommends for products on Hopper, which are cut along their depth with it.
 constexpr int64_t scratch_bytes = 32 << 20;
 
-/// Whether the value lies in memory as floats, which may be rounded to TF32.
-bool is_plain(const Value& value) {
-  const DType stored = value.stored().dtype;
+/// Whether memory holds such values as floats, which may be rounded to TF32.
+bool is_plain(DType stored) {
   return stored == DType::f32 || stored == DType::tf32;
+}
+bool is_plain(const Value& value) {
+  return is_plain(value.stored().dtype);
 }
 
 bool reads(const Node& node, const Value& value) {
@@ -111,12 +113,13 @@ int64_t reorder_weights(Contraction& contraction, LibraryCall& call, int workspa
 
 } // namespace
 
-std::vector<std::string> library_candidates(const Node& contraction,
+std::vector<std::string> library_candidates(const Node& contraction, DType written,
                                             const LoweringOptions& options) {
   const Precision precision = precision_of(contraction, options);
   if (options.target.kind != Target::Kind::cuda || options.exact ||
       (precision != Precision::fp32 && precision != Precision::tf32) ||
-      !is_plain(*contraction.operands[0]) || !is_plain(*contraction.operands[1]))
+      !is_plain(*contraction.operands[0]) || !is_plain(*contraction.operands[1]) ||
+      !is_plain(written))
     return {};
   const ContractionShape shape = contraction_shape(contraction, false);
   if (const auto* c = std::get_if<Conv2d>(&shape))
@@ -130,16 +133,14 @@ bool is_library(const std::string& candidate) {
   return candidate == cublaslt || candidate == cudnn;
 }
 
-bool can_write(const Group& group) {
-  return is_plain(*group.results[0]);
-}
-
 size_t members_computed(const LibraryCall& call) {
   return call.bias >= 0 ? 2 : 1;
 }
 
 std::vector<int64_t> specialise_for_library(Contraction& contraction, const Group& group,
                                             const std::string& library) {
+  NETC_CHECK(is_plain(*group.results[0]), "{} is to write {}", library,
+             group.results[0]->stored().str());
   contraction.header = "library.h";
   LibraryCall call = call_of(contraction, library);
   call.result = static_cast<int>(group.operands.size());

@@ -7,15 +7,13 @@
 namespace netc {
 
 /// The libraries that may compute a contraction, by the names of their candidates. They are never
-/// the default: a plan that calls one runs only where it is installed.
-std::vector<std::string> library_candidates(const Node& contraction,
+/// the default: a plan that calls one runs only where it is installed. `written`: as of
+/// ChooseCandidate; they write floats.
+std::vector<std::string> library_candidates(const Node& contraction, DType written,
                                             const LoweringOptions& options);
 
 /// Whether a candidate of that name is a library.
 bool is_library(const std::string& candidate);
-
-/// Whether memory has room for what a library writes, f32, where the group's first result lies.
-bool can_write(const Group& group);
 
 /// Fills in what a contraction needs that `library` computes: the call, and entries for what it
 /// leaves: weights in another order before or behind it, the members of the group that it cannot

@@ -177,7 +177,9 @@ std::vector<int64_t> specialise(Contraction& c, const Group& group,
                                 const LoweringOptions& options) {
   const Node& contraction = *group.members[0];
   const auto& family = std::get<TemplateLowering>(contraction.op->lower).name;
-  const std::string chosen = options.choose && !options.exact ? options.choose(contraction) : "";
+  const std::string chosen = options.choose && !options.exact
+                                 ? options.choose(contraction, group.results[0]->stored().dtype)
+                                 : "";
   c.shape = contraction_shape(contraction, options.exact);
   if (!options.target.has_cuda_text()) {
     const Candidate& candidate = find_candidate(family, chosen, c.shape);
@@ -191,10 +193,9 @@ std::vector<int64_t> specialise(Contraction& c, const Group& group,
   c.precision = precision_of(contraction, options);
   c.rounded = is_rounded(contraction);
   c.has_epilogue = true;
-  // Who reads the result may have it in fewer bytes, of which the choice knows nothing.
-  if (is_library(chosen) && can_write(group))
+  if (is_library(chosen))
     return specialise_for_library(c, group, chosen);
-  return {specialise_for_cuda(c, family, options.target, is_library(chosen) ? "" : chosen)};
+  return {specialise_for_cuda(c, family, options.target, chosen)};
 }
 
 } // namespace

@@ -77,10 +77,7 @@ public:
   bool needed(const Value& value) const {
     return group_.buffers.count(&value) || readers_.count(&value);
   }
-  std::string local(const std::string& base) {
-    int n = locals_[base]++;
-    return n == 0 ? base : fmt::format("{}_{}", base, n);
-  }
+  std::string local(const std::string& base) { return locals_.next(base); }
 
 private:
   const std::string& buffer(const Value& value) const {
@@ -109,7 +106,7 @@ private:
   std::unordered_map<const Value*, std::string> arrays_; ///< Channels of the current pixel.
   Body* lane_ = nullptr; ///< Lanes of the map being computed, with what they have read so far.
   std::unordered_map<const Value*, Expr> lane_values_;
-  std::unordered_map<std::string, int> locals_{{"n", 1}, {"h", 1}}; ///< Names given out.
+  LocalNames locals_{"item", "end", "n", "h"};
 };
 
 /// What an operator's map sees.

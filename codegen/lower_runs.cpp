@@ -74,10 +74,6 @@ public:
   Run shared(const std::string& array, const Expr& first, int64_t count);
 
 private:
-  std::string local(const std::string& base) {
-    int n = locals_[base]++;
-    return n == 0 ? base : fmt::format("{}_{}", base, n);
-  }
   bool is_member(const Value& value) const {
     return std::find(group_.members.begin(), group_.members.end(), value.node) !=
            group_.members.end();
@@ -114,7 +110,8 @@ private:
   std::vector<std::pair<Expr, Expr>> variables_; ///< Values and the variables that have them.
   Body lane_;                                    ///< What a thread does.
   Place here_;
-  std::unordered_map<std::string, int> locals_; ///< Names given out.
+  LocalNames locals_{"item", "part",  "tile", "first_pixel", "i", "run",
+                     "slot", "pixel", "n",    "h",           "w", "c"};
 
   // Where threads share: the pixels that a warp computes together, and what it does so far.
   int64_t tile_ = 1;
@@ -304,7 +301,7 @@ void RunKernel::end_in_tile() {
 }
 
 std::string RunKernel::share(const Run& run) {
-  const std::string array = local("shared");
+  const std::string array = locals_.next("shared");
   in_tile_->alloc(array, DType::f32, tile_ * out_.c);
   for (size_t k = 0; k < run.size(); ++k)
     lane_.store(array, {shared_index(here_.first, static_cast<int64_t>(k))}, run[k]);
@@ -319,7 +316,7 @@ void RunKernel::meet() {
 Run RunKernel::shared(const std::string& array, const Expr& first, int64_t count) {
   Run run;
   for (int64_t k = 0; k < count; ++k)
-    run.push_back(lane_.let(local("x"), load(array, DType::f32, {shared_index(first, k)})));
+    run.push_back(lane_.let(locals_.next("x"), load(array, DType::f32, {shared_index(first, k)})));
   return run;
 }
 
@@ -346,7 +343,7 @@ Expr RunKernel::let(const std::string& base, Expr value) {
   for (const auto& [known, variable] : variables_)
     if (kernel::same(known, value))
       return variable;
-  Expr variable = lane_.let(local(base), value);
+  Expr variable = lane_.let(locals_.next(base), value);
   variables_.emplace_back(std::move(value), variable);
   return variable;
 }
@@ -361,7 +358,7 @@ Run RunKernel::value(const Value& value, const Place& at) {
   }
   Run run;
   for (int64_t k = 0; k < at.count; ++k)
-    run.push_back(lane_.let(local("x"), element(value, indices(value, at, k))));
+    run.push_back(lane_.let(locals_.next("x"), element(value, indices(value, at, k))));
   known_.push_back({&value, at, run});
   return run;
 }

@@ -61,15 +61,15 @@ void add_sweep(Body& body, const Node& node, const Group& group, int64_t chunk) 
   const int64_t count = node.result()->type.elements();
   body.loop(StmtKind::parallel, "part", 0, (count + chunk - 1) / chunk, [&](Expr part, Body& b) {
     FlatElements elements(node, group, b);
-    Expr begin = part * Expr(chunk);
-    b.loop(StmtKind::lanes, "i", begin, min(begin + Expr(chunk), Expr(count)),
-           [&](Expr i, Body& lane) {
-             elements.enter(lane, i);
-             std::vector<Expr> next =
-                 std::get<UpdateLowering>(node.op->lower).update(elements, lane);
-             for (size_t r = 0; r < next.size(); ++r)
-               lane.store(group.buffers.at(node.result(static_cast<int>(r))), {i}, next[r]);
-           });
+    const Expr begin = part * Expr(chunk);
+    // Counted from 0: threads step beyond the end, which may be that of i32.
+    b.loop(StmtKind::lanes, "i", 0, min(Expr(chunk), Expr(count) - begin), [&](Expr i, Body& lane) {
+      const Expr at = lane.let("at", begin + i);
+      elements.enter(lane, at);
+      std::vector<Expr> next = std::get<UpdateLowering>(node.op->lower).update(elements, lane);
+      for (size_t r = 0; r < next.size(); ++r)
+        lane.store(group.buffers.at(node.result(static_cast<int>(r))), {at}, next[r]);
+    });
   });
 }
 

@@ -42,7 +42,8 @@ struct LoweredNode {
 };
 
 /// Picks the candidate for a contraction by the name of its operator; see codegen/candidates.h.
-using ChooseCandidate = std::function<std::string(const Node& contraction)>;
+/// `written`: how memory holds the first result of the contraction's kernel.
+using ChooseCandidate = std::function<std::string(const Node& contraction, DType written)>;
 
 struct LoweringOptions {
   Target target{};

@@ -173,6 +173,7 @@ void Printer::parallel(const kernel::StmtNode& s) {
     loops.push_back(loops.back()->body[0].get());
   int64_t items = 1;
   for (const auto* loop : loops) {
+    vectors_.note(*loop);
     NETC_CHECK(kernel::constant(loop->lo) == 0 && kernel::constant(loop->hi),
                "a parallel loop of `{}` has no constant extent", lowered_.kernel.name);
     items *= *kernel::constant(loop->hi);

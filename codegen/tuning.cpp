@@ -59,12 +59,13 @@ constexpr size_t most_trials = 8;
 
 } // namespace
 
-std::string tuning_key(const Node& contraction, const LoweringOptions& options,
+std::string tuning_key(const Node& contraction, DType written, const LoweringOptions& options,
                        const std::string& machine) {
   const std::string how =
       options.target.has_cuda_text()
-          ? fmt::format("{}{}", to_string(precision_of(contraction, options)),
-                        is_rounded(contraction) ? ", rounded operands" : "")
+          ? fmt::format("{}{}{}", to_string(precision_of(contraction, options)),
+                        is_rounded(contraction) ? ", rounded operands" : "",
+                        is_rounded(written) ? fmt::format(", {} result", to_string(written)) : "")
           : fmt::format("{} thread{}", options.threads, options.threads == 1 ? "" : "s");
   return fmt::format("{} {} | {}, {}", std::get<TemplateLowering>(contraction.op->lower).name,
                      shape_name(contraction_shape(contraction, false)), machine, how);
@@ -83,11 +84,11 @@ double largest_tuning_error(Precision precision) {
   return 2e-2;
 }
 
-std::string Tuner::choose(const Node& contraction) {
-  const std::vector<std::string> names = candidate_names(contraction, options_.lowering);
+std::string Tuner::choose(const Node& contraction, DType written) {
+  const std::vector<std::string> names = candidate_names(contraction, written, options_.lowering);
   if (names.size() < 2)
     return {};
-  std::string key = tuning_key(contraction, options_.lowering, options_.machine);
+  std::string key = tuning_key(contraction, written, options_.lowering, options_.machine);
   if (const TuningEntry* entry = table_.find(key)) {
     if (std::find(names.begin(), names.end(), entry->chosen) == names.end())
       user_error(fmt::format("the tuning table chooses `{}` for `{}`, which is no candidate",
@@ -100,19 +101,20 @@ std::string Tuner::choose(const Node& contraction) {
                "compile with `--tune` to measure it, or without `--frozen`");
   if (!options_.measure)
     return {};
-  TuningEntry entry = measure(contraction, names);
+  TuningEntry entry = measure(contraction, written, names);
   std::string chosen = entry.chosen;
   table_.set(key, std::move(entry));
   return chosen;
 }
 
-TuningEntry Tuner::measure(const Node& contraction, const std::vector<std::string>& names) const {
+TuningEntry Tuner::measure(const Node& contraction, DType written,
+                           const std::vector<std::string>& names) const {
   const double limit = largest_tuning_error(precision_of(contraction, options_.lowering));
   std::vector<std::string> promising;
   for (const std::string& name : names)
     if (promising.size() < most_trials || is_library(name))
       promising.push_back(name);
-  TuningEntry entry{{}, options_.measure(contraction, promising)};
+  TuningEntry entry{{}, options_.measure(contraction, written, promising)};
   const Trial* best = nullptr;
   for (const Trial& trial : entry.trials)
     if (trial.relative_error < limit && (!best || trial.ms < best->ms))

@@ -39,18 +39,19 @@ private:
 };
 
 /// The contraction with all that its speed depends on: `linear_forward 64x9216->4096 | avx512f, 2
-/// threads`, `conv2d_forward ... | sm_90, tf32`. `machine`: the instruction set of the binaries.
-std::string tuning_key(const Node& contraction, const LoweringOptions& options,
+/// threads`, `conv2d_forward ... | sm_90a, bf16, rounded operands, bf16 result`. `written`: as of
+/// ChooseCandidate. `machine`: the instruction set of the binaries.
+std::string tuning_key(const Node& contraction, DType written, const LoweringOptions& options,
                        const std::string& machine);
 
 /// A candidate that errs more is out: sums of up to 10,000 products of random numbers, rounded as
 /// the precision does, stay below it.
 double largest_tuning_error(Precision precision);
 
-/// Runs candidates of a contraction on random data and compares sampled outputs; injected by the
-/// driver, which knows compilers and devices. Libraries that are not on the device's machine, or
-/// refuse the shape, are left out.
-using MeasureCandidates = std::function<std::vector<Trial>(const Node& contraction,
+/// Runs candidates of a contraction, whose kernel writes `written`, on random data and compares
+/// sampled outputs; injected by the driver, which knows compilers and devices. Libraries that are
+/// not on the device's machine, or refuse the shape, are left out.
+using MeasureCandidates = std::function<std::vector<Trial>(const Node& contraction, DType written,
                                                            const std::vector<std::string>& names)>;
 
 /// Chooses candidates: from the table; else by measuring the most promising and all libraries, if
@@ -67,12 +68,13 @@ public:
   Tuner(TuningTable table, Options options)
       : table_(std::move(table)), options_(std::move(options)) {}
 
-  /// Name of the candidate for a contraction node; empty: the default.
-  std::string choose(const Node& contraction);
+  /// Name of the candidate for a contraction node; empty: the default. As ChooseCandidate.
+  std::string choose(const Node& contraction, DType written);
   const TuningTable& table() const { return table_; }
 
 private:
-  TuningEntry measure(const Node& contraction, const std::vector<std::string>& names) const;
+  TuningEntry measure(const Node& contraction, DType written,
+                      const std::vector<std::string>& names) const;
   TuningTable table_;
   Options options_;
 };

@@ -20,6 +20,7 @@ Value* add_argument(Graph& body, const Value& operand, int64_t index) {
                                    {"shape", std::vector<int64_t>(operand.type.shape)},
                                    {"dtype", std::string(to_string(operand.type.dtype))}});
   argument->layout = operand.layout;
+  argument->storage = operand.storage;
   return argument;
 }
 

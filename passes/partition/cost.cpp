@@ -18,50 +18,81 @@ bool tells_parts_apart(const std::string& attribute) {
   return attribute == "at" || attribute == "first_class" || attribute == "stream";
 }
 
-/// `name(operands) {attributes}`; `prefix` gives what stands before the type of an operand.
-template <class Prefix> std::string application(const Node& node, const Prefix& prefix) {
-  std::string text = node.op->name + "(";
-  const char* separator = "";
-  for (const Value* operand : node.operands) {
-    text += separator + prefix(operand) + operand->type.str();
-    if (operand->layout != Layout::row_major)
-      text += fmt::format(" {}", to_string(operand->layout));
-    separator = ", ";
-  }
-  text += ")";
-  separator = " {";
-  for (const auto& [name, attribute] : node.attrs) {
-    if (tells_parts_apart(name))
-      continue;
-    text += fmt::format("{}{} = {}", separator, name, to_string(attribute));
-    separator = ", ";
-  }
-  return *separator == ',' ? text + "}" : text;
-}
+/// `held`: the key tells how memory holds values.
+class NodeKey {
+public:
+  explicit NodeKey(bool held) : held_(held) {}
 
-/// The body's nodes, whose values are numbered in their order, and which of them it gives.
-std::string body_text(const Graph& body) {
-  std::unordered_map<const Value*, size_t> numbers;
-  std::string text = " [";
-  for (const auto& node : body.nodes) {
-    if (node->op != &ops::argument)
-      text += fmt::format("{}; ", application(*node, [&](const Value* operand) {
-                            return fmt::format("%{} ", numbers.at(operand));
-                          }));
-    for (const auto& result : node->results)
-      numbers.emplace(result.get(), numbers.size());
+  std::string of(const Node& node) const {
+    std::string key = application(node, [](const Value*) { return std::string(); });
+    if (held_)
+      key += rounded_results(node);
+    return node.body ? key + body_text(*node.body) : key;
   }
-  for (const Graph::Output& output : body.outputs)
-    text += fmt::format("%{} ", numbers.at(output.value));
-  text.back() = ']';
-  return text;
-}
+
+private:
+  /// `name(operands) {attributes}`; `prefix` gives what stands before the type of an operand.
+  template <class Prefix> std::string application(const Node& node, const Prefix& prefix) const {
+    std::string text = node.op->name + "(";
+    const char* separator = "";
+    for (const Value* operand : node.operands) {
+      text += separator + prefix(operand) + (held_ ? operand->stored() : operand->type).str();
+      if (operand->layout != Layout::row_major)
+        text += fmt::format(" {}", to_string(operand->layout));
+      separator = ", ";
+    }
+    text += ")";
+    separator = " {";
+    for (const auto& [name, attribute] : node.attrs) {
+      if (tells_parts_apart(name))
+        continue;
+      text += fmt::format("{}{} = {}", separator, name, to_string(attribute));
+      separator = ", ";
+    }
+    return *separator == ',' ? text + "}" : text;
+  }
+
+  /// ` -> bf16, f32`; nothing where no result is rounded.
+  static std::string rounded_results(const Node& node) {
+    std::string text, separator = " -> ";
+    bool rounded = false;
+    for (const auto& result : node.results) {
+      rounded = rounded || result->storage;
+      text += fmt::format("{}{}", separator, to_string(result->stored().dtype));
+      separator = ", ";
+    }
+    return rounded ? text : "";
+  }
+
+  /// The body's nodes, whose values are numbered in their order, and which of them it gives.
+  std::string body_text(const Graph& body) const {
+    std::unordered_map<const Value*, size_t> numbers;
+    std::string text = " [";
+    for (const auto& node : body.nodes) {
+      if (node->op != &ops::argument)
+        text += fmt::format("{}; ", application(*node, [&](const Value* operand) {
+                              return fmt::format("%{} ", numbers.at(operand));
+                            }));
+      for (const auto& result : node->results)
+        numbers.emplace(result.get(), numbers.size());
+    }
+    for (const Graph::Output& output : body.outputs)
+      text += fmt::format("%{} ", numbers.at(output.value));
+    text.back() = ']';
+    return text;
+  }
+
+  bool held_;
+};
 
 } // namespace
 
 std::string node_key(const Node& node) {
-  std::string key = application(node, [](const Value*) { return std::string(); });
-  return node.body ? key + body_text(*node.body) : key;
+  return NodeKey(true).of(node);
+}
+
+std::string unrounded_key(const Node& node) {
+  return NodeKey(false).of(node);
 }
 
 bool is_executed(const Node& node) {
@@ -137,10 +168,10 @@ double node_seconds(const Node& node, const DeviceProfile& device, const Measure
   if (!is_executed(node))
     return 0;
   if (measured) {
-    const std::string key = node_key(node);
-    for (const auto* times : {&measured->seconds, &measured->shares})
-      if (auto known = times->find(key); known != times->end())
-        return known->second;
+    if (auto known = measured->seconds.find(node_key(node)); known != measured->seconds.end())
+      return known->second;
+    if (auto known = measured->shares.find(unrounded_key(node)); known != measured->shares.end())
+      return known->second;
     auto reached = measured->reached.find(main_member(node).op->name);
     if (reached != measured->reached.end() && !reached->second.empty()) {
       const double seconds = peak_seconds(node, device);

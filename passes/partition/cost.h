@@ -11,10 +11,12 @@ namespace netc {
 /// would take at the peaks: small ones reach less.
 using ReachedShares = std::map<double, double>;
 
-/// Times as measured, in seconds, by node_key.
+/// Times as measured, in seconds.
 struct MeasuredTimes {
-  std::map<std::string, double> seconds; ///< Of nodes that were executed as they are.
-  /// Of nodes that were executed as members of fused ones: their shares of the fused ones' times.
+  /// Of nodes that were executed as they are, by node_key.
+  std::map<std::string, double> seconds;
+  /// By unrounded_key, of nodes that were executed as members of fused ones, their shares of the
+  /// fused ones' times; and of those that were executed over rounded values.
   std::map<std::string, double> shares{};
   /// By operator, of nodes whose arithmetic is mostly its.
   std::map<std::string, ReachedShares> reached{};
@@ -23,10 +25,13 @@ struct MeasuredTimes {
 
 /// What the time of a node depends on: operator, types and layouts of its operands, attributes; no
 /// names, and nothing of where in a whole tensor its part lies. Of a fused node also its members:
-/// what each applies to which of the values before it. How memory holds values (Value::storage) is
-/// not in it: keys are of graphs that have yet to be given it, times of those that have been.
-/// `linear(f32[64,9216], f32[4096,9216]) {precision = "fp32"}`.
+/// what each applies to which of the values before it.
+/// `linear(tf32[64,9216], f32[4096,9216]) {precision = "tf32"} -> tf32`, where memory holds the
+/// first operand and the result rounded (Value::storage).
 std::string node_key(const Node& node);
+
+/// The same but for how memory holds values: of graphs that have yet to be given it.
+std::string unrounded_key(const Node& node);
 
 /// Whether running the node runs a kernel, and so takes time.
 bool is_executed(const Node& node);

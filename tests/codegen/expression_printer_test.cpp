@@ -102,5 +102,25 @@ TEST(ExpressionPrinter, ApproximateDivisionsAreCalls) {
   EXPECT_EQ(printer.print(a / b), "a / b");
 }
 
+TEST(ExpressionPrinter, ApproximateInversesOfRootsAreCalls) {
+  const ExpressionPrinter printer({}, {.approximate = true});
+  const Expr x = kernel::var("x", DType::f32);
+  EXPECT_EQ(printer.print(power(x, -0.25)), "netc::fast_inverse_fourth_root(x)");
+  EXPECT_EQ(printer.print(power(x, -0.5)), "netc::fast_inverse_root(x)");
+  EXPECT_EQ(printer.print(power(x + 0.1, -0.75)),
+            "(netc::fast_inverse_root(x + 0.1f) * netc::fast_inverse_fourth_root(x + 0.1f))");
+}
+
+// With x = 2^-130 and y = 2^100, 1 / x is out of range and 1 / (x * y) is not.
+TEST(ExpressionPrinter, ApproximateDivisorsStayProductsWhereOneInverseMayBeOutOfRange) {
+  const ExpressionPrinter printer({}, {.approximate = true});
+  const Expr x = kernel::var("x", DType::f32), y = kernel::var("y", DType::f32);
+  const Expr one(1.0), root = call("sqrt", {x}), other = call("sqrt", {y});
+  EXPECT_EQ(printer.print(one / (x * y)), "netc::fast_divide(1.0f, x * y)");
+  EXPECT_EQ(printer.print(one / (x * root)), "netc::fast_divide(1.0f, x * netc::fast_sqrt(x))");
+  EXPECT_EQ(printer.print(one / (root * other)),
+            "netc::fast_divide(1.0f, netc::fast_sqrt(x) * netc::fast_sqrt(y))");
+}
+
 } // namespace
 } // namespace netc

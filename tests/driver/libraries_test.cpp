@@ -48,7 +48,9 @@ std::string table_for(const std::string& arch, const std::string& precision, boo
   TuningTable table;
   auto choose = [&](const std::string& key, const char* library) {
     for (const char* operands : {"", ", rounded operands"})
-      table.set(fmt::format("{} | {}, {}{}", key, arch, precision, operands), {library, {}});
+      for (const char* result : {"", ", tf32 result"})
+        table.set(fmt::format("{} | {}, {}{}{}", key, arch, precision, operands, result),
+                  {library, {}});
   };
   for (const char* key : {"linear_forward 16x192->40", "linear_forward 16x40->37",
                           "linear_forward 16x37->10", "linear_data_gradient 16x192->40",

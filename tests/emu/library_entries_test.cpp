@@ -25,7 +25,7 @@ LoweredNode lowered(const std::string& layers, Mode mode, const OpDef& op) {
   }
   NETC_CHECK(kernel, "no kernel of {}", op.name);
   return lower(*kernel, [](const Value&) { return true; },
-               {.target = context.target, .choose = [](const Node& node) {
+               {.target = context.target, .choose = [](const Node& node, DType) {
                   return node.op->name.starts_with("linear") ? "cublaslt" : "cudnn";
                 }});
 }

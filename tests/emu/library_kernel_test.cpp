@@ -72,8 +72,8 @@ layers:
 
 LoweredNode lower_by_library(const Node& node) {
   LoweringOptions options{.target = parse_target("cuda:sm_90"), .choose = nullptr};
-  options.choose = [options](const Node& contraction) {
-    const std::vector<std::string> libraries = library_candidates(contraction, options);
+  options.choose = [options](const Node& contraction, DType written) {
+    const std::vector<std::string> libraries = library_candidates(contraction, written, options);
     return libraries.empty() ? "" : libraries.front();
   };
   return lower(

@@ -70,6 +70,30 @@ TEST(NodeCost, KeysTellApartWhatTakesAnotherTimeAndNothingElse) {
   EXPECT_NE(node_key(node_of(graph, "b")), before);
 }
 
+TEST(NodeCost, KeysTellHowMemoryHoldsValues) {
+  const Graph graph = linear_graph(8);
+  const Node& fc = node_of(graph, "fc");
+  const DeviceProfile device = machine().devices[0];
+  const std::string plain = node_key(fc);
+  EXPECT_EQ(unrounded_key(fc), plain);
+  fc.operands[0]->storage = DType::bf16;
+  const std::string read = node_key(fc);
+  EXPECT_THAT(read, testing::StartsWith("linear(bf16[8,100], f32[10,100]) {"));
+  fc.result()->storage = DType::bf16;
+  const std::string both = node_key(fc);
+  EXPECT_EQ(both, read + " -> bf16");
+  fc.result()->storage = DType::tf32;
+  EXPECT_EQ(node_key(fc), read + " -> tf32");
+  EXPECT_EQ(unrounded_key(fc), plain);
+  // Kernels over other elements say nothing of its time, but for want of its own.
+  MeasuredTimes measured{.seconds = {{plain, 7}, {both, 6}}};
+  EXPECT_EQ(node_seconds(fc, device, &measured), node_seconds(fc, device));
+  measured.shares = {{plain, 5}};
+  EXPECT_EQ(node_seconds(fc, device, &measured), 5);
+  measured.seconds[node_key(fc)] = 4;
+  EXPECT_EQ(node_seconds(fc, device, &measured), 4);
+}
+
 /// Two convolutions with bias and relu, each of which becomes one node.
 Graph fused_graph(const std::string& first, const std::string& second, int64_t batch) {
   Graph graph =
@@ -134,6 +158,16 @@ TEST(FusedNodeCost, IsAllArithmeticOrTheBytesThatCrossItsBorder) {
                    (flops - elements) / 0.5e9 + elements / 0.01e9 + 1e-3);
   const MeasuredTimes measured{.seconds = {{node_key(node), 7}}};
   EXPECT_EQ(node_seconds(node, device, &measured), 7);
+}
+
+TEST(FusedNodeCost, KeysTellHowMemoryHoldsValues) {
+  const Graph graph = fused_graph("a", "b", 2);
+  const Node& node = *fused_nodes(graph)[1];
+  const std::string plain = node_key(node);
+  node.result()->storage = DType::bf16;
+  EXPECT_THAT(node_key(node), testing::HasSubstr(" -> bf16 ["));
+  EXPECT_EQ(node_key(*fused_nodes(parse_graph(print(graph)))[1]), node_key(node));
+  EXPECT_EQ(unrounded_key(node), plain);
 }
 
 TEST(NodeCost, SharesOfFusedNodesAreSecondChoice) {

@@ -330,7 +330,9 @@ Compiled compile_network(const NetworkSource& source, const CompileOptions& opti
       make_backend(options.target, options.cache.empty() ? default_cache() : options.cache);
   LoweringOptions lowering = lowering_options(options);
   Tuner tuner(load_tuning(options, folder), tuner_options(options, backend, lowering));
-  lowering.choose = [&](const Node& contraction) { return tuner.choose(contraction); };
+  lowering.choose = [&](const Node& contraction, DType written) {
+    return tuner.choose(contraction, written);
+  };
   Compiled compiled;
   compiled.folder = folder;
   Plan& plan = compiled.plan;

@@ -49,11 +49,9 @@ double sampled_error(const Node& node, std::span<const float> a, std::span<const
   return std::sqrt(difference / std::max(norm, 1e-300));
 }
 
-/// The contraction, the last step; but for weight gradients with a map behind, as they mostly have,
-/// which changes nothing: kernels do it in passing, libraries leave it. The operands are state, `a`
-/// and `b`, which all programs of a plan share; they lie as the contraction wants them, or are
-/// rounded first as that is used to. The result is f32, also where the plan's is rounded.
-Graph graph_of(const Node& contraction) {
+} // namespace
+
+Graph trial_graph(const Node& contraction, DType written) {
   Graph graph("trial");
   GraphBuilder builder(graph, contraction.loc);
   std::vector<Value*> operands;
@@ -72,24 +70,36 @@ Graph graph_of(const Node& contraction) {
   }
   Value* result = builder.value(*contraction.op, "c", operands, contraction.attrs);
   result->layout = contraction.result()->layout;
+  auto copy_of = [&](Value* value, const char* name) {
+    Value* copy = builder.value(ops::scale, name, {value}, {{"factor", 1.0}});
+    copy->layout = value->layout;
+    graph.outputs.assign(1, {"c", copy});
+    return copy;
+  };
   graph.outputs.push_back({"c", result});
-  if (contraction.op == &ops::conv2d_weight_gradient ||
-      contraction.op == &ops::linear_weight_gradient)
-    return graph;
-  Value* same = builder.value(ops::scale, "same", {result}, {{"factor", 1.0}});
-  same->layout = result->layout;
-  graph.outputs.front().value = same;
-  fuse(graph, {result->node, same->node}, "contraction");
+  if (contraction.op != &ops::conv2d_weight_gradient &&
+      contraction.op != &ops::linear_weight_gradient) {
+    Value* same = copy_of(result, "same");
+    result = fuse(graph, {result->node, same->node}, "contraction")->result();
+  }
+  if (is_rounded(written)) {
+    result->storage = written;
+    copy_of(result, "c.read");
+  }
   return graph;
 }
 
-/// Least time of the last step of a run; the first run warms up.
-double best_ms(Session& session, const std::string& program, double budget_ms) {
+namespace {
+
+/// Least time of the contraction's step of a run; the first run warms up. `behind`: steps that
+/// follow it.
+double best_ms(Session& session, const std::string& program, size_t behind, double budget_ms) {
   session.profile(true);
   double best = 1e30, before = 0;
   for (int run = 0; run < 3 || before < budget_ms; ++run) {
     session.run(program);
-    const double total = session.times(program).back().seconds * 1e3;
+    const std::span<const StepTime> steps = session.times(program);
+    const double total = steps[steps.size() - 1 - behind].seconds * 1e3;
     if (run > 0)
       best = std::min(best, total - before);
     before = total;
@@ -98,20 +108,21 @@ double best_ms(Session& session, const std::string& program, double budget_ms) {
 }
 
 /// Runs the candidates, each a program of one plan.
-std::vector<Trial> run_trials(const Node& node, const std::vector<std::string>& names,
-                              const DeviceSpec& device, const Backend& backend,
-                              const LoweringOptions& lowering, double budget_ms) {
+std::vector<Trial> run_trials(const Node& node, DType written,
+                              const std::vector<std::string>& names, const DeviceSpec& device,
+                              const Backend& backend, const LoweringOptions& lowering,
+                              double budget_ms) {
   TemporaryDirectory folder("netc-trial");
-  Graph graph = graph_of(node);
+  Graph graph = trial_graph(node, written);
   std::vector<TrialProgram> programs;
   for (const std::string& name : names)
-    programs.push_back({name, {&graph}, [name](const Node&) { return name; }});
+    programs.push_back({name, {&graph}, [name](const Node&, DType) { return name; }});
   Session session(trial_plan(graph.name, programs, backend, lowering, folder.path()), folder.path(),
                   device);
   const std::vector<float> a = fill(session, "a", 1), b = fill(session, "b", 2);
   std::vector<Trial> trials;
   for (const std::string& name : names) {
-    const double ms = best_ms(session, name, budget_ms);
+    const double ms = best_ms(session, name, is_rounded(written) ? 1 : 0, budget_ms);
     trials.push_back({name, ms, sampled_error(node, a, b, session.output_of<float>(name, "c"))});
   }
   return trials;
@@ -121,17 +132,19 @@ std::vector<Trial> run_trials(const Node& node, const std::vector<std::string>& 
 
 MeasureCandidates measure_on(const DeviceSpec& device, const Backend& backend,
                              const LoweringOptions& lowering, double budget_ms) {
-  return [=, &backend](const Node& node, const std::vector<std::string>& names) {
+  return [=, &backend](const Node& node, DType written, const std::vector<std::string>& names) {
     std::vector<std::string> own, libraries;
     for (const std::string& name : names)
       if (!is_library(name))
         own.push_back(name);
       else if (has_library(name))
         libraries.push_back(name);
-    std::vector<Trial> trials = run_trials(node, own, device, backend, lowering, budget_ms);
+    std::vector<Trial> trials =
+        run_trials(node, written, own, device, backend, lowering, budget_ms);
     for (const std::string& library : libraries)
       try {
-        trials.push_back(run_trials(node, {library}, device, backend, lowering, budget_ms).front());
+        trials.push_back(
+            run_trials(node, written, {library}, device, backend, lowering, budget_ms).front());
       } catch (const RuntimeError&) { // it cannot do this: the others compete
       }
     return trials;

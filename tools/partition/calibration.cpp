@@ -21,7 +21,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int format = 2;
+constexpr int format = 3;
 
 MeasuredTimes times_from(const Json& json) {
   return {json.at("seconds").get<std::map<std::string, double>>(),

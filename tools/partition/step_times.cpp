@@ -36,14 +36,14 @@ std::vector<const Node*> nodes_of(const Program& program, const Graph& graph) {
   return nodes;
 }
 
-/// Splits the time of a fused node among its members by their arithmetic.
+/// Splits the time of a node among its members, where it is fused, by their arithmetic.
 void add_shares(const Node& node, double seconds, Samples& shares) {
   const std::vector<const Node*> members = executed_members(node);
   double all = 0;
   for (const Node* member : members)
     all += static_cast<double>(member->op->flops(*member));
   for (const Node* member : members)
-    shares[node_key(*member)].push_back(
+    shares[unrounded_key(*member)].push_back(
         all > 0 ? seconds * static_cast<double>(member->op->flops(*member)) / all
                 : seconds / static_cast<double>(members.size()));
 }
@@ -76,8 +76,9 @@ public:
     for (const Step& step : steps_)
       if (step.node) {
         const double typical = median(step.seconds);
-        own[node_key(*step.node)].push_back(typical);
-        if (step.node->body)
+        const std::string key = node_key(*step.node);
+        own[key].push_back(typical);
+        if (step.node->body || key != unrounded_key(*step.node))
           add_shares(*step.node, typical, shares);
       }
     return {medians(own), medians(shares)};
