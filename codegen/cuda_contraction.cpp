@@ -47,8 +47,9 @@ constexpr int usual_multiprocessors = 132;
 
 /// Relative time of a product in this tiling: whole waves of tiles, each the slices it multiplies
 /// and, for splits, the sums it writes and reads again.
-double tiling_cost(const ProductShape& p, const Tiling& t) {
-  const long blocks = tiles(p, t) * t.splits;
+double tiling_cost(const Conv2d& c, ContractionPass pass, const Tiling& t) {
+  const ProductShape p = product_shape(c, pass);
+  const long blocks = tiles(c, pass, t) * t.splits;
   const double waves = double(ceil_div(blocks, 2 * usual_multiprocessors));
   // Small tiles bring more operands to shared memory for each product.
   const double load = 1.0 / t.rows + 1.0 / t.columns;
@@ -61,26 +62,41 @@ double tiling_cost(const ProductShape& p, const Tiling& t) {
   return waves * slice * slices + exchange;
 }
 
-/// The same for the instructions of a warpgroup, in cycles of a multiprocessor. Where operands are
-/// rounded on their way, fitted to the times of 266 tilings of AlexNet's contractions on an H200
-/// (error 16 %; what it ranks first took 0.1 % more than what was fastest). Where they are
-/// direct, not measured: the longer of multiplying (nine tenths of the rate that the instructions
-/// have) and of bringing a line of each row and column (some 53 bytes a cycle and multiprocessor
-/// from the cache that all share), and what a block waits for at each slice: less where products
-/// overlap, more where rows go to registers before.
+/// Cycles of a multiprocessor for a slice by the instructions of a warpgroup, where columns are
+/// copied as these take them. Not measured: what a block waits for, less where products overlap and
+/// more where rows go to registers before; and the longest of multiplying (nine tenths of the rate
+/// that the instructions have), of what passes through shared memory, 128 bytes a cycle, and of
+/// what comes from the cache that all share, some 30 bytes a cycle.
+double slice_cost(const Conv2d& c, ContractionPass pass, const Tiling& t) {
+  const double waits = slices_pending(t) > 0 ? 30 : is_direct(c, pass, t) ? 120 : 220;
+  const double multiply =
+      double(t.rows) * t.columns * t.slice / (t.math == Math::bf16 ? 1840 : 920);
+  const double line = t.slice * rounded_bytes(t.math);
+  // Of rows that are copied for each tap, some six tenths are in the cache beside shared memory,
+  // whose bandwidth the two share.
+  const bool near = pass != ContractionPass::weight_gradient && taps_of(c) > 1 && !t.halo;
+  const double rows = t.halo ? halo_lines(c, pass, t) / double(taps_of(c)) : t.rows;
+  const double read = t.rows + t.rows / 64.0 * t.columns; // 64 rows an instruction
+  const double shared = line * (t.columns + (near ? 1.6 : 1) * rows + read) / 128;
+  const double brought = line * (t.columns + (near ? 0.4 : 1) * rows) / 30;
+  return waits + std::max({multiply, shared, brought});
+}
+
+/// The same as tiling_cost for the instructions of a warpgroup, in cycles of a multiprocessor.
+/// Where columns are rounded on their way, fitted to the times of 266 tilings of AlexNet's
+/// contractions on an H200 (error 16 %; what it ranks first took 0.1 % more than what was fastest).
 double warpgroup_cost(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   const ProductShape p = product_shape(c, pass);
-  const bool bf16 = t.math == Math::bf16;
-  const double products = double(t.rows) * t.columns * t.slice;
-  const double waits = slices_pending(t) > 0 ? 30 : is_direct(c, pass, t) ? 120 : 220;
   const double slice =
       has_direct_columns(c, pass, t)
-          ? waits + std::max(products / (bf16 ? 1840 : 920), 2.4 * (t.rows + t.columns))
-          : 320 + products / (bf16 ? 1560 : 800) + 1.7 * t.rows + 0.9 * t.columns;
+          ? slice_cost(c, pass, t)
+          : 320 + double(t.rows) * t.columns * t.slice / (t.math == Math::bf16 ? 1560 : 800) +
+                1.7 * t.rows + 0.9 * t.columns;
+  const double around = t.halo ? 8500 : 7000; // before the first slice and after the last
   const double slices = double(ceil_div(ceil_div(p.depth, t.slice), t.splits));
   // Of two blocks that share a multiprocessor, one alone is hardly faster.
   const int sharing = blocks_sharing(t);
-  const long blocks = tiles(p, t) * t.splits, round = sharing * long(usual_multiprocessors);
+  const long blocks = tiles(c, pass, t) * t.splits, round = sharing * long(usual_multiprocessors);
   const long rest = blocks % round;
   const bool alone = sharing == 2 && rest <= usual_multiprocessors;
   const double turns = sharing * double(blocks / round) + (rest == 0 ? 0
@@ -90,7 +106,7 @@ double warpgroup_cost(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   const double exchange = t.splits > 1 ? 4.0 * double(p.groups * p.rows * p.columns) *
                                              (2 * t.splits + 1) / usual_multiprocessors / 24
                                        : 0;
-  return turns * (slice * slices + 7000) + exchange;
+  return turns * (slice * slices + around) + exchange;
 }
 
 /// Whether a thread has the registers for its part of a tile. The largest tile takes half of them
@@ -107,13 +123,28 @@ bool fits_registers(const Conv2d& c, ContractionPass pass, const Tiling& t) {
 }
 
 /// Depth of the slices of a warpgroup. Where neighbouring channels are copied one by one, a thread
-/// has twice the lines to find in deep slices, for which it lacks the registers.
+/// has twice the lines to find in deep slices, for which it lacks the registers. With a halo, as
+/// much of a line of the cache as divides the channels; 0: there is none.
 int warpgroup_slice(const Conv2d& c, ContractionPass pass, const Tiling& t) {
-  if (is_direct(c, pass, t))
-    return cache_line / rounded_bytes(t.math);
+  const int line = cache_line / rounded_bytes(t.math), step = warpgroup_depth(t.math);
   const int channels = pass == ContractionPass::forward ? c.group_in() : c.group_out();
+  if (t.halo) {
+    int slice = line;
+    while (slice > 0 && channels % slice != 0)
+      slice -= step;
+    return slice;
+  }
+  if (is_direct(c, pass, t))
+    return line;
   const bool singly = channels % 2 != 0 && pass != ContractionPass::weight_gradient;
   return singly ? usual_slice : 2 * usual_slice;
+}
+
+/// Whether the pixels under all taps of a tile can be copied together.
+bool can_have_halo(const Conv2d& c, ContractionPass pass, const Tiling& t) {
+  return pass != ContractionPass::weight_gradient && is_direct(c, pass, t) &&
+         c.stride_height == 1 && c.stride_width == 1 && has_padded_images(gather_of(c, pass)) &&
+         t.stages <= taps_of(c); // rows of the next channels come while slices are on their way
 }
 
 /// Whether a block multiplies so much longer than it writes its sums that no other needs to fill in
@@ -131,8 +162,8 @@ std::vector<Tiling> suitable_tilings(const Conv2d& c, ContractionPass pass, Math
   const bool warpgroup = target.has_warpgroups() && (math == Math::tf32 || math == Math::bf16);
   NETC_CHECK(warpgroup || !rounded, "{} has no instructions for operands that are rounded",
              target.str());
-  std::vector<Tiling> list;
-  auto add = [&](int rows, int columns, int splits, bool as_held) {
+  std::vector<Tiling> list, last;
+  auto add = [&](int rows, int columns, int splits, bool as_held, bool halo = false) {
     if (splits > 1 && p.depth < long(splits) * 8 * usual_slice)
       return;
     Tiling t{math, rows, columns, math == Math::fma ? 2 : 4, splits};
@@ -141,6 +172,7 @@ std::vector<Tiling> suitable_tilings(const Conv2d& c, ContractionPass pass, Math
         return;
       t.warpgroup = true;
       t.rounded = as_held;
+      t.halo = halo;
       t.slice = warpgroup_slice(c, pass, t);
     }
     if (rows > 128 && (!is_direct(c, pass, t) || !is_deep(p, t)))
@@ -148,23 +180,31 @@ std::vector<Tiling> suitable_tilings(const Conv2d& c, ContractionPass pass, Math
     if (!fits_registers(c, pass, t))
       return;
     constexpr int reserved = 1024; // by the system, of each block
-    while (t.stages > 2 + slices_pending(t) &&
-           blocks_sharing(t) * (tile_shared_bytes(c, pass, t) + reserved) > target.shared_bytes())
+    auto fits = [&] {
+      return blocks_sharing(t) * (tile_shared_bytes(c, pass, t) + reserved) <=
+             target.shared_bytes();
+    };
+    while (t.stages > 2 + slices_pending(t) && !fits())
       --t.stages;
-    list.push_back(t);
+    if (!halo || (fits() && t.splits <= shared_slices(c, pass, t)))
+      (as_held == rounded ? list : last).push_back(t);
   };
   for (int rows : {256, 128, 64})
     for (int columns : {128, 96, 64})
       for (int splits : {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64}) {
         add(rows, columns, splits, rounded);
-        // Whether copies of single elements are faster than a pass over shared memory, a GPU says.
+        if (can_have_halo(c, pass, {math, rows, columns, 4, splits, warpgroup, 0, rounded, true}))
+          add(rows, columns, splits, rounded, true);
+        // Copies of single elements should be faster than a pass over shared memory. A GPU may say
+        // that they are not.
         if (rounded && math == Math::tf32 && pass == ContractionPass::weight_gradient)
           add(rows, columns, splits, false);
       }
   std::stable_sort(list.begin(), list.end(), [&](const Tiling& a, const Tiling& b) {
     return warpgroup ? warpgroup_cost(c, pass, a) < warpgroup_cost(c, pass, b)
-                     : tiling_cost(p, a) < tiling_cost(p, b);
+                     : tiling_cost(c, pass, a) < tiling_cost(c, pass, b);
   });
+  list.insert(list.end(), last.begin(), last.end());
   return list;
 }
 
@@ -191,7 +231,10 @@ std::vector<Tiling> cuda_tilings(const std::string& family,
 std::string tiling_name(const Tiling& t) {
   return fmt::format("{}x{}{}{} stages {} splits {}", t.rows, t.columns,
                      t.warpgroup ? fmt::format("x{} warpgroup", t.slice) : "",
-                     t.warpgroup && !t.rounded ? " rounding" : "", t.stages, t.splits);
+                     t.halo                      ? " halo"
+                     : t.warpgroup && !t.rounded ? " rounding"
+                                                 : "",
+                     t.stages, t.splits);
 }
 
 int64_t specialise_for_tiling(Contraction& contraction, const std::string& family,
@@ -204,11 +247,13 @@ int64_t specialise_for_tiling(Contraction& contraction, const std::string& famil
       ".stages = {}, .splits = {}{}}};",
       name_of(t.math), t.rows, t.columns, t.stages, t.splits,
       t.warpgroup ? fmt::format(", .warpgroup = true, .slice = {}{}", t.slice,
-                                t.rounded ? ", .rounded = true" : "")
+                                t.halo      ? ", .rounded = true, .halo = true"
+                                : t.rounded ? ", .rounded = true"
+                                            : "")
                   : "");
   if (packs(c, pass))
     contraction.entries.push_back(sweep(p.packed_floats));
-  contraction.entries.push_back({.blocks = tiles(p, t) * t.splits,
+  contraction.entries.push_back({.blocks = tiles(c, pass, t) * t.splits,
                                  .threads = threads_of(t),
                                  .shared_bytes = tile_shared_bytes(c, pass, t)});
   if (t.splits > 1)

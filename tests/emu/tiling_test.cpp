@@ -80,6 +80,35 @@ TEST(EmulatedTilings, OfEverySizeDirect) {
       }
 }
 
+/// Pixels copied once for all taps: of padded images, of images without padding and of a kernel
+/// that is neither square nor dense, in blocks of 32, 16, 48 and 24 channels, and in splits.
+TEST(EmulatedTilings, OfHalos) {
+  const Conv2d padded = square(3, 9, 64, 64, 3, 1, 1, 2), inside = square(2, 11, 48, 48, 3, 1, 0);
+  const Conv2d uneven{.batch = 2,
+                      .in_height = 9,
+                      .in_width = 14,
+                      .in_channels = 32,
+                      .out_channels = 32,
+                      .kernel_height = 2,
+                      .kernel_width = 3,
+                      .dilation_height = 2,
+                      .dilation_width = 1,
+                      .pad_top = 0,
+                      .pad_left = 1,
+                      .pad_bottom = 2,
+                      .pad_right = 2};
+  const std::vector<PassCase> first = conv_passes(padded), second = conv_passes(inside),
+                              third = conv_passes(uneven);
+  for (size_t pass : {0, 1}) {
+    check_pass(first[pass], padded, {Math::tf32, 256, 64, 4, 1, true, 32, true, true});
+    check_pass(first[pass], padded, {Math::bf16, 128, 64, 2, 2, true, 16, true, true});
+    check_pass(second[pass], inside, {Math::bf16, 256, 64, 3, 1, true, 48, true, true});
+    check_pass(second[pass], inside, {Math::tf32, 128, 96, 3, 2, true, 24, true, true});
+    check_pass(third[pass], uneven, {Math::tf32, 128, 64, 4, 1, true, 16, true, true});
+    check_pass(third[pass], uneven, {Math::bf16, 64, 96, 3, 1, true, 32, true, true});
+  }
+}
+
 /// Weight gradients of TF32 may take images that are rounded through registers, as others. Where
 /// they do not, the gradient of the output is laid out by copies; here of 64 whole columns and of
 /// slices that the pixels fill.

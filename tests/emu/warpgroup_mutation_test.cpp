@@ -103,8 +103,8 @@ TEST_F(Mutants, DirectPipeline) {
        "}\n\n/// The same where rows go"},
       {"filled while it is multiplied", "load(slice + ahead, place, operand);",
        "load(slice + ahead, stage, operand);"},
-      {"weights packed in other blocks", "channel_block<c>(channels, line_elements<T>),",
-       "channel_block<c>(channels, 16),"}};
+      {"weights packed in other blocks", ": channel_block<c>(channels, line_elements<T>);",
+       ": channel_block<c>(channels, 16);"}};
   expect_caught(contraction(0, rounded_images, {Math::tf32, 64, 64, 3, 1, true, 32, true}),
                 mutations);
   expect_caught(contraction(0, rounded_images, {Math::bf16, 256, 64, 4, 1, true, 64, true}),
@@ -138,6 +138,60 @@ TEST_F(Mutants, TurnedOperands) {
         "/// The same where the operands are rounded",
         "    stage = stage_after<t.stages>(stage);\n  }\n}\n\n"
         "/// The same where the operands are rounded"}});
+}
+
+/// Pixels copied once for all taps, of two images and in three blocks of channels.
+TEST_F(Mutants, Halos) {
+  const Conv2d c = square(2, 9, 24, 36, 3, 1, 1);
+  expect_caught(
+      contraction(0, c, {Math::tf32, 128, 64, 4, 1, true, 8, true, true}),
+      {{"every tap the first", "Product::line_of(tap));", "Product::line_of(0));"},
+       {"the rows of one block", "(S::a(block), S::b(stage),", "(S::a(0), S::b(stage),"},
+       {"the channels of the first block", "(block * t.slice + depth), index", "depth, index"},
+       {"weights of the slice before", "loader.load_columns(slice + ahead,",
+        "loader.load_columns(slice + ahead - 1,"},
+       {"filled while it is multiplied",
+        "stage + ahead < t.stages ? stage + ahead : stage + ahead - t.stages);", "stage);"},
+       {"a piece of the rows left out", "i < min((tap - pending + 1) * pieces,",
+        "i + 1 < min((tap - pending + 1) * pieces,"},
+       {"pieces over one another", "lane() / of_line + i * (threads / of_line)",
+        "lane() / of_line"},
+       {"all pieces the first of their line", "% of_line * Layout::piece;", "* 0;"},
+       {"a slice that is not waited for",
+        "copy_wait<ahead - 1>();\n    show_to_warpgroups(); // what "
+        "this thread copied\n    sums.template wait<pending>();\n    barrier(); // the slice is "
+        "there; "
+        "one before has been multiplied, its place is free\n    warpgroup_begin();\n    "
+        "sums.template multiply_direct<typename S::A, typename S::B>(S::a(block)",
+        "copy_wait<ahead>();\n    show_to_warpgroups();\n    sums.template wait<pending>();\n    "
+        "barrier();\n    warpgroup_begin();\n    "
+        "sums.template multiply_direct<typename S::A, typename S::B>(S::a(block)"},
+       {"padding on the left", "const int w = i % images.width - c.pad_left;",
+        "const int w = i % images.width;"},
+       {"padding that is read", "w < 0 || w >= c.in_width)", "w >= c.in_width)"},
+       {"images behind the last", "if (n >= c.batch || h < 0", "if (h < 0"},
+       {"rows without padding", "int(max_of(c.pad_left, c.pad_right));", "0;"},
+       {"places of other pixels", "* images.width + pixel % G::out_width;",
+        "* G::out_width + pixel % G::out_width;"},
+       {"pixels of the images before", "return n * (G::out_height * G::out_width) + (n < c.batch",
+        "return (n < c.batch"},
+       {"weights packed for every tap", "t.halo ? t.slice : channel_block", "channel_block"}});
+  expect_caught(contraction(0, square(6, 11, 16, 36, 3, 1, 0),
+                            {Math::tf32, 64, 64, 4, 1, true, 8, true, true}),
+                {{"rows that end with the padding", "min(w, G::out_width)", "w"},
+                 {"images that end with the padding", "h < G::out_height ? h * G::out_width +",
+                  "true ? h * G::out_width +"}});
+  // Of two warpgroups, a slice is multiplied while the next begins.
+  expect_caught(contraction(1, square(2, 9, 36, 24, 3, 1, 1),
+                            {Math::tf32, 256, 64, 4, 1, true, 8, true, true}),
+                {{"taps that run forwards",
+                  "pass == ContractionPass::data_gradient ? taps - 1 - tap : tap;", "tap;"},
+                 {"rows over those that are multiplied", "if (tap >= pending && block + 1 < end)",
+                  "if (block + 1 < end)"}});
+  expect_caught(contraction(0, square(2, 9, 64, 36, 2, 1, 0),
+                            {Math::tf32, 256, 64, 4, 1, true, 32, true, true}),
+                {{"rows that come too late", "turns = taps - ahead - pending + 1;",
+                  "turns = taps - pending;"}});
 }
 
 TEST_F(Mutants, DirectOperands) {

@@ -30,21 +30,33 @@ struct InOrder {
   static constexpr bool in_order = true;
 };
 
-/// Of a pass whose images and whose result have elements X and Y.
-template <Conv2d c, ContractionPass pass, Tiling t, class X> struct Elements {
+/// What a pass whose images have elements X tells of itself.
+template <Conv2d c, ContractionPass pass, Tiling t, class X> struct PassTraits {
+  static_assert(!t.halo || product_shape(c, pass).depth % (t.slice * taps_of(c)) == 0,
+                "blocks of channels are whole");
   static_assert(t.rounded ? (t.math == Math::bf16 ? is_same<X, Bf16> : is_same<X, Tf32>)
                           : !is_same<X, Bf16>,
                 "the images are rounded as the tiling says");
   static constexpr bool direct = is_direct(c, pass, t);
   static constexpr bool direct_rows = has_direct_rows(c, pass, t);
   static constexpr bool direct_columns = has_direct_columns(c, pass, t);
+  static constexpr int taps = taps_of(c), slices = shared_slices(c, pass, t);
   static constexpr bool whole = c.exact_blocks == 0 && product_shape(c, pass).depth % t.slice == 0;
+  /// With a halo: the images, the lines that a tile has of them, and the one where a tap begins.
+  using Pixels = PaddedPixels<gather_of(c, pass), X>;
+  static constexpr int halo_lines = netc::halo_lines(c, pass, t);
+  static int line_of(int tap) {
+    // The taps of a data gradient run the other way.
+    const int at = pass == ContractionPass::data_gradient ? taps - 1 - tap : tap;
+    return at / c.kernel_width * c.dilation_height * Pixels::images.width +
+           at % c.kernel_width * c.dilation_width;
+  }
   /// Of the weights.
   using Weight = typename Choose<direct, X, float>::Type;
 };
 
 template <Conv2d c, Tiling t, class X, class Y, class Epilogue>
-struct ConvForward : InOrder, Elements<c, ContractionPass::forward, t, X> {
+struct ConvForward : InOrder, PassTraits<c, ContractionPass::forward, t, X> {
   using G = Geometry<c>;
   using A = InputUnderOutput<c, X>;
   using B = DeepWeights<c, G::group_out, G::group_in, typename ConvForward::Weight>;
@@ -73,7 +85,7 @@ using GradientWeights =
                     StoredWeights<c>>::Type;
 
 template <Conv2d c, Tiling t, class X, class Y, class Epilogue>
-struct ConvDataGradient : InOrder, Elements<c, ContractionPass::data_gradient, t, X> {
+struct ConvDataGradient : InOrder, PassTraits<c, ContractionPass::data_gradient, t, X> {
   using G = Geometry<c>;
   using A = OutputOverInput<c, X>;
   using B = GradientWeights<c, typename ConvDataGradient::Weight>;
@@ -98,7 +110,7 @@ struct ConvDataGradient : InOrder, Elements<c, ContractionPass::data_gradient, t
 /// the memory. `turned`: the product's rows are taps and input channels, its columns output
 /// channels: so tiles have whole rows, few columns, and the gradient is what is laid out anew.
 template <Conv2d c, Tiling t, class X, class Y, class Epilogue>
-struct ConvWeightGradient : Elements<c, ContractionPass::weight_gradient, t, X> {
+struct ConvWeightGradient : PassTraits<c, ContractionPass::weight_gradient, t, X> {
   static_assert(is_same<X, Bf16> == is_same<Y, Bf16>, "both operands are bf16, or none");
   using G = Geometry<c>;
   static constexpr bool in_order = G::taps == 1, turned = !in_order;
@@ -126,14 +138,14 @@ struct ConvWeightGradient : Elements<c, ContractionPass::weight_gradient, t, X> 
 
 /// Packs weights as [group][line][block of channels][tap][channel], see TapChannel: a line is an
 /// output channel (forward) or an input channel (data gradient) of the group.
-template <Conv2d c, ContractionPass pass, class T>
+template <Conv2d c, ContractionPass pass, Tiling t, class T>
 void pack_weights(Global<const float> w, Global<T> packed) {
   using G = Geometry<c>;
   constexpr bool forward = pass == ContractionPass::forward;
   constexpr int lines = forward ? G::group_out : G::group_in;
   constexpr int channels = forward ? G::group_in : G::group_out;
-  constexpr int block_channels = channel_block<c>(channels, line_elements<T>),
-                blocks_of = channels / block_channels;
+  constexpr int block_channels = t.halo ? t.slice : channel_block<c>(channels, line_elements<T>);
+  constexpr int blocks_of = channels / block_channels;
   constexpr long all = product_shape(c, pass).packed_floats;
   for (long i = block() * lanes() + lane(); i < all; i += blocks() * lanes()) {
     const int channel = static_cast<int>(i % block_channels + i / (block_channels * G::taps) %
@@ -152,7 +164,7 @@ void product_phase(const Product& p, Global<float> workspace) {
   constexpr ProductShape shape = product_shape(c, pass);
   const Global<float> shares = workspace + packed_workspace_floats(c, pass);
   if constexpr (phase == packs(c, pass))
-    tiled_product<t, shape>(p, shares);
+    tiled_product<t, shape, tiled_rows(c, pass, t)>(p, shares);
   else
     add_shares<t, shape>(p, shares);
 }
@@ -166,7 +178,7 @@ void image_product(Global<const X> from, Global<const float> w, Global<Y> to,
   using Weight = typename P::Weight;
   constexpr bool packed = packs(c, pass);
   if constexpr (packed && phase == 0)
-    pack_weights<c, pass>(w, as_elements<Weight>(workspace));
+    pack_weights<c, pass, t>(w, as_elements<Weight>(workspace));
   else
     product_phase<c, pass, t, phase>(
         P{{},

@@ -159,6 +159,40 @@ template <Conv2d c> struct OutputPixel {
   }
 };
 
+/// Pixels of padded images (PaddedImages), and those of the output that are counted likewise.
+template <Conv2d c, class T> struct PaddedPixels {
+  using G = Geometry<c>;
+  using Index = typename G::Index;
+  static constexpr PaddedImages images = padded_images(c);
+  Global<const T> data;
+  int group;
+
+  /// Index of the first channel of the i-th; negative: it is padding.
+  Index at(int i) const {
+    const int n = i / (images.height * images.width);
+    const int h = i / images.width % images.height - c.pad_top;
+    const int w = i % images.width - c.pad_left;
+    if (n >= c.batch || h < 0 || h >= c.in_height || w < 0 || w >= c.in_width)
+      return -1;
+    return ((Index(n) * c.in_height + h) * c.in_width + w) * c.in_channels + group * G::group_in;
+  }
+  /// Where an output pixel is counted.
+  static long place_of(long pixel) {
+    const long n = pixel / (G::out_height * G::out_width);
+    const int h = static_cast<int>(pixel / G::out_width % G::out_height);
+    return (n * images.height + h) * images.width + pixel % G::out_width;
+  }
+  /// Output pixels counted before a place.
+  static long pixels_before(long place) {
+    const long n = min_of(place / (images.height * images.width), c.batch);
+    const int h = static_cast<int>(place / images.width % images.height);
+    const int w = static_cast<int>(place % images.width);
+    const int in_image =
+        h < G::out_height ? h * G::out_width + min(w, G::out_width) : G::out_height * G::out_width;
+    return n * (G::out_height * G::out_width) + (n < c.batch ? in_image : 0);
+  }
+};
+
 /// Forward: output pixels by (tap, input channel) of x. `mirrored`: the taps are those of a data
 /// gradient, which run the other way.
 template <Conv2d c, class T, bool mirrored = false> struct InputUnderOutput {
@@ -192,18 +226,6 @@ template <Conv2d c, class T, bool mirrored = false> struct InputUnderOutput {
   Global<const T> from(const Step& s) const { return data + s.offset; }
   static typename G::Index index(const Line& l, const Step&) { return l.base; }
 };
-
-/// The convolution of dy whose result is the data gradient of one without strides.
-constexpr Conv2d data_gradient_of(const Conv2d& c) {
-  Conv2d d = c;
-  d.in_height = c.out_height(), d.in_width = c.out_width();
-  d.in_channels = c.out_channels, d.out_channels = c.in_channels;
-  d.pad_top = (c.kernel_height - 1) * c.dilation_height - c.pad_top;
-  d.pad_left = (c.kernel_width - 1) * c.dilation_width - c.pad_left;
-  d.pad_bottom = c.in_height - d.in_height + c.pad_top;
-  d.pad_right = c.in_width - d.in_width + c.pad_left;
-  return d;
-}
 
 /// Data gradient where outputs lie apart: image pixels by (tap, output channel) of dy.
 template <Conv2d c, class T> struct StridedOutputOverInput {

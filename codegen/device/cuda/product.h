@@ -10,6 +10,8 @@
 //     static constexpr bool direct;    and whether these take both from there
 //     static constexpr int leaves;     parts of the depth with a sum of their own, 1, 2, 4 or 8
 //     static int depth(int leaf);
+//     static constexpr int slices;     that the splits share, see shared_slices; with a halo, more:
+//                                      PassTraits in conv2d.h
 //     static constexpr bool whole;     whether slices divide the depth of every leaf
 //     static constexpr bool in_order;  whether the columns of a row are neighbours in memory
 //     void finish(long row, int column, int count, float* sums) const;
@@ -20,7 +22,7 @@
 // Fast products have one leaf, and may be cut in splits instead (tiling.h). The leaves of exact
 // ones are added in a balanced binary tree.
 
-#include "codegen/device/cuda/pipeline.h"
+#include "codegen/device/cuda/halo.h"
 
 namespace netc {
 
@@ -30,16 +32,16 @@ struct NoEpilogue {
   void operator()(float* /*row*/, long /*pixel*/, int /*channel*/, int /*count*/) const {}
 };
 
-/// Where a tile begins, which slices of the depth it adds, and for which split.
-struct TilePlace {
-  int group, row, column, split;
-};
-
 /// Adds slices first .. end - 1 of a leaf to a thread's part of the tile. All threads of the block
 /// call it together.
 template <Tiling t, class Product, class Sums>
-void add_slices(const Product& p, const TilePlace& place, int leaf, int first, int end,
-                Sums& sums) {
+requires(t.halo) void add_slices(const Product& p, const TilePlace& place, int /*leaf*/, int first,
+                                 int end, Sums& sums) {
+  add_halo_slices<t>(p, place, first, end, sums);
+}
+template <Tiling t, class Product, class Sums>
+requires(!t.halo) void add_slices(const Product& p, const TilePlace& place, int leaf, int first,
+                                  int end, Sums& sums) {
   using S = Slices<Product, t>;
   const SliceLoader<typename Product::A, typename S::A, threads_of(t), Product::whole> a(p.a,
                                                                                          place.row);
@@ -76,7 +78,8 @@ void add_slices(const Product& p, const TilePlace& place, int leaf, int first, i
 template <Tiling t, class Product>
 typename SumsOf<t>::Type sum_leaf(const Product& p, const TilePlace& place, int leaf) {
   typename SumsOf<t>::Type sums;
-  add_slices<t>(p, place, leaf, 0, static_cast<int>(ceil_div(Product::depth(leaf), t.slice)), sums);
+  const long slices = t.halo ? Product::slices : ceil_div(Product::depth(leaf), t.slice);
+  add_slices<t>(p, place, leaf, 0, static_cast<int>(slices), sums);
   return sums;
 }
 
@@ -113,18 +116,17 @@ void visit_existing(const Sums& sums, const TilePlace& place, Use use) {
 /// Rows that a warp takes at once: a thread's loads for so many sums are on their way together.
 template <Tiling t> constexpr int taken_rows = t.columns > 64 ? 8 : 16;
 
-/// Calls use(row, column, 1, value) for the sums of taken_rows rows, of which `staged` begins with
-/// the first. Lanes have neighbouring columns: a warp's accesses to a row of memory are one.
-/// Without `all`, some may not exist in a result of rows x columns.
-template <Tiling t, long rows, int columns, bool all, class Use>
-void take_rows(Shared<const float> staged, long row, int column, Use use) {
+/// Calls use(row, column, 1, value) for the sums of taken_rows rows; staged(i) has those of the
+/// i-th. Lanes have neighbouring columns: a warp's accesses to a row of memory are one. Without
+/// `all`, some may not exist in a result of rows x columns.
+template <Tiling t, int columns, bool all, class Staged, class Use>
+void take_rows(Staged staged, long row, long rows, int column, Use use) {
   constexpr int segments = t.columns / 32, count = taken_rows<t> * segments;
-  const Shared<const float> own = staged + warp_lane();
   column += warp_lane();
   float values[count];
 #pragma unroll
   for (int i = 0; i < count; ++i)
-    values[i] = own[i / segments * staged_stride(t) + i % segments * 32];
+    values[i] = staged(i / segments)[i % segments * 32 + warp_lane()];
 #pragma unroll
   for (int i = 0; i < count; ++i)
     if (all || (row + i / segments < rows && column + i % segments * 32 < columns))
@@ -134,7 +136,7 @@ void take_rows(Shared<const float> staged, long row, int column, Use use) {
 /// The same as visit_existing, but row by row: a thread of the matrix instructions has two columns
 /// of many rows, and memory moves many columns of a row. The sums take the place of the slices in
 /// shared memory, staged_rows at a time. All threads of the block call it together.
-template <Tiling t, long rows, int columns, class Sums, class Use>
+template <Tiling t, class Product, long rows, int columns, class Sums, class Use>
 void visit_rows(const Sums& sums, const TilePlace& place, Use use) {
   constexpr int stride = staged_stride(t);
   const Shared<float> staged = shared_array<float>(0, staged_rows(t) * stride);
@@ -145,13 +147,22 @@ void visit_rows(const Sums& sums, const TilePlace& place, Use use) {
         store2(staged, (row - first) * stride + column, {values[0], values[1]});
     });
     barrier();
-    for (int i = warp() * taken_rows<t>; i < staged_rows(t); i += warps() * taken_rows<t>) {
-      const long row = place.row + first + i;
-      if ((rows % t.rows == 0 || row + taken_rows<t> <= rows) &&
+    // With a halo, the rows of the result among the staged ones, which have those of padding, too.
+    const long from = place.row + first;
+    const long begin = t.halo ? Product::Pixels::pixels_before(from) : from;
+    const long end = t.halo ? Product::Pixels::pixels_before(from + staged_rows(t)) : rows;
+    const int taken = t.halo ? static_cast<int>(end - begin) : staged_rows(t);
+    for (int i = warp() * taken_rows<t>; i < taken; i += warps() * taken_rows<t>) {
+      auto staged_row = [&](int r) {
+        const int at =
+            t.halo ? static_cast<int>(Product::Pixels::place_of(begin + i + r) - from) : i + r;
+        return Shared<const float>(staged + (t.halo ? min(at, staged_rows(t) - 1) : at) * stride);
+      };
+      if (((rows % t.rows == 0 && !t.halo) || begin + i + taken_rows<t> <= end) &&
           (columns % t.columns == 0 || place.column + t.columns <= columns))
-        take_rows<t, rows, columns, true>(staged + i * stride, row, place.column, use);
+        take_rows<t, columns, true>(staged_row, begin + i, end, place.column, use);
       else
-        take_rows<t, rows, columns, false>(staged + i * stride, row, place.column, use);
+        take_rows<t, columns, false>(staged_row, begin + i, end, place.column, use);
     }
   }
 }
@@ -168,7 +179,7 @@ void one_tile(const Product& p, const TilePlace& place, Global<float> shares) {
     if constexpr (t.math == Math::fma) // 16 neighbouring columns are with 16 threads already
       visit_existing<t, rows, columns>(sums, place, use);
     else
-      visit_rows<t, rows, columns>(sums, place, use);
+      visit_rows<t, Product, rows, columns>(sums, place, use);
   };
   auto finish = [&](long row, int column, int count, float* values) {
     p.finish(row, column, count, values);
@@ -178,7 +189,7 @@ void one_tile(const Product& p, const TilePlace& place, Global<float> shares) {
   } else if constexpr (t.splits == 1) {
     visit(sum_leaf<t>(p, place, 0), finish);
   } else {
-    constexpr long slices = ceil_div(shape.depth, t.slice);
+    constexpr long slices = Product::slices;
     typename SumsOf<t>::Type sums;
     add_slices<t>(p, place, 0, static_cast<int>(share(slices, place.split, t.splits)),
                   static_cast<int>(share(slices, place.split + 1, t.splits)), sums);
@@ -190,13 +201,13 @@ void one_tile(const Product& p, const TilePlace& place, Global<float> shares) {
 
 /// Computes a product, or the shares of its splits. All threads of the grid call it together, in
 /// blocks of threads_of(t).
-template <Tiling t, ProductShape shape, class Product>
+template <Tiling t, ProductShape shape, long tiled_rows, class Product>
 void tiled_product(const Product& p, Global<float> shares) {
   static_assert(shape.rows < (1L << 31) && shape.columns < (1L << 31) && shape.depth < (1L << 31),
                 "rows, columns and depth are counted in int");
   constexpr long column_tiles = ceil_div(shape.columns, t.columns);
-  constexpr long row_tiles = ceil_div(shape.rows, t.rows);
-  constexpr long all = tiles(shape, t);
+  constexpr long row_tiles = ceil_div(tiled_rows, t.rows);
+  constexpr long all = shape.groups * row_tiles * column_tiles;
   for (long i = block(); i < all * t.splits; i += blocks()) {
     const TilePlace place{static_cast<int>(i / (row_tiles * column_tiles) % shape.groups),
                           static_cast<int>(i / column_tiles % row_tiles) * t.rows,

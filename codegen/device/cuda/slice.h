@@ -75,8 +75,8 @@ template <int extent_, int depth_, bool by_depth_, class T> struct DirectLayout 
     return by_depth ? k / piece * strides.along_depth + line * 4 + k % piece * int(sizeof(T)) / 4
                     : line / 8 * strides.along_lines + k * 4;
   }
-  /// Lines from `line` on, a multiple of 8, from the first depth on; behind it by at(l, k), the
-  /// same from l lines and k depths further, with which an instruction may begin.
+  /// Lines from `line` on, by_depth any, else a multiple of 8, from the first depth on; behind it
+  /// by at(l, k), the same from l lines and k depths further, with which an instruction may begin.
   static WarpgroupOperand operand(Shared<const float> slice, int line) {
     return warpgroup_operand(slice + at(line, 0), strides.along_depth, strides.along_lines);
   }

@@ -36,6 +36,9 @@ struct Tiling {
   int slice = usual_slice;
   /// Images and features lie in memory rounded to what `math` multiplies, as Tf32 or Bf16.
   bool rounded = false;
+  /// Rows are pixels of padded images, see PaddedImages. A tile's and the halo that its windows
+  /// cover besides are copied once for `slice` channels, not once more for every tap.
+  bool halo = false;
 };
 
 enum class ContractionPass { forward, data_gradient, weight_gradient };
@@ -79,6 +82,58 @@ constexpr ProductShape product_shape(const Conv2d& c, ContractionPass pass) {
   if (taps > 1)
     return {taps * c.group_in(), c.group_out(), out_pixels, c.groups, 0};
   return {c.group_out(), c.group_in(), out_pixels, c.groups, 0};
+}
+
+/// The convolution of dy whose result is the data gradient of one without strides.
+constexpr Conv2d data_gradient_of(const Conv2d& c) {
+  Conv2d d = c;
+  d.in_height = c.out_height(), d.in_width = c.out_width();
+  d.in_channels = c.out_channels, d.out_channels = c.in_channels;
+  d.pad_top = (c.kernel_height - 1) * c.dilation_height - c.pad_top;
+  d.pad_left = (c.kernel_width - 1) * c.dilation_width - c.pad_left;
+  d.pad_bottom = c.in_height - d.in_height + c.pad_top;
+  d.pad_right = c.in_width - d.in_width + c.pad_left;
+  return d;
+}
+
+/// As whose forward pass a pass that is no weight gradient gathers pixels.
+constexpr Conv2d gather_of(const Conv2d& c, ContractionPass pass) {
+  return pass == ContractionPass::data_gradient ? data_gradient_of(c) : c;
+}
+
+/// Images in rows of pixels that share the padding with their neighbours: a row's right padding is
+/// the left one of the next, an image's lower padding the upper one of the next. So far as pixels
+/// of the output are counted in the same way, each tap is equally far behind the first for all of
+/// them.
+struct PaddedImages {
+  int height, width; ///< Of an image with its part of the padding.
+  int halo;          ///< Pixels from the first tap to the last.
+};
+constexpr PaddedImages padded_images(const Conv2d& c) {
+  const int width = c.in_width + int(max_of(c.pad_left, c.pad_right));
+  return {c.in_height + int(max_of(c.pad_top, c.pad_bottom)), width,
+          (c.kernel_height - 1) * c.dilation_height * width +
+              (c.kernel_width - 1) * c.dilation_width};
+}
+/// Whether a convolution without strides has such images: its padding is none that only outputs of
+/// nothing but padding would need.
+constexpr bool has_padded_images(const Conv2d& c) {
+  const long above = min_of(c.pad_top, c.pad_bottom), beside = min_of(c.pad_left, c.pad_right);
+  return c.stride_height == 1 && c.stride_width == 1 && above >= 0 && beside >= 0 &&
+         above <= (c.kernel_height - 1) * c.dilation_height &&
+         beside <= (c.kernel_width - 1) * c.dilation_width;
+}
+/// Lines of shared memory for the rows of a tile and its halo: an even number, so that the pieces
+/// of a line lie in different banks.
+constexpr int halo_lines(const Conv2d& c, ContractionPass pass, const Tiling& t) {
+  return int(round_up(t.rows + padded_images(gather_of(c, pass)).halo, 2));
+}
+/// Rows that tiles are cut from.
+constexpr long tiled_rows(const Conv2d& c, ContractionPass pass, const Tiling& t) {
+  if (!t.halo)
+    return product_shape(c, pass).rows;
+  const PaddedImages p = padded_images(gather_of(c, pass));
+  return long(c.batch) * p.height * p.width;
 }
 
 /// Depth of an instruction of a warpgroup, and how many there are along a slice.
@@ -195,7 +250,16 @@ constexpr int staged_stride(const Tiling& t) {
   return t.columns + 8;
 }
 
-constexpr int tile_shared_bytes(const Conv2d& c, ContractionPass pass, const Tiling& t) {
+/// Bytes that the slices take while products are summed: with a halo, two blocks of channels of the
+/// rows, one of which is on its way, and the columns.
+constexpr int halo_slice_bytes(const Conv2d& c, ContractionPass pass, const Tiling& t) {
+  const int bytes = rounded_bytes(t.math);
+  return 4 * (2 * direct_strides(halo_lines(c, pass, t), t.slice, true, bytes).floats +
+              t.stages * direct_strides(t.columns, t.slice, true, bytes).floats);
+}
+constexpr int slice_bytes(const Conv2d& c, ContractionPass pass, const Tiling& t) {
+  if (t.halo)
+    return halo_slice_bytes(c, pass, t);
   const bool rows_deep = rows_by_depth(pass), columns_deep = columns_by_depth(c, pass);
   const bool direct_columns = has_direct_columns(c, pass, t);
   auto floats = [&](int extent, bool by_depth, int pad, bool as_taken) {
@@ -205,16 +269,24 @@ constexpr int tile_shared_bytes(const Conv2d& c, ContractionPass pass, const Til
                           .floats
                     : slice_floats(extent, t.slice, by_depth, pad);
   };
-  const int slices =
-      t.stages * (floats(t.rows, rows_deep, row_pad(t, rows_deep), has_direct_rows(c, pass, t)) +
-                  floats(t.columns, columns_deep, column_pad(t, columns_deep), direct_columns)) +
-      (t.warpgroup && !direct_columns ? 2 * rounded_floats(t) : 0);
-  const int staged = t.math == Math::fma ? 0 : staged_rows(t) * staged_stride(t);
-  return 4 * (staged > slices ? staged : slices);
+  return 4 * (t.stages *
+                  (floats(t.rows, rows_deep, row_pad(t, rows_deep), has_direct_rows(c, pass, t)) +
+                   floats(t.columns, columns_deep, column_pad(t, columns_deep), direct_columns)) +
+              (t.warpgroup && !direct_columns ? 2 * rounded_floats(t) : 0));
+}
+constexpr int tile_shared_bytes(const Conv2d& c, ContractionPass pass, const Tiling& t) {
+  const int staged = t.math == Math::fma ? 0 : 4 * staged_rows(t) * staged_stride(t);
+  return int(max_of(staged, slice_bytes(c, pass, t)));
 }
 
-constexpr long tiles(const ProductShape& p, const Tiling& t) {
-  return p.groups * ceil_div(p.rows, t.rows) * ceil_div(p.columns, t.columns);
+constexpr long tiles(const Conv2d& c, ContractionPass pass, const Tiling& t) {
+  const ProductShape p = product_shape(c, pass);
+  return p.groups * ceil_div(tiled_rows(c, pass, t), t.rows) * ceil_div(p.columns, t.columns);
+}
+/// What is shared among the splits: slices, or where a halo is copied for all taps, those of a
+/// block of channels together.
+constexpr long shared_slices(const Conv2d& c, ContractionPass pass, const Tiling& t) {
+  return ceil_div(product_shape(c, pass).depth, t.slice * (t.halo ? taps_of(c) : 1));
 }
 
 /// Launches of a contraction: packing the weights, the product, adding the splits.

@@ -25,11 +25,14 @@ template <Tiling t> struct WarpgroupSums {
   unsigned left[steps][m][4]; ///< Rows of the slice that is multiplied.
   WarpgroupQueue<m * steps*(1 + slices_pending(t))> queue;
 
-  /// Starts to add the products of a slice of operands in DirectLayouts.
-  template <class A, class B> void multiply_direct(Shared<const float> a, Shared<const float> b) {
+  /// Starts to add the products of a slice of operands in DirectLayouts, of the tile's rows from
+  /// line `line` on.
+  template <class A, class B>
+  void multiply_direct(Shared<const float> a, Shared<const float> b, int line = 0) {
     static_assert(A::by_depth == B::by_depth, "both operands are transposed, or none");
     constexpr int depth = warpgroup_depth(math);
-    const WarpgroupOperand first_rows = A::operand(a, first_row), first_columns = B::operand(b, 0);
+    const WarpgroupOperand first_rows = A::operand(a, line + first_row),
+                           first_columns = B::operand(b, 0);
 #pragma unroll
     for (int step = 0; step < steps; ++step)
 #pragma unroll

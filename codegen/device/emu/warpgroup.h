@@ -1,6 +1,7 @@
 #pragma once
-// The matrix instructions of a warpgroup (cuda/hardware_warpgroup.h), for a host. They are done
-// when a thread waits for them: what is changed too early, or read too early, shows.
+// The matrix instructions of a warpgroup (cuda/hardware_warpgroup.h), for a host. Operands are read
+// when one is started and again when a thread waits for it, which is when it is done: what is not
+// there yet, is changed too early, or read too early, shows.
 
 #include "codegen/device/emu/primitives.h"
 
@@ -51,9 +52,10 @@ inline unsigned operand_word(const StartedProduct& p, const WarpgroupOperand& o,
   return halves;
 }
 
-/// Does a product: the warp its 16 of the 64 rows. Depths t and t + 4 of a TF32 instruction, 2t, 2t
-/// + 1 and 8 more of one of bf16 are words t and t + 4.
-inline void multiply(const StartedProduct& p) {
+/// Reads a thread's part of a product's operands and calls use(piece, a, b) for its columns: of its
+/// warp's 16 of the 64 rows. Depths t and t + 4 of a TF32 instruction, 2t, 2t + 1 and 8 more of one
+/// of bf16 are words t and t + 4.
+template <class Use> void read_operands(const StartedProduct& p, Use use) {
   const int line = warp_lane() / 4, word = warp_lane() % 4;
   unsigned a[4];
   for (int i = 0; i < 4; ++i)
@@ -63,11 +65,16 @@ inline void multiply(const StartedProduct& p) {
   for (int piece = 0; piece < p.pieces; ++piece) {
     const unsigned b[2] = {operand_word(p, p.b, piece * 8 + line, word),
                            operand_word(p, p.b, piece * 8 + line, word + 4)};
+    use(piece, a, b);
+  }
+}
+inline void multiply(const StartedProduct& p) {
+  read_operands(p, [&](int piece, const unsigned(&a)[4], const unsigned(&b)[2]) {
     if (p.bf16)
       mma_bf16(p.d[piece], a, b, p.place);
     else
       mma_tf32(p.d[piece], a, b, p.place);
-  }
+  });
 }
 
 } // namespace emu
@@ -83,6 +90,7 @@ template <int most> struct WarpgroupQueue {
     check(product.b, product.place);
     if (!product.registers)
       check(product.a, product.place);
+    emu::read_operands(product, [](int, const unsigned(&)[4], const unsigned(&)[2]) {});
     started[count] = product;
     started[count++].group = groups;
   }
