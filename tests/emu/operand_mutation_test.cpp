@@ -109,8 +109,8 @@ TEST_F(Mutants, WeightGradientOperands) {
        {"the row of the tap", "const int r = tap / c.kernel_width,",
         "const int r = tap % c.kernel_width,"},
        {"rows above and below", "static_cast<unsigned>(h + tap.h) < unsigned(c.in_height) &&", ""},
-       {"taps and channels exchanged", "group_in), tap = column / G::group_in;",
-        "group_in), tap = column % G::taps;"},
+       {"taps and channels exchanged", "group_in), tap = line / G::group_in;",
+        "group_in), tap = line % G::taps;"},
        {"the gradient of the first group", "const long out = a.group * G::group_out + (",
         "const long out = ("}});
 }

@@ -77,15 +77,15 @@ TEST_F(Mutants, SharesInRuns) {
       {{"one of four shares twice", "sums[2] += run.z", "sums[2] += run.y"},
        {"two of four sums exchanged", "{sums[0], sums[1], sums[2], sums[3]}",
         "{sums[0], sums[2], sums[1], sums[3]}"},
-       {"runs that are not aligned", "i % Index(shape.columns / count)) * count)",
-        "i % Index(shape.columns / count)))"},
+       {"runs that are not aligned", "i % Index(shape.columns / count)) * count;",
+        "i % Index(shape.columns / count));"},
        {"rows in the order of runs", "const Index line = i / Index(shape.columns / count);",
         "const Index line = i / Index(shape.columns);"}});
   // Four sums of a thread that are no neighbours, in the order of the weights.
   expect_caught(
       contraction(2, ragged, {Math::fma, 64, 64, 2, 2}),
-      {{"taps and channels exchanged", "i % G::taps * G::group_in + i / G::taps;",
-        "i % G::taps * G::taps + i / G::taps;"},
+      {{"taps and channels exchanged", "in = line % G::group_in, tap = line / G::group_in;",
+        "in = line / G::taps, tap = line % G::taps;"},
        {"runs behind the last are read",
         "first + r * lanes() < all ? first + r * lanes() : all - 1", "first + r * lanes()"},
        {"the last run finished again", "      if (first + r * lanes() < all)\n", ""},

@@ -68,10 +68,9 @@ TEST(EmulatedTilings, OfEverySizeDirect) {
                   splits = 1 + columns / 64;
         const int slice = math == Math::bf16 ? 64 : 32;
         const auto check = [&](const PassCase& p, const Conv2d& c, int depth) {
-          const bool direct = math == Math::bf16 || !p.family.ends_with("weight_gradient");
           if (rows > 128) // whole lines, by two warpgroups, whose rows are in shared memory
             depth = slice;
-          if (direct || rows <= 128)
+          if (rows <= 128 || math == Math::bf16 || !p.family.ends_with("weight_gradient"))
             check_pass(p, c, {math, rows, columns, stages, splits, true, depth, true});
         };
         check(one[pass], small, slice);

@@ -105,30 +105,23 @@ void add_halo_slices(const Product& p, const TilePlace& place, int first, int en
     loader.load_columns(first * taps + stage, stage);
     copy_commit();
   }
-  int stage = 0, block = first, tap = 0;
-  for (int slice = first * taps; slice < end * taps; ++slice) {
-    copy_wait<ahead - 1>();
-    show_to_warpgroups(); // what this thread copied
-    sums.template wait<pending>();
-    barrier(); // the slice is there; one before has been multiplied, its place is free
-    warpgroup_begin();
-    sums.template multiply_direct<typename S::A, typename S::B>(S::a(block), S::b(stage),
-                                                                Product::line_of(tap));
-    sums.commit();
-    if (slice + ahead < end * taps)
-      loader.load_columns(slice + ahead,
-                          stage + ahead < t.stages ? stage + ahead : stage + ahead - t.stages);
+  int block = first, tap = 0;
+  auto load = [&](int slice, int stage) {
+    if (slice < end * taps)
+      loader.load_columns(slice, stage);
     if (tap >= pending && block + 1 < end)
 #pragma unroll 1
       for (int i = (tap - pending) * pieces; i < min((tap - pending + 1) * pieces, S::Rows::count);
            ++i)
         loader.load_row(block + 1, i);
-    copy_commit();
-    stage = stage_after<t.stages>(stage);
     if (++tap == taps)
       tap = 0, ++block;
-  }
-  sums.template wait<0>();
+  };
+  auto multiply = [&](int stage) {
+    sums.template multiply_direct<typename S::A, typename S::B>(S::a(block), S::b(stage),
+                                                                Product::line_of(tap));
+  };
+  multiply_direct<t>(load, multiply, first * taps, end * taps, sums);
 }
 
 } // namespace netc

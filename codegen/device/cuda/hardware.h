@@ -104,7 +104,19 @@ inline void load_matrices([[maybe_unused]] Shared<const float> from, [[maybe_unu
 #endif
 }
 
-/// from + index, which is one instruction if it is not taken apart.
+/// The same value, once more: the compiler, which would otherwise compute it anew in each turn of a
+/// loop, cannot tell that it is. All lanes of the warp call it together.
+inline int held(int value) {
+  return __shfl_sync(0xffffffffu, value, static_cast<int>(threadIdx.x) % 32);
+}
+inline unsigned held(unsigned value) {
+  return __shfl_sync(0xffffffffu, value, static_cast<int>(threadIdx.x) % 32);
+}
+inline long held(long value) {
+  return value;
+}
+
+/// from + index: one instruction, where the compiler would add up the parts of both anew.
 template <class T> unsigned long address_of(const T* from, int index) {
   unsigned long address;
   asm("mad.wide.s32 %0, %1, %2, %3;"
@@ -124,6 +136,7 @@ template <int count, int at = 0, int behind = 0, bool kept = false, class T, cla
 void copy_async(Shared<float> to, const T* from, Index index, bool exists) {
   constexpr int bytes = count * sizeof(T);
   static_assert(bytes == 4 || bytes == 8 || bytes == 16, "cp.async copies 4, 8 or 16 bytes");
+  static_assert(long(behind) * long(sizeof(T)) < 1L << 31, "an instruction holds the distance");
 #if __CUDA_ARCH__ >= 800
   const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(to));
   if constexpr (bytes == 16 && !kept)

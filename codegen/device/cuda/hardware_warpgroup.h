@@ -18,7 +18,8 @@ template <int /*most*/> struct WarpgroupQueue {};
 struct WarpgroupOperand {
   unsigned low, high;
   operator unsigned long() const { return static_cast<unsigned long>(high) << 32 | low; }
-  /// The operand `floats` behind, a multiple of 4.
+  /// The operand `floats` behind, a multiple of 4. The address has 14 bits, as many as all shared
+  /// memory of a block needs: nothing is carried to the next field.
   WarpgroupOperand operator+(int floats) const { return {low + floats / 4, high}; }
 };
 inline WarpgroupOperand warpgroup_operand(Shared<const float> from, int along_depth,

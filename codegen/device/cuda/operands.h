@@ -54,7 +54,7 @@ template <Conv2d c, int channels, int line> struct TapChannel {
     constexpr int block = channel_block<c>(channels, line);
     const LeafRange range = leaf_range<channels, G::leaves>(leaf);
     const int count = G::leaves > 1 ? range.count : block;
-    const int tap = G::leaves > 1 ? k / count : k / count % G::taps;
+    const int tap = k / count % G::taps; // behind the depth of a leaf, any
     r = tap / c.kernel_width;
     s = tap % c.kernel_width;
     channel = range.first + k % count + (G::leaves > 1 ? 0 : k / (block * G::taps) * block);
@@ -110,8 +110,8 @@ template <Conv2d c> struct WindowBits {
   };
   WindowBits() = default;
   WindowBits(int h, int w)
-      : outside(~(covered<c.in_height, c.kernel_height, c.dilation_height>(h) |
-                  covered<c.in_width, c.kernel_width, c.dilation_width>(w) << 16)) {}
+      : outside(held(~(covered<c.in_height, c.kernel_height, c.dilation_height>(h) |
+                       covered<c.in_width, c.kernel_width, c.dilation_width>(w) << 16))) {}
   bool has(const Tap& tap) const { return (outside & tap.bits) == 0; }
 
 private:
@@ -150,8 +150,8 @@ template <Conv2d c> struct OutputPixel {
     h = pixel / G::out_width % G::out_height * c.stride_height - c.pad_top;
     w = pixel % G::out_width * c.stride_width - c.pad_left;
     // Where the output is as large as the input and stride 1, both have the same pixel here.
-    const bool as_large = G::out_height == G::in_height && G::out_width == G::in_width &&
-                          c.stride_height == 1 && c.stride_width == 1;
+    constexpr bool as_large = G::out_height == G::in_height && G::out_width == G::in_width &&
+                              c.stride_height == 1 && c.stride_width == 1;
     const int n = pixel / (G::out_height * G::out_width);
     const Index first = as_large ? Index(pixel) - (c.pad_top * G::in_width + c.pad_left)
                                  : (Index(n) * G::in_height + h) * G::in_width + w;
@@ -213,7 +213,7 @@ template <Conv2d c, class T, bool mirrored = false> struct InputUnderOutput {
   };
   Line line(int i) const {
     const OutputPixel<c> pixel(existing(i, G::out_pixels), group);
-    return {pixel.base, {pixel.h, pixel.w}};
+    return {held(pixel.base), {pixel.h, pixel.w}};
   }
   template <int depth> static Step step(int leaf, int k0, int own) {
     const auto t = tap_channel<c, G::group_in, line_elements<T>, depth>(leaf, k0, own);
@@ -355,24 +355,23 @@ template <Conv2d c, class T> struct InputAtTap {
   using Element = T;
   static constexpr bool by_depth = false, kept = false;
   static constexpr int run = run_of<c, T>(G::group_in, G::in_channels);
-  using Window = WindowOr<c, WindowPlace<c>>;
+  using Place = WindowOr<c, WindowPlace<c>>;
   Global<const T> data;
   int group;
 
   struct Line {
     typename G::Index offset;
-    typename Window::Tap tap;
+    typename Place::Tap tap;
   };
   struct Step {
     typename G::Index base;
-    Window window;
+    Place window;
   };
   static Line line(int i) {
-    const int column = existing(i, G::taps * G::group_in), tap = column / G::group_in;
+    const int line = existing(i, G::taps * G::group_in), tap = line / G::group_in;
     const int r = tap / c.kernel_width, s = tap % c.kernel_width;
     const int h = r * c.dilation_height, w = s * c.dilation_width;
-    return {(typename G::Index(h) * G::in_width + w) * G::in_channels + column % G::group_in,
-            {r, s}};
+    return {(typename G::Index(h) * G::in_width + w) * G::in_channels + line % G::group_in, {r, s}};
   }
   template <int depth> Step step(int leaf, int k0, int own) const {
     const OutputPixel<c> pixel(leaf_pixel<c>(leaf, k0 + own), group);

@@ -74,9 +74,9 @@ void multiply(Load load, int first, int end, Sums& sums) {
 }
 
 /// The same by a warpgroup, of operands in DirectLayouts: it multiplies by itself while its threads
-/// start copies.
-template <Tiling t, class S, class Load, class Sums>
-void multiply_direct(Load load, int first, int end, Sums& sums) {
+/// start copies. multiply(stage) starts the products of a slice, load(slice, stage) brings another.
+template <Tiling t, class Load, class Multiply, class Sums>
+void multiply_direct(Load load, Multiply multiply, int first, int end, Sums& sums) {
   constexpr int ahead = slices_ahead<t, false>, pending = slices_pending(t);
   static_assert(ahead >= 1, "a slice must be on its way");
   int stage = 0;
@@ -86,11 +86,9 @@ void multiply_direct(Load load, int first, int end, Sums& sums) {
     sums.template wait<pending>();
     barrier(); // the slice is there; one before has been multiplied, its place is free
     warpgroup_begin();
-    sums.template multiply_direct<typename S::A, typename S::B>(S::a(stage), S::b(stage));
+    multiply(stage);
     sums.commit();
-    const int place = stage + ahead < t.stages ? stage + ahead : stage + ahead - t.stages;
-    for (int operand = 0; operand < 2; ++operand)
-      load(slice + ahead, place, operand);
+    load(slice + ahead, stage + ahead < t.stages ? stage + ahead : stage + ahead - t.stages);
     copy_commit();
     stage = stage_after<t.stages>(stage);
   }
@@ -109,7 +107,7 @@ void multiply_rows(Load load, int first, int end, Sums& sums) {
     show_to_warpgroups(); // the columns that this thread copied
     sums.template wait<0>();
     barrier(); // the slice is there; the one before has been multiplied, its place is free
-    sums.template take_rows<typename S::A>(S::a(stage));
+    sums.template bring_rows<typename S::A>(S::a(stage));
     warpgroup_begin();
 #pragma unroll
     for (int operand = 0; operand < 2; ++operand) {
@@ -141,7 +139,7 @@ void multiply_rounded(Load load, int first, int end, Sums& sums) {
     show_to_warpgroups(); // the columns that this thread rounded
     sums.template wait<0>();
     barrier(); // the next slice is there; the one before has been multiplied, its places are free
-    sums.template take_rows<typename S::A>(S::a(stage));
+    sums.template bring_rows<typename S::A>(S::a(stage));
     if constexpr (ahead == t.stages)
       barrier(); // this slice's rows have been read, its columns were before
     warpgroup_begin();

@@ -65,7 +65,12 @@ requires(!t.halo) void add_slices(const Product& p, const TilePlace& place, int 
     copy_commit(); // a group each, so that the groups on their way can be counted
   }
   if constexpr (Product::direct)
-    multiply_direct<t, S>(load, first, end, sums);
+    multiply_direct<t>([&](int slice, int stage) { load(slice, stage, 0), load(slice, stage, 1); },
+                       [&](int stage) {
+                         sums.template multiply_direct<typename S::A, typename S::B>(S::a(stage),
+                                                                                     S::b(stage));
+                       },
+                       first, end, sums);
   else if constexpr (t.warpgroup && Product::direct_columns)
     multiply_rows<t, S>(load, first, end, sums);
   else if constexpr (rounds)

@@ -87,10 +87,12 @@ template <int extent_, int depth_, bool by_depth_, class T> struct DirectLayout 
   }
 };
 
-/// Whether the lines of every tile of `extent` exist and are evenly apart.
-template <class Operand, int extent> constexpr bool are_even = false;
+/// Whether the lines of every tile of `extent` exist, evenly apart, and so near to one another that
+/// instructions can hold the distance in bytes.
+template <class Operand, int extent> constexpr bool evenly_apart = false;
 template <class Operand, int extent>
-requires(Operand::lines % extent == 0) constexpr bool are_even<Operand, extent> = true;
+requires(Operand::lines % extent == 0) constexpr bool evenly_apart<Operand, extent> =
+    long(extent) * Operand::apart * long(sizeof(typename Operand::Element)) < 1L << 31;
 
 /// The part of a slice that a thread brings: runs of `run` elements that are neighbours in memory,
 /// at a line and a depth and so far behind them. Depths are neighbours: threads next to one another
@@ -164,8 +166,7 @@ private:
   static_assert(count * lines_apart == Layout::extent && Layout::depth % depths_apart == 0,
                 "the threads share a slice evenly");
 
-  /// Whether the lines of each tile all exist, evenly apart.
-  static constexpr bool even = are_even<Operand, Layout::extent>;
+  static constexpr bool even = evenly_apart<Operand, Layout::extent>;
 
   const Operand& operand_;
   typename Operand::Line lines_[even ? 1 : count];

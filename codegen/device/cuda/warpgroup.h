@@ -61,7 +61,7 @@ template <Tiling t> struct WarpgroupSums {
   }
 
   /// Brings the rows of a slice to registers.
-  template <class A> void take_rows(Shared<const float> from) {
+  template <class A> void bring_rows(Shared<const float> from) {
 #pragma unroll
     for (int step = 0; step < steps; ++step)
 #pragma unroll

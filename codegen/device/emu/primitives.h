@@ -122,6 +122,11 @@ inline void load_matrices(Shared<const float> from, int at, int stride, int deep
   }
 }
 
+/// The same value, which is computed once.
+template <class T> T held(T value) {
+  return value;
+}
+
 /// cp.async of `count` elements, aligned to their size. Where the source does not exist, zeros are
 /// written and nothing is read. The destination may be touched after copy_wait by this thread,
 /// after a further barrier by others.
