@@ -3,6 +3,7 @@
 #include "ir/support/error.h"
 
 #include <algorithm>
+#include <optional>
 
 namespace netc {
 
@@ -154,52 +155,63 @@ bool is_deep(const ProductShape& p, const Tiling& t) {
   return p.rows > t.rows && p.depth >= 16L * t.splits * t.slice;
 }
 
-/// All tilings that suit, by rising cost; blocks_sharing of them should fit on a multiprocessor.
+/// The tiling with its slices and as many stages as let blocks_sharing of it fit on a
+/// multiprocessor; none where it does not suit.
+std::optional<Tiling> completed(const Conv2d& c, ContractionPass pass, Tiling t,
+                                const Target& target) {
+  const ProductShape p = product_shape(c, pass);
+  if (t.splits > 1 && p.depth < long(t.splits) * 8 * usual_slice)
+    return {};
+  t.stages = t.math == Math::fma ? 2 : 4;
+  if (t.halo && !can_have_halo(c, pass, t))
+    return {};
+  if (t.warpgroup) {
+    if (t.rows > 64 ? p.rows <= 64 : p.rows > 64)
+      return {};
+    t.slice = warpgroup_slice(c, pass, t);
+    if (t.slice == 0 || (t.halo && t.splits > shared_slices(c, pass, t)))
+      return {};
+  }
+  if (t.rows > 128 && (!is_direct(c, pass, t) || !is_deep(p, t)))
+    return {};
+  if (!fits_registers(c, pass, t))
+    return {};
+  constexpr int reserved = 1024; // by the system, of each block
+  auto fits = [&] {
+    return blocks_sharing(t) * (tile_shared_bytes(c, pass, t) + reserved) <= target.shared_bytes();
+  };
+  while (t.stages > 2 + slices_pending(t) && !fits())
+    --t.stages;
+  return t.halo && !fits() ? std::nullopt : std::optional(t);
+}
+
+/// All tilings that suit, by rising cost but for those that tuning shall not miss.
 std::vector<Tiling> suitable_tilings(const Conv2d& c, ContractionPass pass, Math math, bool rounded,
                                      const Target& target) {
-  const ProductShape p = product_shape(c, pass);
   if (c.exact_blocks > 0) // a thread keeps the partial sums of the tree
     return {{Math::fma, 64, 64, 2, 1}};
   const bool warpgroup = target.has_warpgroups() && (math == Math::tf32 || math == Math::bf16);
   NETC_CHECK(warpgroup || !rounded, "{} has no instructions for operands that are rounded",
              target.str());
   std::vector<Tiling> list, last;
-  auto add = [&](int rows, int columns, int splits, bool as_held, bool halo = false) {
-    if (splits > 1 && p.depth < long(splits) * 8 * usual_slice)
-      return;
-    Tiling t{math, rows, columns, math == Math::fma ? 2 : 4, splits};
-    if (warpgroup) {
-      if (rows > 64 ? p.rows <= 64 : p.rows > 64)
-        return;
-      t.warpgroup = true;
-      t.rounded = as_held;
-      t.halo = halo;
-      t.slice = warpgroup_slice(c, pass, t);
-    }
-    if (rows > 128 && (!is_direct(c, pass, t) || !is_deep(p, t)))
-      return;
-    if (!fits_registers(c, pass, t))
-      return;
-    constexpr int reserved = 1024; // by the system, of each block
-    auto fits = [&] {
-      return blocks_sharing(t) * (tile_shared_bytes(c, pass, t) + reserved) <=
-             target.shared_bytes();
-    };
-    while (t.stages > 2 + slices_pending(t) && !fits())
-      --t.stages;
-    if (!halo || (fits() && t.splits <= shared_slices(c, pass, t)))
-      (as_held == rounded ? list : last).push_back(t);
+  auto add = [&](Tiling t, std::vector<Tiling>& to) {
+    if (std::optional<Tiling> tiling = completed(c, pass, t, target))
+      to.push_back(*tiling);
   };
   for (int rows : {256, 128, 64})
     for (int columns : {128, 96, 64})
       for (int splits : {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64}) {
-        add(rows, columns, splits, rounded);
-        if (can_have_halo(c, pass, {math, rows, columns, 4, splits, warpgroup, 0, rounded, true}))
-          add(rows, columns, splits, rounded, true);
+        Tiling t{math, rows, columns, 0, splits, warpgroup};
+        t.rounded = rounded;
+        add(t, list);
+        t.halo = rounded;
+        if (t.halo)
+          add(t, list);
         // Copies of single elements should be faster than a pass over shared memory. A GPU may say
         // that they are not.
+        t.rounded = t.halo = false;
         if (rounded && math == Math::tf32 && pass == ContractionPass::weight_gradient)
-          add(rows, columns, splits, false);
+          add(t, last);
       }
   std::stable_sort(list.begin(), list.end(), [&](const Tiling& a, const Tiling& b) {
     return warpgroup ? warpgroup_cost(c, pass, a) < warpgroup_cost(c, pass, b)

@@ -96,17 +96,17 @@ TEST_F(Mutants, SharesInRuns) {
 const std::vector<Mutation> staging = {
     {"sums over slices that are read", "    barrier(); // the slices, or the rows before",
      "    //"},
-    {"sums read before they are there", "    });\n    barrier();\n    for (int i = warp()",
-     "    });\n    for (int i = warp()"},
+    {"sums read before they are there", "    });\n    barrier();\n    const StagedRows",
+     "    });\n    const StagedRows"},
     {"rows closer than they are read", "(row - first) * stride + column",
      "(row - first) * t.columns + column"},
-    {"rows read closer than they are", "own[i / segments * staged_stride(t) +",
-     "own[i / segments * t.columns +"},
-    {"the first row for all", "own[i / segments * staged_stride(t) +", "own["},
-    {"segments over one another", "staged_stride(t) + i % segments * 32]",
-     "staged_stride(t) + i % segments * 16]"},
+    {"rows read closer than they are", "there.at(row + r) * stride);",
+     "there.at(row + r) * t.columns);"},
+    {"the first row for all", "staged(i / segments)[", "staged(0)["},
+    {"segments over one another", "[i % segments * 32 + warp_lane()]",
+     "[i % segments * 16 + warp_lane()]"},
     {"the second of a pair twice", "{values[0], values[1]});", "{values[1], values[1]});"},
-    {"every warp the first rows", "false>(staged + i * stride,", "false>(staged,"},
+    {"every warp the first rows", "there.at(row + r)", "there.at(there.begin + r)"},
     {"warps over one another", "i += warps() * taken_rows<t>) {", "i += taken_rows<t>) {"},
     {"rows of the result left out", "use(row + i / segments,", "use(row + i % segments,"},
     {"every lane the first column", "  column += warp_lane();\n", ""},
@@ -119,9 +119,9 @@ const std::vector<Mutation> staging = {
 TEST_F(Mutants, StagedSums) {
   expect_caught(contraction(0, wide, {Math::tf32, 64, 64, 4, 1}), staging);
   // Whole columns of 49 rows.
-  expect_caught(
-      contraction(0, square(1, 7, 16, 64, 3, 1, 1), {Math::bf16, 64, 64, 4, 1}),
-      {{"the last rows as whole ones", "|| row + taken_rows<t> <= rows)", "|| row <= rows)"}});
+  expect_caught(contraction(0, square(1, 7, 16, 64, 3, 1, 1), {Math::bf16, 64, 64, 4, 1}),
+                {{"the last rows as whole ones", "|| row + taken_rows<t> <= there.end)",
+                  "|| row <= there.end)"}});
   // Half of a tile at a time.
   expect_caught(contraction(0, wide, {Math::tf32, 64, 64, 2, 1}),
                 {{"rows of the other half", "row / staged_rows(t) * staged_rows(t) == first",

@@ -101,8 +101,8 @@ TEST_F(Mutants, DirectPipeline) {
       {"nobody waits for the last products",
        "  sums.template wait<0>();\n}\n\n/// The same where rows go",
        "}\n\n/// The same where rows go"},
-      {"filled while it is multiplied", "load(slice + ahead, stage + ahead < t.stages ?",
-       "load(slice + ahead, true ? stage :"},
+      {"filled while it is multiplied",
+       "stage + ahead < t.stages ? stage + ahead : stage + ahead - t.stages);", "stage);"},
       {"weights packed in other blocks", ": channel_block<c>(channels, line_elements<T>);",
        ": channel_block<c>(channels, 16);"}};
   expect_caught(contraction(0, rounded_images, {Math::tf32, 64, 64, 3, 1, true, 32, true}),

@@ -138,6 +138,25 @@ void take_rows(Staged staged, long row, long rows, int column, Use use) {
       use(row + i / segments, column + i % segments * 32, 1, values + i);
 }
 
+/// The rows of the result among the staged ones, which begin with a tile's row `from`. With a halo
+/// there is padding between them.
+template <Tiling t, class Product, long rows> struct StagedRows {
+  using Pixels = typename Product::Pixels;
+  /// Whether no row is behind the last.
+  static constexpr bool whole = rows % t.rows == 0 && !t.halo;
+  long from, begin, end;
+
+  StagedRows(long from)
+      : from(from), begin(t.halo ? Pixels::pixels_before(from) : from),
+        end(t.halo ? Pixels::pixels_before(from + staged_rows(t)) : rows) {}
+  int count() const { return t.halo ? static_cast<int>(end - begin) : staged_rows(t); }
+  /// Where a row is staged; of one behind the last, anywhere.
+  int at(long row) const {
+    return t.halo ? min(static_cast<int>(Pixels::place_of(row) - from), staged_rows(t) - 1)
+                  : static_cast<int>(row - from);
+  }
+};
+
 /// The same as visit_existing, but row by row: a thread of the matrix instructions has two columns
 /// of many rows, and memory moves many columns of a row. The sums take the place of the slices in
 /// shared memory, staged_rows at a time. All threads of the block call it together.
@@ -152,22 +171,17 @@ void visit_rows(const Sums& sums, const TilePlace& place, Use use) {
         store2(staged, (row - first) * stride + column, {values[0], values[1]});
     });
     barrier();
-    // With a halo, the rows of the result among the staged ones, which have those of padding, too.
-    const long from = place.row + first;
-    const long begin = t.halo ? Product::Pixels::pixels_before(from) : from;
-    const long end = t.halo ? Product::Pixels::pixels_before(from + staged_rows(t)) : rows;
-    const int taken = t.halo ? static_cast<int>(end - begin) : staged_rows(t);
-    for (int i = warp() * taken_rows<t>; i < taken; i += warps() * taken_rows<t>) {
+    const StagedRows<t, Product, rows> there(place.row + first);
+    for (int i = warp() * taken_rows<t>; i < there.count(); i += warps() * taken_rows<t>) {
+      const long row = there.begin + i;
       auto staged_row = [&](int r) {
-        const int at =
-            t.halo ? static_cast<int>(Product::Pixels::place_of(begin + i + r) - from) : i + r;
-        return Shared<const float>(staged + (t.halo ? min(at, staged_rows(t) - 1) : at) * stride);
+        return Shared<const float>(staged + there.at(row + r) * stride);
       };
-      if (((rows % t.rows == 0 && !t.halo) || begin + i + taken_rows<t> <= end) &&
+      if ((there.whole || row + taken_rows<t> <= there.end) &&
           (columns % t.columns == 0 || place.column + t.columns <= columns))
-        take_rows<t, columns, true>(staged_row, begin + i, end, place.column, use);
+        take_rows<t, columns, true>(staged_row, row, there.end, place.column, use);
       else
-        take_rows<t, columns, false>(staged_row, begin + i, end, place.column, use);
+        take_rows<t, columns, false>(staged_row, row, there.end, place.column, use);
     }
   }
 }
