@@ -194,15 +194,15 @@ CudaState cuda_state() {
   return state;
 }
 
-bool has_library(const std::string& library) {
+std::string library_problem(const std::string& library) {
   try {
     if (library == "cudnn")
       cuda::Cudnn{cuda::cudnn_files()};
     else
       cuda::CublasLt{cuda::cublaslt_files()};
-    return true;
-  } catch (const RuntimeError&) {
-    return false;
+    return {};
+  } catch (const RuntimeError& error) {
+    return error.what();
   }
 }
 
