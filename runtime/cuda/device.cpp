@@ -32,6 +32,9 @@ public:
     use();
     streams_ = std::make_unique<cuda::Streams>();
   }
+  /// What goes with it, the handles of libraries above all, belongs to its GPU; one that has failed
+  /// takes nothing back.
+  ~CudaDevice() override { cudaSetDevice(ordinal_); }
 
   std::string description() const override { return describe(gpu_); }
   Target target() const override {
