@@ -17,8 +17,8 @@ CudaState cuda_state() {
   return {.runtime = {}, .driver = {}, .gpus = {}, .problem = problem, .hint = hint};
 }
 
-bool has_library(const std::string&) {
-  return false;
+std::string library_problem(const std::string&) {
+  return problem;
 }
 
 std::unique_ptr<Device> open_cuda_device(const DeviceSpec& spec, int) {

@@ -2,6 +2,7 @@
 // GPUs as seen from outside: what this build and this machine have, and opening one. In a build
 // without the CUDA Toolkit there are none (absent.cpp).
 
+#include "ir/support/error.h"
 #include "ir/target.h"
 #include "runtime/device.h"
 
@@ -29,9 +30,24 @@ struct CudaState {
 /// Looks at the machine; never throws.
 CudaState cuda_state();
 
-/// Whether a plan could call the library (`cublaslt`, `cudnn`) on this machine, as far as one can
-/// tell without a GPU: it can be opened and has what netc calls.
-bool has_library(const std::string& library);
+/// Why no plan could call the library (`cublaslt`, `cudnn`) on this machine, as far as one can tell
+/// without a GPU; empty: it can be opened and has what netc calls.
+std::string library_problem(const std::string& library);
+inline bool has_library(const std::string& library) {
+  return library_problem(library).empty();
+}
+
+/// A library does not do here what a plan has it do.
+class LibraryError : public RuntimeError {
+public:
+  LibraryError(const std::string& what, const std::string& hint, std::string reason)
+      : RuntimeError(what, hint), reason_(std::move(reason)) {}
+  /// What the library or its loader said, without who called it.
+  const std::string& reason() const { return reason_; }
+
+private:
+  std::string reason_;
+};
 
 /// Whether kernels compiled for `target` run on a GPU of compute capability `capability` / 10. A
 /// binary runs on its own and later minor versions (with the suffix `a` on its own only), PTX on

@@ -32,6 +32,9 @@ public:
     use();
     streams_ = std::make_unique<cuda::Streams>();
   }
+  /// What goes with it, the handles of libraries above all, belongs to its GPU; one that has failed
+  /// takes nothing back.
+  ~CudaDevice() override { cudaSetDevice(ordinal_); }
 
   std::string description() const override { return describe(gpu_); }
   Target target() const override {
@@ -194,15 +197,15 @@ CudaState cuda_state() {
   return state;
 }
 
-bool has_library(const std::string& library) {
+std::string library_problem(const std::string& library) {
   try {
     if (library == "cudnn")
       cuda::Cudnn{cuda::cudnn_files()};
     else
       cuda::CublasLt{cuda::cublaslt_files()};
-    return true;
-  } catch (const RuntimeError&) {
-    return false;
+    return {};
+  } catch (const RuntimeError& error) {
+    return error.what();
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include "ir/support/error.h"
 #include "runtime/atomic_file.h"
+#include "runtime/cuda/cuda.h"
 
 #include <algorithm>
 #include <climits>
@@ -138,9 +139,9 @@ void Kernels::load_product(const Plan& plan, const PlanKernel& kernel, const Lib
   try {
     loaded.product = make_product(kernel, what, files);
   } catch (const RuntimeError& error) {
-    throw RuntimeError(fmt::format("{} calls `{}`, which does not work here: {}", what,
+    throw LibraryError(fmt::format("{} calls `{}`, which does not work here: {}", what,
                                    call.library, error.what()),
-                       way_without(call.library));
+                       way_without(call.library), error.what());
   }
 }
 

@@ -137,7 +137,7 @@ TEST_F(Cli, JsonOfCompile) {
             (Keys{"network", "plan", "target", "batch", "parameters", "macs_per_image",
                   "planned_peak_bytes", "peak_lower_bound_bytes", "kernels", "compile_seconds",
                   "cache_hits", "layers", "kernel_list", "devices", "strategy",
-                  "planned_peak_bytes_per_device"}));
+                  "planned_peak_bytes_per_device", "libraries_left_out"}));
   EXPECT_EQ(json["planned_peak_bytes_per_device"],
             nlohmann::ordered_json::array({json["planned_peak_bytes"]}));
   EXPECT_EQ(json["target"], "cpu");

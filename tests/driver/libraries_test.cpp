@@ -164,6 +164,8 @@ TEST_F(LibrariesGpu, AreMeasuredAndComputeWhatKernelsCompute) {
   EXPECT_EQ(chosen["cublaslt"], 6);
   if (has_library("cudnn")) {
     EXPECT_GT(chosen["cudnn"], 0);
+  } else {
+    EXPECT_EQ(tuned.left_out, (std::vector<LeftOut>{{"cudnn", library_problem("cudnn")}}));
   }
   auto own = open(compile(gpu_, Precision::fp32, "own", ""));
   auto library = open(compile(gpu_, Precision::fp32, "library", table));

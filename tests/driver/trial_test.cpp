@@ -1,6 +1,8 @@
 // What `--tune` measures: kernels over the very elements that the plan's kernels read and write.
 
 #include "passes/partition/cost.h"
+#include "runtime/cuda/cuda.h"
+#include "tests/driver/driver_support.h"
 #include "tests/passes/pass_support.h"
 #include "tools/driver/measure.h"
 
@@ -72,6 +74,31 @@ TEST(Trials, AreOverThePlansElements) {
     EXPECT_EQ(seen.count(fmt::format("rounded {0} f32 {0}", p)), p == "fp32" ? 0u : 1u);
     EXPECT_GE(seen.size(), p == "fp32" ? 1u : 3u);
   }
+}
+
+TEST(Trials, SayOnceWhyALibraryIsLeftOut) {
+  if (has_library("cublaslt"))
+    GTEST_SKIP() << "skipped: cuBLASLt is there";
+  const LoweringOptions lowering{.target = parse_target("emu"), .choose = nullptr};
+  const Backend backend = make_backend(lowering.target, kernel_cache());
+  std::vector<LeftOut> left_out;
+  const MeasureCandidates measure =
+      measure_on({.name = "emu:0"}, backend, lowering, 0,
+                 [&](const LeftOut& library) { left_out.push_back(library); });
+  Graph graph = forward_of("name: n\ninput: {channels: 8, height: 1, width: 1}\nlayers:\n"
+                           "  - {name: fc, type: linear, features: 8}\n",
+                           8);
+  PassContext context = context_of(Mode::infer);
+  context.target = lowering.target;
+  run_until(graph, context, "assign-layouts");
+  const Node& fc = *graph.find("fc")->node;
+  const std::vector<std::string> own = candidate_names(fc, DType::f32, lowering);
+  for (int i = 0; i < 2; ++i) {
+    const auto trials = measure(fc, DType::f32, {own.front(), "cublaslt"});
+    ASSERT_EQ(trials.size(), 1u);
+    EXPECT_EQ(trials.front().function, own.front());
+  }
+  EXPECT_EQ(left_out, (std::vector<LeftOut>{{"cublaslt", library_problem("cublaslt")}}));
 }
 
 } // namespace

@@ -7,6 +7,7 @@
 #include "codegen/shape_text.h"
 #include "tests/emu/contraction_cases.h"
 #include "tests/emu/emu_testing.h"
+#include "tests/support/rounding.h"
 
 #include <bit>
 #include <cstring>
@@ -33,11 +34,7 @@ struct Epilogue {
 inline std::vector<std::byte> held(const Floats& values, DType as) {
   std::vector<std::byte> bytes;
   for (float value : values) {
-    uint32_t bits = std::bit_cast<uint32_t>(value);
-    if (as == DType::tf32)
-      bits = (bits + 0x1000) & 0xffffe000;
-    else if (as == DType::bf16)
-      bits = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    const uint32_t bits = test::rounded_bits(value, as) >> (as == DType::bf16 ? 16 : 0);
     const auto* first = reinterpret_cast<const std::byte*>(&bits);
     bytes.insert(bytes.end(), first, first + byte_size(as));
   }

@@ -2,6 +2,7 @@
 // follows the library's documentation on the host's memory (cudnn_stand_in.cpp). Whole kernels are
 // in tests/emu/library_kernel_test.cpp.
 
+#include "runtime/cuda/cuda.h"
 #include "runtime/cuda/cudnn.h"
 
 #include "ir/program.h"
@@ -167,10 +168,15 @@ TEST_F(CudnnCalls, WhereItIsNotTheLayerIsNamed) {
                                  "  step 00_conv(in %a, in %a, out %a, workspace %a) "
                                  "\"conv: conv2d\" @7:5\n}\n")};
   const Target target = parse_target("cuda:sm_90a");
-  EXPECT_THAT(error_of<RuntimeError>(
-                  [&] { Kernels(plan, target, "nowhere", {.cudnn = {"libnetc-absent.so"}}); }),
-              testing::StartsWith("kernel `00_conv` (`conv: conv2d`, net.yaml:7:5) calls `cudnn`, "
-                                  "which does not work here: libnetc-absent.so"));
+  try {
+    Kernels(plan, target, "nowhere", {.cudnn = {"libnetc-absent.so"}});
+    FAIL() << "no error";
+  } catch (const LibraryError& error) {
+    EXPECT_EQ(error.what(), "kernel `00_conv` (`conv: conv2d`, net.yaml:7:5) calls `cudnn`, which "
+                            "does not work here: " +
+                                error.reason());
+    EXPECT_THAT(error.reason(), testing::StartsWith("libnetc-absent.so"));
+  }
   EXPECT_TRUE(
       Kernels(plan, target, "nowhere", {.cudnn = {stand_in_file()}}).kernel("00_conv").product);
 }

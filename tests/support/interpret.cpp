@@ -1,8 +1,8 @@
 #include "tests/support/interpret.h"
 
 #include "ir/ops.h"
+#include "tests/support/rounding.h"
 
-#include <bit>
 #include <cmath>
 
 namespace netc::test {
@@ -10,14 +10,6 @@ namespace netc::test {
 namespace {
 
 using Values = std::unordered_map<const Value*, RefTensor>;
-
-/// The nearest number that memory can hold; ties of TF32 go away from zero, of bf16 to even.
-double rounded(double value, DType as) {
-  uint32_t bits = std::bit_cast<uint32_t>(static_cast<float>(value));
-  bits = as == DType::tf32 ? (bits + 0x1000) & ~0x1fffu
-                           : (bits + 0x7fff + (bits >> 16 & 1)) & ~0xffffu;
-  return std::bit_cast<float>(bits);
-}
 
 void compute_into(const Node& node, Values& values) {
   std::vector<const RefTensor*> operands;
@@ -27,7 +19,8 @@ void compute_into(const Node& node, Values& values) {
   for (size_t i = 0; i < results.size(); ++i) {
     if (node.results[i]->storage)
       for (double& element : results[i].data)
-        element = rounded(element, *node.results[i]->storage);
+        element = std::bit_cast<float>(
+            rounded_bits(static_cast<float>(element), *node.results[i]->storage));
     values[node.results[i].get()] = std::move(results[i]);
   }
 }

@@ -229,13 +229,13 @@ DeviceSpec tuning_device(const CompileOptions& options, int threads) {
 }
 
 Tuner::Options tuner_options(const CompileOptions& options, const Backend& backend,
-                             const LoweringOptions& lowering) {
+                             const LoweringOptions& lowering, const ReportLeftOut& left_out) {
   return {.machine = backend.machine,
           .lowering = lowering,
           .frozen = options.frozen,
           .measure = options.tune
                          ? measure_on(tuning_device(options, lowering.threads), backend, lowering,
-                                      options.target.kind == Target::Kind::cpu ? 300 : 50)
+                                      options.target.kind == Target::Kind::cpu ? 300 : 50, left_out)
                          : nullptr};
 }
 
@@ -329,11 +329,15 @@ Compiled compile_network(const NetworkSource& source, const CompileOptions& opti
   Backend backend =
       make_backend(options.target, options.cache.empty() ? default_cache() : options.cache);
   LoweringOptions lowering = lowering_options(options);
-  Tuner tuner(load_tuning(options, folder), tuner_options(options, backend, lowering));
+  Compiled compiled;
+  auto leave_out = [&](const LeftOut& left_out) {
+    dump << fmt::format("note: `--tune` leaves out {}: {}\n", left_out.library, left_out.reason);
+    compiled.left_out.push_back(left_out);
+  };
+  Tuner tuner(load_tuning(options, folder), tuner_options(options, backend, lowering, leave_out));
   lowering.choose = [&](const Node& contraction, DType written) {
     return tuner.choose(contraction, written);
   };
-  Compiled compiled;
   compiled.folder = folder;
   Plan& plan = compiled.plan;
   plan = plan_header(source, backend, options, lowering.threads);

@@ -8,6 +8,7 @@
 #include "ir/strategy.h"
 #include "ir/target.h"
 #include "passes/pass.h"
+#include "tools/driver/measure.h"
 #include "tools/driver/models.h"
 
 #include <filesystem>
@@ -69,12 +70,14 @@ struct Compiled {
   CompileStats stats;
   double seconds = 0;              ///< The whole of it.
   std::vector<PassReport> reports; ///< Of the training graph, or of the inference graph.
+  std::vector<LeftOut> left_out;   ///< Libraries that `--tune` did not measure.
 };
 
 /// Of a plan for several devices: its strategy, in the folder of the plan.
 inline constexpr const char* strategy_file = "strategy.yaml";
 
 /// Compiles into `folder`, replacing a plan that is there (anything else there is a UserError).
+/// `dump` gets the graphs that are asked for, and notes.
 Compiled compile_network(const NetworkSource& source, const CompileOptions& options,
                          const std::filesystem::path& folder, std::ostream& dump);
 

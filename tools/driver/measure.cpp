@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 namespace netc {
 
@@ -131,21 +132,31 @@ std::vector<Trial> run_trials(const Node& node, DType written,
 } // namespace
 
 MeasureCandidates measure_on(const DeviceSpec& device, const Backend& backend,
-                             const LoweringOptions& lowering, double budget_ms) {
-  return [=, &backend](const Node& node, DType written, const std::vector<std::string>& names) {
+                             const LoweringOptions& lowering, double budget_ms,
+                             const ReportLeftOut& left_out) {
+  auto leave_out = [left_out, told = std::set<LeftOut>()](const LeftOut& library) mutable {
+    if (told.insert(library).second)
+      left_out(library);
+  };
+  return [=, &backend](const Node& node, DType written,
+                       const std::vector<std::string>& names) mutable {
     std::vector<std::string> own, libraries;
     for (const std::string& name : names)
-      if (!is_library(name))
-        own.push_back(name);
-      else if (has_library(name))
-        libraries.push_back(name);
-    std::vector<Trial> trials =
-        run_trials(node, written, own, device, backend, lowering, budget_ms);
+      (is_library(name) ? libraries : own).push_back(name);
+    auto measure = [&](const std::vector<std::string>& list) {
+      return run_trials(node, written, list, device, backend, lowering, budget_ms);
+    };
+    std::vector<Trial> trials = measure(own);
     for (const std::string& library : libraries)
       try {
-        trials.push_back(
-            run_trials(node, written, {library}, device, backend, lowering, budget_ms).front());
-      } catch (const RuntimeError&) { // it cannot do this: the others compete
+        if (const std::string problem = library_problem(library); !problem.empty())
+          leave_out({library, problem});
+        else
+          trials.push_back(measure({library}).front());
+      } catch (const LibraryError& error) { // it cannot do this: the others compete
+        leave_out({library, error.reason()});
+      } catch (const RuntimeError& error) {
+        leave_out({library, error.what()});
       }
     return trials;
   };

@@ -15,11 +15,20 @@ namespace netc {
 /// so that the output `c` is f32.
 Graph trial_graph(const Node& contraction, DType written);
 
+/// A library that was not measured, and why: the machine has none, or it refused.
+struct LeftOut {
+  std::string library, reason;
+  auto operator<=>(const LeftOut&) const = default;
+};
+/// Told of each library and reason once.
+using ReportLeftOut = std::function<void(const LeftOut&)>;
+
 /// A hook that compiles candidates, runs each on random data on `device` for about `budget_ms`, and
 /// checks sampled outputs against double precision. A library that does not work on the device is
 /// left out. `backend` must outlive it. The hook throws RuntimeError where the machine lacks the
 /// device, UserError where the device does not run kernels for the target.
 MeasureCandidates measure_on(const DeviceSpec& device, const Backend& backend,
-                             const LoweringOptions& lowering, double budget_ms);
+                             const LoweringOptions& lowering, double budget_ms,
+                             const ReportLeftOut& left_out);
 
 } // namespace netc

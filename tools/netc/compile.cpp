@@ -95,6 +95,13 @@ nlohmann::ordered_json kernels_json(const Plan& plan) {
   return list;
 }
 
+nlohmann::ordered_json left_out_json(const std::vector<LeftOut>& libraries) {
+  auto list = nlohmann::ordered_json::array();
+  for (const LeftOut& left_out : libraries)
+    list.push_back({{"library", left_out.library}, {"reason", left_out.reason}});
+  return list;
+}
+
 nlohmann::ordered_json to_json(const Compiled& compiled) {
   const Plan& plan = compiled.plan;
   nlohmann::ordered_json json, layers = nlohmann::ordered_json::array();
@@ -128,6 +135,7 @@ nlohmann::ordered_json to_json(const Compiled& compiled) {
   json["devices"] = plan.devices;
   json["strategy"] = strategy_of(plan);
   json["planned_peak_bytes_per_device"] = peaks;
+  json["libraries_left_out"] = left_out_json(compiled.left_out);
   return json;
 }
 

@@ -18,8 +18,9 @@ constexpr double worth_a_note = 0.25;
 struct Candidate {
   const Strategy& strategy;
   StrategyReport& row;
-  std::unique_ptr<Trial> trial{}; ///< Null before it is compiled, and once something failed.
-  std::vector<double> ms{};       ///< Of the steps that count.
+  /// Null before it is compiled, and once something failed.
+  std::unique_ptr<StrategyTrial> trial{};
+  std::vector<double> ms{}; ///< Of the steps that count.
 };
 
 class Measurement {
@@ -33,7 +34,8 @@ public:
       candidates_.push_back({one.strategy, row_of(one.name)});
     for (Candidate& one : candidates_)
       attempt(one, "compiling " + one.row.name, [&] {
-        one.trial = std::make_unique<Trial>(source_, options_, one.strategy, laboratory_.devices);
+        one.trial =
+            std::make_unique<StrategyTrial>(source_, options_, one.strategy, laboratory_.devices);
       });
     compare_weights();
     for (int round = 0; round < laboratory_.rounds; ++round)
@@ -95,7 +97,7 @@ private:
       single.trial->close();
   }
 
-  void train(Trial& trial) const {
+  void train(StrategyTrial& trial) const {
     trial.open(laboratory_.seed);
     for (int step = 0; step < laboratory_.difference_steps; ++step)
       trial.step(step);
@@ -103,7 +105,7 @@ private:
 
   /// One step to warm up, one that counts.
   void measure_round(Candidate& one, int round) {
-    Trial& trial = *one.trial;
+    StrategyTrial& trial = *one.trial;
     trial.open(laboratory_.seed);
     trial.step(0);
     one.ms.push_back(trial.step(1) * 1e3);

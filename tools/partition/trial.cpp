@@ -25,8 +25,8 @@ CompileOptions with(CompileOptions options, const Strategy& strategy) {
 
 } // namespace
 
-Trial::Trial(const NetworkSource& source, const CompileOptions& options, const Strategy& strategy,
-             std::vector<DeviceSpec> devices)
+StrategyTrial::StrategyTrial(const NetworkSource& source, const CompileOptions& options,
+                             const Strategy& strategy, std::vector<DeviceSpec> devices)
     : folder_("netc-partition"),
       compiled_(compile_network(source, with(options, strategy), folder_.path(), std::cerr)),
       devices_(std::move(devices)), places_(places_of(source.network)),
@@ -35,22 +35,22 @@ Trial::Trial(const NetworkSource& source, const CompileOptions& options, const S
                 [](const Program& program) { return program.name != "train"; });
 }
 
-void Trial::open(uint64_t seed) {
+void StrategyTrial::open(uint64_t seed) {
   if (!session_)
     session_ = std::make_unique<Session>(compiled_.plan, compiled_.folder, devices_);
   seed_ = seed;
   session_->initialize(seed);
 }
 
-void Trial::close() {
+void StrategyTrial::close() {
   session_.reset();
 }
 
-void Trial::prepare(int64_t number) {
+void StrategyTrial::prepare(int64_t number) {
   fill_feeds(*session_, "train", batch_, {seed_, number, learning_rate});
 }
 
-double Trial::step(int64_t number) {
+double StrategyTrial::step(int64_t number) {
   prepare(number);
   auto start = std::chrono::steady_clock::now();
   session_->run("train");
@@ -59,7 +59,7 @@ double Trial::step(int64_t number) {
   return seconds_.back();
 }
 
-std::vector<TimelineSpan> Trial::timeline(int64_t number) {
+std::vector<TimelineSpan> StrategyTrial::timeline(int64_t number) {
   prepare(number);
   session_->profile(true);
   session_->run("train");
@@ -87,7 +87,7 @@ std::vector<TimelineSpan> Trial::timeline(int64_t number) {
   return spans;
 }
 
-std::vector<int64_t> Trial::device_bytes() const {
+std::vector<int64_t> StrategyTrial::device_bytes() const {
   std::vector<int64_t> bytes;
   for (int device = 0; device < session_->device_count(); ++device)
     bytes.push_back(session_->device_bytes(device));

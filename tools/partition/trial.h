@@ -13,11 +13,11 @@
 namespace netc {
 
 /// A strategy's plan on the devices. The plan's folder goes with the object.
-class Trial {
+class StrategyTrial {
 public:
   /// Compiles; `strategy` has as many devices as there are names.
-  Trial(const NetworkSource& source, const CompileOptions& options, const Strategy& strategy,
-        std::vector<DeviceSpec> devices);
+  StrategyTrial(const NetworkSource& source, const CompileOptions& options,
+                const Strategy& strategy, std::vector<DeviceSpec> devices);
 
   /// Loads the plan, if it is not loaded, and draws the state from `seed`.
   void open(uint64_t seed);
