@@ -146,6 +146,7 @@ int warpgroup_slice(const Conv2d& c, ContractionPass pass, const Tiling& t) {
 bool can_have_halo(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   return pass != ContractionPass::weight_gradient && is_direct(c, pass, t) &&
          c.stride_height == 1 && c.stride_width == 1 && has_padded_images(gather_of(c, pass)) &&
+         tiled_rows(c, pass, t) < (1L << 31) - t.rows - padded_images(gather_of(c, pass)).halo &&
          t.stages <= taps_of(c); // rows of the next channels come while slices are on their way
 }
 

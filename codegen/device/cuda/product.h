@@ -222,7 +222,7 @@ void one_tile(const Product& p, const TilePlace& place, Global<float> shares) {
 /// blocks of threads_of(t).
 template <Tiling t, ProductShape shape, long tiled_rows, class Product>
 void tiled_product(const Product& p, Global<float> shares) {
-  static_assert(shape.rows < (1L << 31) && shape.columns < (1L << 31) && shape.depth < (1L << 31),
+  static_assert(tiled_rows < (1L << 31) && shape.columns < (1L << 31) && shape.depth < (1L << 31),
                 "rows, columns and depth are counted in int");
   constexpr long column_tiles = ceil_div(shape.columns, t.columns);
   constexpr long row_tiles = ceil_div(tiled_rows, t.rows);
