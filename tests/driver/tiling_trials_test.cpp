@@ -1,0 +1,101 @@
+// Every kind of tiling that the planner may choose or tuning may find fastest, on devices, against
+// contractions in double precision.
+
+#include "codegen/candidates.h"
+#include "codegen/library_contraction.h"
+#include "tests/driver/driver_support.h"
+#include "tests/passes/pass_support.h"
+#include "tests/support/gpu.h"
+#include "tools/driver/measure.h"
+
+namespace netc::test {
+namespace {
+
+/// A training step of two convolutions with a padded kernel of 3 x 3 and a layer of `size`
+/// features, images and features held rounded. Of the second one all passes have `channels`.
+Graph step_of(const Target& target, const std::string& precision, int channels, int pixels,
+              int batch) {
+  Graph graph =
+      forward_of(fmt::format("name: n\ninput: {{channels: 8, height: {0}, width: {0}}}\nlayers:\n"
+                             "  - {{name: conv1, type: conv2d, filters: {1}, kernel: 3, pad: 1}}\n"
+                             "  - {{name: relu1, type: relu}}\n"
+                             "  - {{name: conv2, type: conv2d, filters: {1}, kernel: 3, pad: 1}}\n"
+                             "  - {{name: fc, type: linear, features: 5}}\n"
+                             "  - {{name: loss, type: softmax_cross_entropy}}\n",
+                             pixels, channels),
+                 batch);
+  PassContext context = context_of(Mode::train);
+  context.target = target;
+  context.precision = parse_precision(precision);
+  run_until(graph, context, "assign-storage");
+  return graph;
+}
+
+/// Of tilings by rising cost, the best of each size and kind, `most` of them.
+std::vector<std::string> one_of_each(const std::vector<std::string>& names, size_t most) {
+  std::set<std::string> seen;
+  std::vector<std::string> list;
+  for (const std::string& name : names)
+    if (!is_library(name) && list.size() < most &&
+        seen.insert(name.substr(0, name.find(" stages"))).second)
+      list.push_back(name);
+  return list;
+}
+
+/// Measures up to `most` tilings of each pass of the second convolution. Returns their names.
+std::set<std::string> check_tilings(const std::string& device, const Target& target,
+                                    const std::string& precision, const Graph& step, size_t most) {
+  LoweringOptions lowering{.target = target, .choose = nullptr};
+  const Backend backend = make_backend(target, kernel_cache());
+  const MeasureCandidates measure =
+      measure_on({.name = device}, backend, lowering, 0, [](const LeftOut&) {});
+  std::set<std::string> measured;
+  lowering.choose = [&](const Node& contraction, DType written) {
+    const ContractionShape shape = contraction_shape(contraction, false);
+    const auto* conv = std::get_if<Conv2d>(&shape);
+    if (!conv || conv->in_channels != conv->out_channels)
+      return std::string();
+    const std::vector<std::string> names =
+        one_of_each(candidate_names(contraction, written, lowering), most);
+    for (const Trial& trial : measure(contraction, written, names)) {
+      EXPECT_LT(trial.relative_error, largest_tuning_error(parse_precision(precision)))
+          << contraction.op->name << ", " << precision << ", " << trial.function;
+      measured.insert(trial.function);
+    }
+    return std::string();
+  };
+  for (const auto& node : step.nodes)
+    if (node->body || node->op->is_contraction())
+      lower(
+          *node, [](const Value&) { return true; }, lowering);
+  return measured;
+}
+
+bool has(const std::set<std::string>& names, const std::string& kind) {
+  return std::any_of(names.begin(), names.end(),
+                     [&](const std::string& name) { return name.find(kind) != name.npos; });
+}
+
+TEST(TilingTrials, OfEachKindOnTheEmulator) {
+  const Target target = parse_target("emu");
+  for (const char* precision : {"tf32", "bf16"}) {
+    const auto measured =
+        check_tilings("emu:0", target, precision, step_of(target, precision, 32, 7, 2), 3);
+    EXPECT_TRUE(has(measured, " halo"));
+    EXPECT_TRUE(has(measured, " warpgroup"));
+    EXPECT_EQ(has(measured, " rounding"), precision == std::string("tf32"));
+  }
+}
+
+TEST(TilingTrialsGpu, OfEachKind) {
+  const std::optional<Target> target = first_gpu();
+  if (!target)
+    GTEST_SKIP() << no_gpu;
+  // Enough rows and depth for tiles of 256 rows; channels of which 48 take slices of their own.
+  for (const char* precision : {"fp32", "3xtf32", "tf32", "bf16"})
+    for (int channels : {48, 128})
+      check_tilings("cuda:0", *target, precision, step_of(*target, precision, channels, 20, 8), 24);
+}
+
+} // namespace
+} // namespace netc::test
