@@ -95,7 +95,8 @@ double warpgroup_cost(const Conv2d& c, ContractionPass pass, const Tiling& t) {
           : 320 + double(t.rows) * t.columns * t.slice / (t.math == Math::bf16 ? 1560 : 800) +
                 1.7 * t.rows + 0.9 * t.columns;
   const double around = t.halo ? 8500 : 7000; // before the first slice and after the last
-  const double slices = double(ceil_div(ceil_div(p.depth, t.slice), t.splits));
+  const double slices =
+      double(ceil_div(shared_slices(c, pass, t), t.splits) * (t.halo ? taps_of(c) : 1));
   // Of two blocks that share a multiprocessor, one alone is hardly faster.
   const int sharing = blocks_sharing(t);
   const long blocks = tiles(c, pass, t) * t.splits, round = sharing * long(usual_multiprocessors);
@@ -142,12 +143,15 @@ int warpgroup_slice(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   return singly ? usual_slice : 2 * usual_slice;
 }
 
+/// Lines of a halo, at most: more than shared memory holds.
+constexpr long most_halo_lines = 1 << 14;
+
 /// Whether the pixels under all taps of a tile can be copied together.
 bool can_have_halo(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   return pass != ContractionPass::weight_gradient && is_direct(c, pass, t) &&
-         c.stride_height == 1 && c.stride_width == 1 && has_padded_images(gather_of(c, pass)) &&
-         tiled_rows(c, pass, t) < (1L << 31) - t.rows - padded_images(gather_of(c, pass)).halo &&
-         t.stages <= taps_of(c); // rows of the next channels come while slices are on their way
+         has_padded_images(gather_of(c, pass)) &&
+         padded_images(gather_of(c, pass)).halo < most_halo_lines &&
+         tiled_rows(c, pass, t) < (1L << 31) - 2 * most_halo_lines;
 }
 
 /// Whether a block multiplies so much longer than it writes its sums that no other needs to fill in
@@ -164,8 +168,12 @@ std::optional<Tiling> completed(const Conv2d& c, ContractionPass pass, Tiling t,
   if (t.splits > 1 && p.depth < long(t.splits) * 8 * usual_slice)
     return {};
   t.stages = t.math == Math::fma ? 2 : 4;
-  if (t.halo && !can_have_halo(c, pass, t))
-    return {};
+  if (t.halo) {
+    // Rows of the next channels come in the turns of taps whose slices are not on their way.
+    t.stages = static_cast<int>(min_of(t.stages, taps_of(c) + 1));
+    if (!can_have_halo(c, pass, t) || t.stages < 2 + slices_pending(t))
+      return {};
+  }
   if (t.warpgroup) {
     if (t.rows > 64 ? p.rows <= 64 : p.rows > 64)
       return {};

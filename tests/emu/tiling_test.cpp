@@ -79,8 +79,9 @@ TEST(EmulatedTilings, OfEverySizeDirect) {
       }
 }
 
-/// Pixels copied once for all taps: of padded images, of images without padding and of a kernel
-/// that is neither square nor dense, in blocks of 32, 16, 48 and 24 channels, and in splits.
+/// Pixels copied once for all taps: of padded images, of images without padding, of a kernel that
+/// is neither square nor dense and of one of few taps; in blocks of 48 channels and fewer, and in
+/// splits.
 TEST(EmulatedTilings, OfHalos) {
   const Conv2d padded = square(3, 9, 64, 64, 3, 1, 1, 2), inside = square(2, 11, 48, 48, 3, 1, 0);
   const Conv2d uneven{.batch = 2,
@@ -96,8 +97,10 @@ TEST(EmulatedTilings, OfHalos) {
                       .pad_left = 1,
                       .pad_bottom = 2,
                       .pad_right = 2};
+  Conv2d few = square(3, 7, 48, 32, 3, 1, 1);
+  few.kernel_width = 1, few.pad_left = 0;
   const std::vector<PassCase> first = conv_passes(padded), second = conv_passes(inside),
-                              third = conv_passes(uneven);
+                              third = conv_passes(uneven), fourth = conv_passes(few);
   for (size_t pass : {0, 1}) {
     check_pass(first[pass], padded, {Math::tf32, 256, 64, 4, 1, true, 32, true, true});
     check_pass(first[pass], padded, {Math::bf16, 128, 64, 2, 2, true, 16, true, true});
@@ -105,6 +108,7 @@ TEST(EmulatedTilings, OfHalos) {
     check_pass(second[pass], inside, {Math::tf32, 128, 96, 3, 2, true, 24, true, true});
     check_pass(third[pass], uneven, {Math::tf32, 128, 64, 4, 1, true, 16, true, true});
     check_pass(third[pass], uneven, {Math::bf16, 64, 96, 3, 1, true, 32, true, true});
+    check_pass(fourth[pass], few, {Math::tf32, 256, 64, 4, 1, true, 16, true, true});
   }
 }
 

@@ -9,11 +9,6 @@
 
 namespace netc {
 
-/// Where a tile begins, which slices of the depth it adds, and for which split.
-struct TilePlace {
-  int group, row, column, split;
-};
-
 /// Pieces of 16 bytes of a slice, dealt out to the threads of a block. `i` counts those of a
 /// thread.
 template <class Layout, int threads> struct Pieces {
@@ -49,9 +44,9 @@ template <class Product, Tiling t> struct HaloSlices {
 
 /// Copies of one thread.
 template <class Product, Tiling t> class HaloLoader {
-public:
   using S = HaloSlices<Product, t>;
 
+public:
   HaloLoader(const Product& p, const TilePlace& place)
       : pixels_{p.a.data, p.a.group}, weights_(p.b), row_(place.row) {
     for (int i = 0; i < S::Columns::count; ++i)
@@ -101,7 +96,7 @@ void add_halo_slices(const Product& p, const TilePlace& place, int first, int en
     return;
   for (int i = 0; i < S::Rows::count; ++i)
     loader.load_row(first, i);
-  for (int stage = 0; stage < ahead; ++stage) { // a group each; a block has as many taps
+  for (int stage = 0; stage < ahead; ++stage) { // a group each; all of one block, or of the next
     loader.load_columns(first * taps + stage, stage);
     copy_commit();
   }

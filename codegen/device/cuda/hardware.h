@@ -112,7 +112,7 @@ inline int held(int value) {
 inline unsigned held(unsigned value) {
   return __shfl_sync(0xffffffffu, value, static_cast<int>(threadIdx.x) % 32);
 }
-inline long held(long value) {
+inline long held(long value) { // of tensors so large that it matters little
   return value;
 }
 
@@ -129,9 +129,9 @@ template <class T> unsigned long address_of(const T* from, long index) {
 }
 
 /// Starts to copy `count` elements, 4, 8 or 16 bytes, from[index + behind].. to to[at]..; zeros
-/// where `exists` is false: then nothing is read, and the index may be any. Both addresses are
-/// multiples of the size. `kept`: in the cache beside shared memory, for who reads them again soon.
-/// GPUs before sm_80 copy at once.
+/// where `exists` is false: then nothing is read, and the index may be any that is aligned. Both
+/// addresses are multiples of the size. `kept`: in the cache beside shared memory, for who reads
+/// them again soon. GPUs before sm_80 copy at once.
 template <int count, int at = 0, int behind = 0, bool kept = false, class T, class Index>
 void copy_async(Shared<float> to, const T* from, Index index, bool exists) {
   constexpr int bytes = count * sizeof(T);

@@ -167,26 +167,25 @@ template <Conv2d c, class T> struct PaddedPixels {
   Global<const T> data;
   int group;
 
-  /// Index of the first channel of the i-th; negative: it is padding.
+  /// Index of the first channel of the i-th; negative, and a whole piece so: it is padding.
   Index at(int i) const {
     const int n = i / (images.height * images.width);
     const int h = i / images.width % images.height - c.pad_top;
     const int w = i % images.width - c.pad_left;
     if (n >= c.batch || h < 0 || h >= c.in_height || w < 0 || w >= c.in_width)
-      return -1;
+      return -Index(piece_bytes);
     return ((Index(n) * c.in_height + h) * c.in_width + w) * c.in_channels + group * G::group_in;
   }
   /// Where an output pixel is counted.
-  static long place_of(long pixel) {
-    const long n = pixel / (G::out_height * G::out_width);
-    const int h = static_cast<int>(pixel / G::out_width % G::out_height);
+  static int place_of(int pixel) {
+    const int n = pixel / (G::out_height * G::out_width);
+    const int h = pixel / G::out_width % G::out_height;
     return (n * images.height + h) * images.width + pixel % G::out_width;
   }
   /// Output pixels counted before a place.
-  static long pixels_before(long place) {
-    const long n = min_of(place / (images.height * images.width), c.batch);
-    const int h = static_cast<int>(place / images.width % images.height);
-    const int w = static_cast<int>(place % images.width);
+  static int pixels_before(int place) {
+    const int n = min(place / (images.height * images.width), c.batch);
+    const int h = place / images.width % images.height, w = place % images.width;
     const int in_image =
         h < G::out_height ? h * G::out_width + min(w, G::out_width) : G::out_height * G::out_width;
     return n * (G::out_height * G::out_width) + (n < c.batch ? in_image : 0);

@@ -6,6 +6,11 @@
 
 namespace netc {
 
+/// Where a tile begins, and which split of its depth is summed.
+struct TilePlace {
+  int group, row, column, split;
+};
+
 template <Tiling t> struct SumsOf { using Type = MmaSums<t.rows, t.columns, t.math>; };
 template <Tiling t>
 requires(t.math == Math::fma) struct SumsOf<t> {

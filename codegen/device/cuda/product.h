@@ -10,8 +10,8 @@
 //     static constexpr bool direct;    and whether these take both from there
 //     static constexpr int leaves;     parts of the depth with a sum of their own, 1, 2, 4 or 8
 //     static int depth(int leaf);
-//     static constexpr int slices;     that the splits share, see shared_slices; with a halo, more:
-//                                      PassTraits in conv2d.h
+//     static constexpr int slices;     what the splits share, see shared_slices
+//     Pixels; int taps, halo_lines, line_of(int tap);   of a halo, see PassTraits in conv2d.h
 //     static constexpr bool whole;     whether slices divide the depth of every leaf
 //     static constexpr bool in_order;  whether the columns of a row are neighbours in memory
 //     void finish(long row, int column, int count, float* sums) const;
@@ -144,14 +144,15 @@ template <Tiling t, class Product, long rows> struct StagedRows {
   using Pixels = typename Product::Pixels;
   /// Whether no row is behind the last.
   static constexpr bool whole = rows % t.rows == 0 && !t.halo;
-  long from, begin, end;
+  using Row = typename Choose<t.halo, int, long>::Type; ///< Padded pixels are counted in int.
+  Row from, begin, end;
 
-  StagedRows(long from)
+  explicit StagedRows(Row from)
       : from(from), begin(t.halo ? Pixels::pixels_before(from) : from),
         end(t.halo ? Pixels::pixels_before(from + staged_rows(t)) : rows) {}
   int count() const { return t.halo ? static_cast<int>(end - begin) : staged_rows(t); }
   /// Where a row is staged; of one behind the last, anywhere.
-  int at(long row) const {
+  int at(Row row) const {
     return t.halo ? min(static_cast<int>(Pixels::place_of(row) - from), staged_rows(t) - 1)
                   : static_cast<int>(row - from);
   }
@@ -173,7 +174,7 @@ void visit_rows(const Sums& sums, const TilePlace& place, Use use) {
     barrier();
     const StagedRows<t, Product, rows> there(place.row + first);
     for (int i = warp() * taken_rows<t>; i < there.count(); i += warps() * taken_rows<t>) {
-      const long row = there.begin + i;
+      const auto row = there.begin + i;
       auto staged_row = [&](int r) {
         return Shared<const float>(staged + there.at(row + r) * stride);
       };

@@ -115,25 +115,25 @@ constexpr PaddedImages padded_images(const Conv2d& c) {
           (c.kernel_height - 1) * c.dilation_height * width +
               (c.kernel_width - 1) * c.dilation_width};
 }
-/// Whether a convolution without strides has such images: its padding is none that only outputs of
-/// nothing but padding would need.
+/// Whether a convolution has such images: no strides, nothing cropped, and as many outputs as an
+/// image with its part of the padding has pixels, at most.
 constexpr bool has_padded_images(const Conv2d& c) {
-  const long above = min_of(c.pad_top, c.pad_bottom), beside = min_of(c.pad_left, c.pad_right);
-  return c.stride_height == 1 && c.stride_width == 1 && above >= 0 && beside >= 0 &&
-         above <= (c.kernel_height - 1) * c.dilation_height &&
-         beside <= (c.kernel_width - 1) * c.dilation_width;
+  const PaddedImages p = padded_images(c);
+  return c.stride_height == 1 && c.stride_width == 1 && min_of(c.pad_top, c.pad_bottom) >= 0 &&
+         min_of(c.pad_left, c.pad_right) >= 0 && c.out_height() <= p.height &&
+         c.out_width() <= p.width;
 }
-/// Lines of shared memory for the rows of a tile and its halo: an even number, so that the pieces
-/// of a line lie in different banks.
+/// Lines of shared memory for the rows of a tile and its halo.
 constexpr int halo_lines(const Conv2d& c, ContractionPass pass, const Tiling& t) {
-  return int(round_up(t.rows + padded_images(gather_of(c, pass)).halo, 2));
+  return t.rows + padded_images(gather_of(c, pass)).halo;
 }
-/// Rows that tiles are cut from.
+/// Rows that tiles are cut from; with a halo, places up to that of the last output.
 constexpr long tiled_rows(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   if (!t.halo)
     return product_shape(c, pass).rows;
-  const PaddedImages p = padded_images(gather_of(c, pass));
-  return long(c.batch) * p.height * p.width;
+  const Conv2d g = gather_of(c, pass);
+  const PaddedImages p = padded_images(g);
+  return (long(c.batch - 1) * p.height + g.out_height() - 1) * p.width + g.out_width();
 }
 
 /// Depth of an instruction of a warpgroup, and how many there are along a slice.
@@ -190,15 +190,16 @@ constexpr int sharing_lines(int extent, int run) {
 }
 /// How a slice lies for a warpgroup's instructions, in pieces of 16 bytes: of consecutive depths of
 /// a line (by_depth) or of consecutive lines of a depth. Groups of 8 lines, and (by_depth) pieces
-/// along the depth, or groups of 8 depths, are so many floats apart. The pads make copies of a warp
-/// meet different banks.
+/// along the depth, or groups of 8 depths, are so many floats apart. The pads make the copies of
+/// neighbouring threads meet different banks: of 8, 4 or 2 pieces of as many lines.
 struct DirectStrides {
   int along_lines, along_depth, floats;
 };
 constexpr DirectStrides direct_strides(int extent, int depth, bool by_depth, int element_bytes) {
   const int piece = piece_bytes / element_bytes;
   if (by_depth) {
-    const int along_depth = extent * 4 + 4;
+    const int pieces = depth / piece, pad = pieces % 8 == 0 ? 1 : pieces == 2 ? 4 : 2;
+    const int along_depth = int(round_up(extent, 8) + pad) * 4;
     return {8 * 4, along_depth, depth / piece * along_depth};
   }
   const int along_lines = depth * 4 + (sharing_lines(extent, piece) == 8 ? 4 : 8);

@@ -127,9 +127,9 @@ template <class T> T held(T value) {
   return value;
 }
 
-/// cp.async of `count` elements, aligned to their size. Where the source does not exist, zeros are
-/// written and nothing is read. The destination may be touched after copy_wait by this thread,
-/// after a further barrier by others.
+/// cp.async of `count` elements, aligned to their size, read or not. Where the source does not
+/// exist, zeros are written and nothing is read. The destination may be touched after copy_wait by
+/// this thread, after a further barrier by others.
 template <int count, int at = 0, int behind = 0, bool kept = false, class T>
 void copy_async(Shared<float> to, Global<const T> from, long index, bool exists,
                 emu::Place place = {}) {
@@ -139,6 +139,8 @@ void copy_async(Shared<float> to, Global<const T> from, long index, bool exists,
   const unsigned char* source = nullptr;
   if (exists)
     source = emu::check_read<bytes>(from.array(), from.byte(index + behind), place);
+  else if ((from.array().first + from.byte(index + behind)) % bytes != 0)
+    emu::fail(emu::Fault::misaligned, from.array(), from.byte(index + behind), bytes, place);
   emu::running_machine->copy_async(offset, source, bytes, place);
 }
 /// The copies since the last commit become a group.
