@@ -94,7 +94,7 @@ TEST(TilingTrialsGpu, OfEachKind) {
   // Enough rows and depth for tiles of 256 rows; channels of which 48 take slices of their own.
   for (const char* precision : {"fp32", "3xtf32", "tf32", "bf16"})
     for (int channels : {48, 128})
-      check_tilings("cuda:0", *target, precision, step_of(*target, precision, channels, 20, 8), 24);
+      check_tilings("cuda:0", *target, precision, step_of(*target, precision, channels, 20, 8), 12);
 }
 
 } // namespace
