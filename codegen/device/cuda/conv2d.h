@@ -108,7 +108,8 @@ struct ConvDataGradient : InOrder, PassTraits<c, ContractionPass::data_gradient,
 
 /// The epilogue sees the gradient as a matrix [output channel][input channel and tap], the order of
 /// the memory. `turned`: the product's rows are taps and input channels, its columns output
-/// channels: so tiles have whole rows, few columns, and the gradient is what is laid out anew.
+/// channels. Of the many rows, tiles waste few; and the columns, which TF32 needs laid out anew,
+/// lie simply.
 template <Conv2d c, Tiling t, class X, class Y, class Epilogue>
 struct ConvWeightGradient : PassTraits<c, ContractionPass::weight_gradient, t, X> {
   static_assert(is_same<X, Bf16> == is_same<Y, Bf16>, "both operands are bf16, or none");

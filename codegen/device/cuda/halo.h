@@ -86,7 +86,7 @@ private:
 template <Tiling t, class Product, class Sums>
 void add_halo_slices(const Product& p, const TilePlace& place, int first, int end, Sums& sums) {
   using S = HaloSlices<Product, t>;
-  constexpr int taps = Product::taps, pending = slices_pending(t), ahead = t.stages - 1 - pending;
+  constexpr int taps = Product::taps, pending = slices_pending(t), ahead = slices_ahead<t, false>;
   constexpr int turns = taps - ahead - pending + 1;
   static_assert(ahead >= 1 && turns >= 1, "a slice is on its way; rows come in time");
   constexpr int pieces = (S::Rows::count + turns - 1) / turns;
