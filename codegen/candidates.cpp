@@ -79,19 +79,19 @@ std::vector<const Candidate*> candidates_for(const std::string& family,
 
 } // namespace
 
-std::vector<std::string> candidate_names(const Node& contraction, DType written,
+std::vector<std::string> candidate_names(const ContractionUse& use,
                                          const LoweringOptions& options) {
-  const std::string& family = std::get<TemplateLowering>(contraction.op->lower).name;
-  const ContractionShape shape = contraction_shape(contraction, options.exact);
+  const std::string& family = std::get<TemplateLowering>(use.node.op->lower).name;
+  const ContractionShape shape = contraction_shape(use, options.exact);
   std::vector<std::string> names;
   if (options.target.has_cuda_text())
-    for (const Tiling& tiling : cuda_tilings(family, shape, precision_of(contraction, options),
-                                             is_rounded(contraction), options.target))
+    for (const Tiling& tiling : cuda_tilings(family, shape, precision_of(use.node, options),
+                                             is_rounded(use.node), options.target))
       names.push_back(tiling_name(tiling));
   else
     for (const Candidate* candidate : candidates_for(family, shape))
       names.push_back(candidate->function);
-  const std::vector<std::string> libraries = library_candidates(contraction, written, options);
+  const std::vector<std::string> libraries = library_candidates(use, options);
   names.insert(names.end(), libraries.begin(), libraries.end());
   return names;
 }

@@ -27,9 +27,8 @@ const Candidate& find_candidate(const std::string& family, const std::string& fu
                                 const ContractionShape& shape);
 
 /// The names of all candidates for a contraction, the default first: functions on the CPU; on GPUs
-/// tilings of the one template, then libraries. `written`: as of ChooseCandidate.
-std::vector<std::string> candidate_names(const Node& contraction, DType written,
-                                         const LoweringOptions& options);
+/// tilings of the one template, then libraries.
+std::vector<std::string> candidate_names(const ContractionUse& use, const LoweringOptions& options);
 
 /// How the contraction multiplies: as assign-precision wrote it, else as the target does by
 /// default.

@@ -51,6 +51,10 @@ std::optional<kernel::Kernel> lower_runs(const Group& group, const std::string& 
 /// Updates: one kernel of a sweep for each. `threads`: as above.
 kernel::Kernel lower_updates(const Group& group, const std::string& name, bool threads);
 
+/// The member that sums over pixels what the weight gradient `group.members[0]` multiplies with the
+/// images: the gradient of a bias, beside the contraction, not behind it. Null: there is none.
+const Node* bias_gradient_of(const Group& group);
+
 /// The maps, or the update, behind the contraction `group.members[0]`, as statements over a run of
 /// channels; of the members, the first `computed` are done.
 std::vector<kernel::Stmt> lower_epilogue(const Group& group, size_t computed);

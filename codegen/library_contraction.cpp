@@ -111,17 +111,32 @@ int64_t reorder_weights(Contraction& contraction, LibraryCall& call, int workspa
   return weights * byte_size(DType::f32);
 }
 
+/// The gradient of a bias, `result`, beside that of weights. Returns the bytes of `workspace`,
+/// which it takes.
+int64_t add_bias_gradient(Contraction& contraction, const std::string& workspace,
+                          const std::string& result) {
+  const auto& c = std::get<Conv2d>(contraction.shape);
+  const int64_t pixels = int64_t{c.batch} * c.out_height() * c.out_width();
+  const int64_t parts = std::min<int64_t>(256, pixels), sums = parts * c.out_channels;
+  add_entry(contraction, sums,
+            fmt::format("netc::sum_parts<shape, {}>(in1, {});", parts, workspace));
+  add_entry(contraction, c.out_channels,
+            fmt::format("netc::add_parts<shape, {}>({}, {});", parts, workspace, result));
+  return sums * byte_size(DType::f32);
+}
+
 } // namespace
 
-std::vector<std::string> library_candidates(const Node& contraction, DType written,
+std::vector<std::string> library_candidates(const ContractionUse& use,
                                             const LoweringOptions& options) {
+  const Node& contraction = use.node;
   const Precision precision = precision_of(contraction, options);
   if (options.target.kind != Target::Kind::cuda || options.exact ||
       (precision != Precision::fp32 && precision != Precision::tf32) ||
       !is_plain(*contraction.operands[0]) || !is_plain(*contraction.operands[1]) ||
-      !is_plain(written))
+      !is_plain(use.written))
     return {};
-  const ContractionShape shape = contraction_shape(contraction, false);
+  const ContractionShape shape = contraction_shape(use, false);
   if (const auto* c = std::get_if<Conv2d>(&shape))
     return is_padded_alike(*c) ? std::vector<std::string>{cudnn} : std::vector<std::string>{};
   if (contraction.op == &ops::linear_weight_gradient)
@@ -151,7 +166,11 @@ std::vector<int64_t> specialise_for_library(Contraction& contraction, const Grou
   if (const int64_t weights = reorder_weights(contraction, call, behind); weights > 0)
     workspaces.push_back(weights);
   // The library does not round what it writes.
-  if (members_computed(call) < group.members.size() || group.results[0]->storage) {
+  if (bias_gradient_of(group))
+    workspaces.push_back(add_bias_gradient(contraction,
+                                           workspaces.empty() ? "workspace" : "workspace1",
+                                           group.buffers.at(bias_gradient_of(group)->result())));
+  else if (members_computed(call) < group.members.size() || group.results[0]->storage) {
     const Shape sums = flat_type(*group.members[0]->result()).shape;
     add_entry(contraction, sums[0] * sums[1],
               fmt::format("netc::finish_sums<{}, {}>(out0{{epilogue}});", sums[0], sums[1]));

@@ -7,9 +7,8 @@
 namespace netc {
 
 /// The libraries that may compute a contraction, by the names of their candidates. They are never
-/// the default: a plan that calls one runs only where it is installed. `written`: as of
-/// ChooseCandidate; they write floats.
-std::vector<std::string> library_candidates(const Node& contraction, DType written,
+/// the default: a plan that calls one runs only where it is installed. They write floats.
+std::vector<std::string> library_candidates(const ContractionUse& use,
                                             const LoweringOptions& options);
 
 /// Whether a candidate of that name is a library.

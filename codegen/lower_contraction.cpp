@@ -23,7 +23,8 @@ int to_int(int64_t value) {
   return static_cast<int>(value);
 }
 
-Conv2d conv2d_shape(const Node& node, bool exact) {
+Conv2d conv2d_shape(const ContractionUse& use, bool exact) {
+  const Node& node = use.node;
   const Shape* x = &node.operands[0]->type.shape;
   const Shape* w = &node.operands[1]->type.shape;
   if (node.op == &ops::conv2d_data_gradient)
@@ -45,6 +46,7 @@ Conv2d conv2d_shape(const Node& node, bool exact) {
   c.pad_top = to_int(pad[0]), c.pad_left = to_int(pad[1]);
   c.pad_bottom = to_int(pad[2]), c.pad_right = to_int(pad[3]);
   c.exact_blocks = exact ? to_int(node.attrs.integer("blocks")) : 0;
+  c.bias_gradient = use.bias_gradient;
   return c;
 }
 
@@ -162,11 +164,16 @@ bool is_rounded(const Node& contraction) {
   return contraction.operands[0]->storage && (!weight_gradient || contraction.operands[1]->storage);
 }
 
-ContractionShape contraction_shape(const Node& contraction, bool exact) {
-  const auto& family = std::get<TemplateLowering>(contraction.op->lower).name;
+const Node* bias_gradient_of(const Group& group) {
+  const Node& last = *group.members.back();
+  return last.op == &ops::channel_sum ? &last : nullptr;
+}
+
+ContractionShape contraction_shape(const ContractionUse& use, bool exact) {
+  const auto& family = std::get<TemplateLowering>(use.node.op->lower).name;
   if (family.rfind("conv2d", 0) == 0)
-    return conv2d_shape(contraction, exact);
-  return linear_shape(contraction, exact);
+    return conv2d_shape(use, exact);
+  return linear_shape(use.node, exact);
 }
 
 namespace {
@@ -177,10 +184,10 @@ std::vector<int64_t> specialise(Contraction& c, const Group& group,
                                 const LoweringOptions& options) {
   const Node& contraction = *group.members[0];
   const auto& family = std::get<TemplateLowering>(contraction.op->lower).name;
-  const std::string chosen = options.choose && !options.exact
-                                 ? options.choose(contraction, group.results[0]->stored().dtype)
-                                 : "";
-  c.shape = contraction_shape(contraction, options.exact);
+  const Node* bias_gradient = bias_gradient_of(group);
+  const ContractionUse use{contraction, group.results[0]->stored().dtype, bias_gradient != nullptr};
+  const std::string chosen = options.choose && !options.exact ? options.choose(use) : "";
+  c.shape = contraction_shape(use, options.exact);
   if (!options.target.has_cuda_text()) {
     const Candidate& candidate = find_candidate(family, chosen, c.shape);
     c.function = candidate.function;
@@ -193,6 +200,9 @@ std::vector<int64_t> specialise(Contraction& c, const Group& group,
   c.precision = precision_of(contraction, options);
   c.rounded = is_rounded(contraction);
   c.has_epilogue = true;
+  if (bias_gradient)
+    c.ready_epilogue =
+        fmt::format("netc::BiasGradient{{{{}}, {}}}", group.buffers.at(bias_gradient->result()));
   if (is_library(chosen))
     return specialise_for_library(c, group, chosen);
   return {specialise_for_cuda(c, family, options.target, chosen)};
@@ -208,8 +218,9 @@ LoweredNode lower_contraction(const Node& node, const Group& group,
   // Templates compute a convolution's weight gradient in another order than that of the weights,
   // which an epilogue would take for it.
   const bool in_order = c.has_epilogue && contraction.op != &ops::conv2d_weight_gradient;
-  NETC_CHECK(in_order || group.members.size() == 1, "`{}` has an epilogue, which {} cannot take",
-             node.name, c.function);
+  const bool takes_maps = in_order && !bias_gradient_of(group);
+  NETC_CHECK(takes_maps || group.members.size() == (bias_gradient_of(group) ? 2 : 1),
+             "`{}` has an epilogue, which {} cannot take", node.name, c.function);
 
   LoweredNode lowered{group.operands, group.results, {}, {}, {}};
   lowered.kernel.name = node.name;
@@ -223,7 +234,8 @@ LoweredNode lower_contraction(const Node& node, const Group& group,
       lowered.kernel.params[i].type = flat_type(value);
     lowered.kernel.params[i].layout = Layout::row_major;
   }
-  lowered.kernel.body = lower_epilogue(group, c.library ? members_computed(*c.library) : 1);
+  if (takes_maps)
+    lowered.kernel.body = lower_epilogue(group, c.library ? members_computed(*c.library) : 1);
   for (int64_t bytes : workspaces) {
     if (bytes == 0)
       continue;

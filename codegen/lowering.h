@@ -19,7 +19,8 @@ struct Contraction {
   Precision precision = Precision::fp32;
   bool rounded = false;      ///< Memory holds its images or features so, see Value::storage.
   bool has_epilogue = false; ///< The template takes an epilogue (it may be empty).
-  std::string constants{};   ///< Of CUDA: the text that defines `tiling`, the second argument.
+  std::string ready_epilogue = "netc::NoEpilogue{}"; ///< Where none is generated.
+  std::string constants{}; ///< Of CUDA: the text that defines `tiling`, the second argument.
   std::vector<KernelEntry> entries{}; ///< Of CUDA: one a phase, the third argument.
   /// Who computes the product instead of the template.
   std::optional<LibraryCall> library{};
@@ -41,9 +42,15 @@ struct LoweredNode {
   int64_t workspace_bytes() const;
 };
 
+/// A contraction as its kernel has it, so far as candidates tell the difference.
+struct ContractionUse {
+  const Node& node;
+  DType written = DType::f32; ///< How memory holds the kernel's first result.
+  bool bias_gradient = false; ///< See Conv2d::bias_gradient.
+};
+
 /// Picks the candidate for a contraction by the name of its operator; see codegen/candidates.h.
-/// `written`: how memory holds the first result of the contraction's kernel.
-using ChooseCandidate = std::function<std::string(const Node& contraction, DType written)>;
+using ChooseCandidate = std::function<std::string(const ContractionUse&)>;
 
 struct LoweringOptions {
   Target target{};

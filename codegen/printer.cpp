@@ -352,7 +352,7 @@ void Printer::print_contraction() {
     std::string fields;
     for (const Param* param : epilogue_params())
       fields += (fields.empty() ? "" : ", ") + param->name;
-    arguments = epilogue ? fmt::format(", Epilogue{{{}}}", fields) : ", netc::NoEpilogue{}";
+    arguments = ", " + (epilogue ? fmt::format("Epilogue{{{}}}", fields) : c.ready_epilogue);
   }
   if (!dialect_.split_at_barriers) {
     open_entry(0, threads_);

@@ -59,16 +59,17 @@ constexpr size_t most_trials = 8;
 
 } // namespace
 
-std::string tuning_key(const Node& contraction, DType written, const LoweringOptions& options,
+std::string tuning_key(const ContractionUse& use, const LoweringOptions& options,
                        const std::string& machine) {
   const std::string how =
       options.target.has_cuda_text()
-          ? fmt::format("{}{}{}", to_string(precision_of(contraction, options)),
-                        is_rounded(contraction) ? ", rounded operands" : "",
-                        is_rounded(written) ? fmt::format(", {} result", to_string(written)) : "")
+          ? fmt::format("{}{}{}", to_string(precision_of(use.node, options)),
+                        is_rounded(use.node) ? ", rounded operands" : "",
+                        is_rounded(use.written) ? fmt::format(", {} result", to_string(use.written))
+                                                : "")
           : fmt::format("{} thread{}", options.threads, options.threads == 1 ? "" : "s");
-  return fmt::format("{} {} | {}, {}", std::get<TemplateLowering>(contraction.op->lower).name,
-                     shape_name(contraction_shape(contraction, false)), machine, how);
+  return fmt::format("{} {} | {}, {}", std::get<TemplateLowering>(use.node.op->lower).name,
+                     shape_name(contraction_shape(use, false)), machine, how);
 }
 
 double largest_tuning_error(Precision precision) {
@@ -84,11 +85,11 @@ double largest_tuning_error(Precision precision) {
   return 2e-2;
 }
 
-std::string Tuner::choose(const Node& contraction, DType written) {
-  const std::vector<std::string> names = candidate_names(contraction, written, options_.lowering);
+std::string Tuner::choose(const ContractionUse& use) {
+  const std::vector<std::string> names = candidate_names(use, options_.lowering);
   if (names.size() < 2)
     return {};
-  std::string key = tuning_key(contraction, written, options_.lowering, options_.machine);
+  std::string key = tuning_key(use, options_.lowering, options_.machine);
   if (const TuningEntry* entry = table_.find(key)) {
     if (std::find(names.begin(), names.end(), entry->chosen) == names.end())
       user_error(fmt::format("the tuning table chooses `{}` for `{}`, which is no candidate",
@@ -101,20 +102,19 @@ std::string Tuner::choose(const Node& contraction, DType written) {
                "compile with `--tune` to measure it, or without `--frozen`");
   if (!options_.measure)
     return {};
-  TuningEntry entry = measure(contraction, written, names);
+  TuningEntry entry = measure(use, names);
   std::string chosen = entry.chosen;
   table_.set(key, std::move(entry));
   return chosen;
 }
 
-TuningEntry Tuner::measure(const Node& contraction, DType written,
-                           const std::vector<std::string>& names) const {
-  const double limit = largest_tuning_error(precision_of(contraction, options_.lowering));
+TuningEntry Tuner::measure(const ContractionUse& use, const std::vector<std::string>& names) const {
+  const double limit = largest_tuning_error(precision_of(use.node, options_.lowering));
   std::vector<std::string> promising;
   for (const std::string& name : names)
     if (promising.size() < most_trials || is_library(name))
       promising.push_back(name);
-  TuningEntry entry{{}, options_.measure(contraction, written, promising)};
+  TuningEntry entry{{}, options_.measure(use, promising)};
   const Trial* best = nullptr;
   for (const Trial& trial : entry.trials)
     if (trial.relative_error < limit && (!best || trial.ms < best->ms))
@@ -210,7 +210,7 @@ double linear_element(const std::string& family, const Linear& l, const float* a
 
 double contraction_element(const Node& contraction, const float* a, const float* b, int64_t index) {
   const std::string& family = std::get<TemplateLowering>(contraction.op->lower).name;
-  ContractionShape shape = contraction_shape(contraction, false);
+  const ContractionShape shape = contraction_shape({contraction}, false);
   if (const auto* conv = std::get_if<Conv2d>(&shape))
     return conv2d_element(family, *conv, a, b, index);
   return linear_element(family, std::get<Linear>(shape), a, b, index);

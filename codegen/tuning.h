@@ -39,20 +39,20 @@ private:
 };
 
 /// The contraction with all that its speed depends on: `linear_forward 64x9216->4096 | avx512f, 2
-/// threads`, `conv2d_forward ... | sm_90a, bf16, rounded operands, bf16 result`. `written`: as of
-/// ChooseCandidate. `machine`: the instruction set of the binaries.
-std::string tuning_key(const Node& contraction, DType written, const LoweringOptions& options,
+/// threads`, `conv2d_forward ... | sm_90a, bf16, rounded operands, bf16 result`. `machine`: the
+/// instruction set of the binaries.
+std::string tuning_key(const ContractionUse& use, const LoweringOptions& options,
                        const std::string& machine);
 
 /// A candidate that errs more is out: sums of up to 10,000 products of random numbers, rounded as
 /// the precision does, stay below it.
 double largest_tuning_error(Precision precision);
 
-/// Runs candidates of a contraction, whose kernel writes `written`, on random data and compares
-/// sampled outputs; injected by the driver, which knows compilers and devices. Libraries that are
-/// not on the device's machine, or refuse the shape, are left out.
-using MeasureCandidates = std::function<std::vector<Trial>(const Node& contraction, DType written,
-                                                           const std::vector<std::string>& names)>;
+/// Runs candidates of a contraction on random data and compares sampled outputs; injected by the
+/// driver, which knows compilers and devices. Libraries that are not on the device's machine, or
+/// refuse the shape, are left out.
+using MeasureCandidates =
+    std::function<std::vector<Trial>(const ContractionUse&, const std::vector<std::string>& names)>;
 
 /// Chooses candidates: from the table; else by measuring the most promising and all libraries, if
 /// there is a hook (the table learns); else by the default rule. Contractions with one candidate
@@ -68,13 +68,12 @@ public:
   Tuner(TuningTable table, Options options)
       : table_(std::move(table)), options_(std::move(options)) {}
 
-  /// Name of the candidate for a contraction node; empty: the default. As ChooseCandidate.
-  std::string choose(const Node& contraction, DType written);
+  /// Name of the candidate for a contraction; empty: the default. As ChooseCandidate.
+  std::string choose(const ContractionUse& use);
   const TuningTable& table() const { return table_; }
 
 private:
-  TuningEntry measure(const Node& contraction, DType written,
-                      const std::vector<std::string>& names) const;
+  TuningEntry measure(const ContractionUse& use, const std::vector<std::string>& names) const;
   TuningTable table_;
   Options options_;
 };
@@ -82,8 +81,8 @@ private:
 /// Whether memory holds images or features that a contraction node reads rounded.
 bool is_rounded(const Node& contraction);
 
-/// The shape a contraction node has for its templates.
-ContractionShape contraction_shape(const Node& contraction, bool exact);
+/// The shape a contraction has for its templates.
+ContractionShape contraction_shape(const ContractionUse& use, bool exact);
 
 /// One element of a contraction's result in double precision, by its flat row-major index in the
 /// kernel's own layout (images NHWC). `a` and `b` are the operands in theirs.

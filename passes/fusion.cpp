@@ -24,8 +24,10 @@ Value* add_argument(Graph& body, const Value& operand, int64_t index) {
   return argument;
 }
 
-/// The members' results that are read by others, those of the last member first.
-std::vector<Value*> outside_results(const Graph& graph, const std::vector<Node*>& members) {
+/// The members' results that are read by others, those of the main one first, then from the last
+/// to the first.
+std::vector<Value*> outside_results(const Graph& graph, const std::vector<Node*>& members,
+                                    const Node* main) {
   std::unordered_set<const Node*> inside(members.begin(), members.end());
   std::unordered_set<const Value*> read;
   for (const auto& node : graph.nodes)
@@ -35,9 +37,11 @@ std::vector<Value*> outside_results(const Graph& graph, const std::vector<Node*>
     read.insert(output.value);
   for (const Graph::Store& store : graph.stores)
     read.insert(store.value);
+  std::vector<const Node*> order(members.rbegin(), members.rend());
+  std::stable_partition(order.begin(), order.end(), [&](const Node* n) { return n == main; });
   std::vector<Value*> results;
-  for (auto it = members.rbegin(); it != members.rend(); ++it)
-    for (const auto& result : (*it)->results)
+  for (const Node* member : order)
+    for (const auto& result : member->results)
       if (read.count(result.get()))
         results.push_back(result.get());
   return results;
@@ -46,7 +50,12 @@ std::vector<Value*> outside_results(const Graph& graph, const std::vector<Node*>
 } // namespace
 
 Node* fuse(Graph& graph, const std::vector<Node*>& members, const std::string& kind) {
-  auto body = std::make_unique<Graph>(members.back()->name);
+  return fuse(graph, members, kind, members.back());
+}
+
+Node* fuse(Graph& graph, const std::vector<Node*>& members, const std::string& kind,
+           const Node* main) {
+  auto body = std::make_unique<Graph>(main->name);
   std::unordered_map<const Value*, Value*> map;
   std::vector<Value*> operands;
   for (const Node* member : members)
@@ -60,14 +69,14 @@ Node* fuse(Graph& graph, const std::vector<Node*>& members, const std::string& k
     }
   for (const Node* member : members)
     copy_node(*body, *member, map);
-  std::vector<Value*> results = outside_results(graph, members);
+  std::vector<Value*> results = outside_results(graph, members, main);
   std::vector<TensorType> types;
   for (size_t i = 0; i < results.size(); ++i) {
     body->outputs.push_back({fmt::format("result{}", i), map.at(results[i])});
     types.push_back(results[i]->type);
   }
-  Node* fused = graph.add(ops::fused, members.back()->name + ".fused", operands, {{"kind", kind}},
-                          types, members.front()->loc, members.back());
+  Node* fused = graph.add(ops::fused, main->name + ".fused", operands, {{"kind", kind}}, types,
+                          members.front()->loc, members.back());
   fused->body = std::move(body);
   for (size_t i = 0; i < results.size(); ++i) {
     fused->results[i]->layout = results[i]->layout;

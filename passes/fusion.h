@@ -10,7 +10,10 @@ namespace netc {
 
 /// Replaces `members` (in execution order) by one fused node whose body holds copies of them. Its
 /// operands are what the members read from outside, its results what is read of them from outside
-/// (first the results of the last member). The node takes the place of the last member.
+/// (first those of `main`, which gives it the name). The node takes the place of the last member.
+Node* fuse(Graph& graph, const std::vector<Node*>& members, const std::string& kind,
+           const Node* main);
+/// The same, and the last member is the main one.
 Node* fuse(Graph& graph, const std::vector<Node*>& members, const std::string& kind);
 
 /// What must keep its order though no value tells so, as pairs (first, then): a node that replaces

@@ -26,6 +26,8 @@ const std::vector<Pass>& pipeline() {
       {"fuse-epilogue", fuse_epilogue, "maps behind a contraction join its kernel"},
       {"fuse-updates", fuse_updates,
        "updates become one kernel; on GPUs those of linear layers join the gradients"},
+      {"fuse-bias-gradients", fuse_bias_gradients,
+       "on GPUs a bias's gradient joins the gradient of the weights that reads the same"},
       {"assign-storage", assign_storage,
        "what contractions round is rounded once, by who writes it, and in bf16 takes half the "
        "memory"},

@@ -45,7 +45,7 @@ const Sample samples[] = {
     {"conv_bias_relu", "relu1.fused: conv2d + bias + relu"},
     {"lrn_pool", "pool1.fused: lrn + max_pool2d"},
     {"relu_lrn_pool_gradient", "relu1.grad.fused: max_pool2d_grad + lrn_grad + relu_grad"},
-    {"grouped_conv_weight_gradient", "conv2.weight_grad: conv2d_weight_gradient"},
+    {"grouped_conv_weight_gradient", "conv2.weight_grad"},
     {"linear_dropout", "drop3.fused: linear + bias + relu + dropout"},
     {"loss", "loss: softmax_cross_entropy"},
     {"top5", "top5: topk_accuracy"},

@@ -54,8 +54,7 @@ Found find(const Graph& graph, const std::string& name) {
 std::vector<std::string> libraries_of(const Graph& graph, const std::string& name,
                                       const LoweringOptions& options) {
   std::vector<std::string> list;
-  for (const std::string& candidate :
-       candidate_names(find(graph, name).contraction, DType::f32, options))
+  for (const std::string& candidate : candidate_names({find(graph, name).contraction}, options))
     if (is_library(candidate))
       list.push_back(candidate);
   return list;
@@ -66,7 +65,7 @@ TEST(LibraryContraction, FullyConnectedLayersOfGpusHaveOne) {
     const Graph graph = training_step("", precision);
     for (const char* node : {"fc1", "fc2.data_grad"}) {
       const auto names =
-          candidate_names(find(graph, node).contraction, DType::f32, options_for("cuda:sm_90a"));
+          candidate_names({find(graph, node).contraction}, options_for("cuda:sm_90a"));
       EXPECT_EQ(names.back(), "cublaslt") << node;
       EXPECT_FALSE(is_library(names.front())) << node << ": a library is the default";
       for (const char* target : {"cuda:sm_75", "cuda:compute_100"})
@@ -78,8 +77,7 @@ TEST(LibraryContraction, FullyConnectedLayersOfGpusHaveOne) {
 TEST(LibraryContraction, ConvolutionsOfGpusHaveOne) {
   const Graph graph = training_step("");
   for (const char* node : {"conv", "conv2", "conv2.data_grad", "conv.weight_grad"})
-    EXPECT_EQ(candidate_names(find(graph, node).contraction, DType::f32, options_for("cuda:sm_90a"))
-                  .back(),
+    EXPECT_EQ(candidate_names({find(graph, node).contraction}, options_for("cuda:sm_90a")).back(),
               "cudnn")
         << node;
 }
@@ -119,8 +117,8 @@ TEST(LibraryContraction, PadsThatDifferCountOnlyWhereAWindowBegins) {
 /// The kernel that has the contraction of that name, by the library where one can.
 LoweredNode lower_by_library(const Graph& graph, const std::string& name) {
   LoweringOptions options = options_for("cuda:sm_90");
-  options.choose = [options](const Node& node, DType written) {
-    const std::vector<std::string> names = library_candidates(node, written, options);
+  options.choose = [options](const ContractionUse& use) {
+    const std::vector<std::string> names = library_candidates(use, options);
     return names.empty() ? "" : names.front();
   };
   return lower(

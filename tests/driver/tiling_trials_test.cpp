@@ -50,16 +50,15 @@ std::set<std::string> check_tilings(const std::string& device, const Target& tar
   const MeasureCandidates measure =
       measure_on({.name = device}, backend, lowering, 0, [](const LeftOut&) {});
   std::set<std::string> measured;
-  lowering.choose = [&](const Node& contraction, DType written) {
-    const ContractionShape shape = contraction_shape(contraction, false);
+  lowering.choose = [&](const ContractionUse& use) {
+    const ContractionShape shape = contraction_shape(use, false);
     const auto* conv = std::get_if<Conv2d>(&shape);
     if (!conv || conv->in_channels != conv->out_channels)
       return std::string();
-    const std::vector<std::string> names =
-        one_of_each(candidate_names(contraction, written, lowering), most);
-    for (const Trial& trial : measure(contraction, written, names)) {
+    const std::vector<std::string> names = one_of_each(candidate_names(use, lowering), most);
+    for (const Trial& trial : measure(use, names)) {
       EXPECT_LT(trial.relative_error, largest_tuning_error(parse_precision(precision)))
-          << contraction.op->name << ", " << precision << ", " << trial.function;
+          << use.node.op->name << ", " << precision << ", " << trial.function;
       measured.insert(trial.function);
     }
     return std::string();

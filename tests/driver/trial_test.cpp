@@ -29,12 +29,16 @@ Graph rounded_step(const std::string& precision) {
   return graph;
 }
 
-/// How memory holds the operands of a contraction's kernel and its first result.
+/// How memory holds the operands of a contraction's kernel and its first result; whether it has
+/// another.
 std::string elements_of(const LoweredNode& kernel) {
   std::string text = kernel.contraction->rounded ? "rounded" : "plain";
   for (const kernel::Param& param : kernel.kernel.params)
     if (param.name == "in0" || param.name == "in1" || param.name == "out0")
       text += fmt::format(" {}", to_string(param.type.dtype));
+  if (const auto* conv = std::get_if<Conv2d>(&kernel.contraction->shape);
+      conv && conv->bias_gradient)
+    text += " with bias";
   return text;
 }
 
@@ -55,8 +59,8 @@ TEST(Trials, AreOverThePlansElements) {
     std::vector<Graph> trials;
     const Graph step = rounded_step(precision);
     const std::vector<LoweredNode> kernels =
-        contraction_kernels(step, [&](const Node& contraction, DType written) {
-          trials.push_back(trial_graph(contraction, written));
+        contraction_kernels(step, [&](const ContractionUse& use) {
+          trials.push_back(trial_graph(use));
           return "";
         });
     ASSERT_EQ(kernels.size(), trials.size());
@@ -72,7 +76,8 @@ TEST(Trials, AreOverThePlansElements) {
     }
     const std::string p = precision;
     EXPECT_EQ(seen.count(fmt::format("rounded {0} f32 {0}", p)), p == "fp32" ? 0u : 1u);
-    EXPECT_GE(seen.size(), p == "fp32" ? 1u : 3u);
+    EXPECT_EQ(seen.count(fmt::format("rounded {0} {0} f32 with bias", p)), p == "fp32" ? 0u : 1u);
+    EXPECT_GE(seen.size(), p == "fp32" ? 2u : 4u);
   }
 }
 
@@ -92,9 +97,9 @@ TEST(Trials, SayOnceWhyALibraryIsLeftOut) {
   context.target = lowering.target;
   run_until(graph, context, "assign-layouts");
   const Node& fc = *graph.find("fc")->node;
-  const std::vector<std::string> own = candidate_names(fc, DType::f32, lowering);
+  const std::vector<std::string> own = candidate_names({fc}, lowering);
   for (int i = 0; i < 2; ++i) {
-    const auto trials = measure(fc, DType::f32, {own.front(), "cublaslt"});
+    const auto trials = measure({fc}, {own.front(), "cublaslt"});
     ASSERT_EQ(trials.size(), 1u);
     EXPECT_EQ(trials.front().function, own.front());
   }

@@ -18,8 +18,10 @@ inline Subject contraction(size_t index, const Conv2d& shape, const Tiling& tili
           tolerance_of(tiling.math), [=](const EditText& edit) {
             EmulatedContraction kernels(pass, shape, tiling, edit);
             const Floats got = kernels.run(pass.a, pass.b, factor, blocks);
-            return kernels.seen_once() ? relative_error(got, scaled(pass.want, factor))
-                                       : std::numeric_limits<double>::infinity();
+            return kernels.seen_once()
+                       ? std::max(relative_error(got, scaled(pass.want, factor)),
+                                  bias_gradient_error(pass, kernels.bias_gradient()))
+                       : std::numeric_limits<double>::infinity();
           }};
 }
 

@@ -110,6 +110,27 @@ TEST(EmulatedConv2dShapes, RoundedImages) {
   }
 }
 
+/// The weight gradient with that of a bias: where a tile of rows has a place for it, where it takes
+/// a tile of its own, of channels that are copied one by one, and of groups.
+TEST(EmulatedConv2dShapes, BiasGradients) {
+  auto check = [](Conv2d c, Precision precision, bool rounded = false) {
+    c.bias_gradient = true;
+    check_passes({conv_passes(c).back()}, c, precision, rounded);
+  };
+  for (Precision precision :
+       {Precision::fp32, Precision::x3tf32, Precision::tf32, Precision::bf16}) {
+    check(square(2, 7, 16, 24, 5, 1, 2, 2), precision);
+    check(square(2, 5, 32, 16, 2, 1, 0), precision);
+  }
+  check(square(3, 7, 7, 11, 3, 1, 1), Precision::tf32);
+  for (Precision precision : {Precision::tf32, Precision::bf16}) {
+    check(square(2, 7, 16, 48, 3, 1, 1, 2), precision, true);
+    check(square(3, 9, 64, 32, 2, 2, 1), precision, true);
+    // Tiles of 256 rows, and splits.
+    check(square(4, 20, 48, 64, 3, 1, 1), precision, true);
+  }
+}
+
 TEST(EmulatedConv2dExact, MatchesReference) {
   check_conv(exact(square(2, 5, 16, 20, 5, 1, 2, 2)), Precision::fp32);
   check_conv(exact(square(2, 6, 9, 15, 3, 1, 1, 3)), Precision::fp32);

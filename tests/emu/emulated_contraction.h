@@ -7,19 +7,18 @@
 #include "codegen/shape_text.h"
 #include "tests/emu/contraction_cases.h"
 #include "tests/emu/emu_testing.h"
-#include "tests/support/rounding.h"
-
-#include <bit>
-#include <cstring>
+#include "tests/emu/held_elements.h"
 
 namespace netc {
 
-/// The epilogue of the tests: each element must be seen once, under its own place.
+/// The epilogue of the tests: each element must be seen once, under its own place. `sums` takes the
+/// gradient of a bias.
 inline const std::string marking = R"(
 struct Epilogue {
   netc::Global<const float> factor;
   netc::Global<float> calls;
   long channels;
+  netc::Global<float> sums;
   void operator()(float* row, long pixel, int channel, int count) const {
     for (int i = 0; i < count; ++i) {
       const long at = pixel * channels + channel + i;
@@ -29,28 +28,6 @@ struct Epilogue {
   }
 };
 )";
-
-/// Elements of a buffer as memory holds them, 2 bytes each of bf16.
-inline std::vector<std::byte> held(const Floats& values, DType as) {
-  std::vector<std::byte> bytes;
-  for (float value : values) {
-    const uint32_t bits = test::rounded_bits(value, as) >> (as == DType::bf16 ? 16 : 0);
-    const auto* first = reinterpret_cast<const std::byte*>(&bits);
-    bytes.insert(bytes.end(), first, first + byte_size(as));
-  }
-  return bytes;
-}
-
-/// The same back.
-inline Floats read_held(const std::vector<std::byte>& bytes, DType as) {
-  Floats values;
-  for (size_t i = 0; i < bytes.size(); i += static_cast<size_t>(byte_size(as))) {
-    uint32_t bits = 0;
-    std::memcpy(&bits, &bytes[i], static_cast<size_t>(byte_size(as)));
-    values.push_back(std::bit_cast<float>(as == DType::bf16 ? bits << 16 : bits));
-  }
-  return values;
-}
 
 /// How memory holds the images that a tiling is for.
 inline DType held_by(const Tiling& tiling) {
@@ -75,11 +52,12 @@ public:
   Floats run(const Floats& a, const Floats& b, const Floats& factor, int blocks = 0) {
     EmuArray<std::byte> left(held(a, images_)), right(held(b, second())),
         result(factor.size() * static_cast<size_t>(byte_size(written())));
-    EmuArray<float> factors(factor), calls(factor.size()),
+    EmuArray<float> factors(factor), calls(factor.size()), sums(bias_channels()),
         workspace(static_cast<size_t>(workspace_bytes_) / 4);
     const EmulatorBuffer buffers[] = {left.buffer("a"),         right.buffer("b"),
                                       result.buffer("result"),  workspace.buffer("workspace"),
-                                      factors.buffer("factor"), calls.buffer("calls")};
+                                      factors.buffer("factor"), calls.buffer("calls"),
+                                      sums.buffer("sums")};
     for (size_t i = 0; i < contraction_.entries.size(); ++i) {
       const KernelEntry& entry = contraction_.entries[i];
       emulator_.launch({.kernel = contraction_.function,
@@ -91,13 +69,21 @@ public:
                         .buffers = buffers});
     }
     seen_once_ = calls.values == Floats(calls.values.size(), 1);
+    bias_gradient_ = sums.values;
     return read_held(result.values, written());
   }
 
   /// Whether the epilogue of the last run saw every element.
   bool seen_once() const { return seen_once_; }
+  /// What the last run made of a bias's gradient, where the shape asks for one.
+  const Floats& bias_gradient() const { return bias_gradient_; }
 
 private:
+  size_t bias_channels() const {
+    const auto* conv = std::get_if<Conv2d>(&contraction_.shape);
+    return weight_gradient_ && conv && conv->bias_gradient ? static_cast<size_t>(conv->out_channels)
+                                                           : 0;
+  }
   /// Types of the second operand and of the result: images are rounded alike, weights never.
   DType second() const { return weight_gradient_ ? images_ : DType::f32; }
   DType written() const { return weight_gradient_ ? DType::f32 : images_; }
@@ -110,9 +96,10 @@ private:
       text += fmt::format(
           "extern \"C\" __global__ void kernel_{0}(netc::Global<const {3}> a, "
           "netc::Global<const {4}> b, netc::Global<{5}> result, netc::Global<float> workspace, "
-          "netc::Global<const float> factor, netc::Global<float> calls) {{\n"
+          "netc::Global<const float> factor, netc::Global<float> calls, "
+          "netc::Global<float> sums) {{\n"
           "  netc::{1}<shape, tiling, {0}>(a, b, result, workspace, Epilogue{{factor, calls, "
-          "{2}}});\n"
+          "{2}, sums}});\n"
           "}}\n",
           phase, contraction_.function, channels, element_name(images_), element_name(second()),
           element_name(written()));
@@ -126,6 +113,7 @@ private:
   EmuText text_;
   Emulator emulator_;
   bool seen_once_ = false;
+  Floats bias_gradient_;
 };
 
 inline const char* name_of(Math math) {
@@ -156,6 +144,14 @@ inline std::vector<double> scaled(std::vector<double> values, const Floats& fact
   return values;
 }
 
+/// The error of a bias's gradient; 0 where a pass has none.
+inline double bias_gradient_error(const PassCase& pass, const Floats& got) {
+  std::vector<double> want(got.size());
+  for (size_t i = 0; i < pass.b.size() && !want.empty(); ++i)
+    want[i % want.size()] += pass.b[i];
+  return relative_error(got, want);
+}
+
 /// Checks a pass in a tiling, and that the number of blocks does not show; `images`: see
 /// EmulatedContraction.
 inline void check_pass(const PassCase& pass, const std::variant<Conv2d, Linear>& shape,
@@ -167,7 +163,10 @@ inline void check_pass(const PassCase& pass, const std::variant<Conv2d, Linear>&
   const Floats got = contraction.run(pass.a, pass.b, factor);
   EXPECT_TRUE(contraction.seen_once());
   EXPECT_LT(relative_error(got, scaled(pass.want, factor)), tolerance_of(tiling.math));
+  const Floats sums = contraction.bias_gradient();
+  EXPECT_LT(bias_gradient_error(pass, sums), tolerance_of(tiling.math));
   EXPECT_EQ(contraction.run(pass.a, pass.b, factor, 3), got) << "the grid shows";
+  EXPECT_EQ(contraction.bias_gradient(), sums) << "the grid shows";
 }
 
 /// Checks passes in the tilings that the planner chooses, with a warpgroup's instructions where the

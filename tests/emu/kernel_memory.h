@@ -39,19 +39,20 @@ public:
     for (size_t i = 0; i < memory_.size(); ++i)
       buffers.push_back(memory_[i].buffer(kernel_.kernel.params[i].name));
     const KernelEntry& launch = text_.entries[static_cast<size_t>(entry)];
-    Emulator().launch({.kernel = "library",
-                       .entry = entry,
-                       .function = compiled_.entry(entry),
-                       .blocks = launch.blocks,
-                       .threads = launch.threads,
-                       .shared_bytes = launch.shared_bytes,
-                       .buffers = buffers});
+    emulator_.launch({.kernel = "library",
+                      .entry = entry,
+                      .function = compiled_.entry(entry),
+                      .blocks = launch.blocks,
+                      .threads = launch.threads,
+                      .shared_bytes = launch.shared_bytes,
+                      .buffers = buffers});
   }
 
 private:
   const LoweredNode& kernel_;
   KernelText text_;
   EmuText compiled_;
+  Emulator emulator_; ///< Of all entries: it knows that one ends before the next begins.
   std::deque<EmuArray<float>> memory_;
 };
 

@@ -9,13 +9,14 @@ namespace netc::test {
 namespace {
 
 /// The kernel of a network in `mode` that has a contraction of that operator, by the library.
-LoweredNode lowered(const std::string& layers, Mode mode, const OpDef& op) {
+LoweredNode lowered(const std::string& layers, Mode mode, const OpDef& op,
+                    const std::string& stop_after = "fuse-epilogue") {
   Graph graph = forward_of("name: n\ninput: {channels: 2, height: 3, width: 3}\nlayers:\n" +
                                layers + "  - {name: loss, type: softmax_cross_entropy}\n",
                            5);
   PassContext context = context_of(mode);
   context.target = parse_target("cuda:sm_90");
-  run_until(graph, context, "fuse-epilogue");
+  run_until(graph, context, stop_after);
   const Node* kernel = nullptr;
   for (const auto& node : graph.nodes) {
     kernel = node->op == &op ? node.get() : kernel;
@@ -25,8 +26,8 @@ LoweredNode lowered(const std::string& layers, Mode mode, const OpDef& op) {
   }
   NETC_CHECK(kernel, "no kernel of {}", op.name);
   return lower(*kernel, [](const Value&) { return true; },
-               {.target = context.target, .choose = [](const Node& node, DType) {
-                  return node.op->name.starts_with("linear") ? "cublaslt" : "cudnn";
+               {.target = context.target, .choose = [](const ContractionUse& use) {
+                  return use.node.op->name.starts_with("linear") ? "cublaslt" : "cudnn";
                 }});
 }
 
@@ -97,6 +98,25 @@ TEST(LibraryEntries, WeightsAreReorderedForTheLibrary) {
   const Floats& packed = memory.at(kernel.contraction->library->second);
   for (size_t i = 0; i < weights.size(); ++i)
     EXPECT_EQ(packed[reordered(i, 6, 2)], weights[i]) << i;
+}
+
+/// Beside the weights: the sums of dy over pixels, [5][4][3] of them, a part each.
+TEST(LibraryEntries, ABiasGradientIsSummed) {
+  const LoweredNode kernel =
+      lowered("  - {name: conv, type: conv2d, filters: 6, kernel: [2, 3], pad: 1}\n", Mode::train,
+              ops::conv2d_weight_gradient, "fuse-bias-gradients");
+  ASSERT_EQ(kernel.results.size(), 2u);
+  KernelMemory memory(kernel);
+  ASSERT_EQ(memory.entries(), 3);
+  memory.write(kernel.contraction->library->result, random_floats(72, 9));
+  for (int entry = 0; entry < 3; ++entry)
+    memory.run(entry);
+  const Floats &dy = memory.at(1), &sums = memory.at(static_cast<int>(kernel.operands.size()) + 1);
+  ASSERT_EQ(sums.size(), 6u);
+  std::vector<double> want(6);
+  for (size_t i = 0; i < dy.size(); ++i)
+    want[i % 6] += dy[i];
+  EXPECT_LT(relative_error(sums, want), 1e-6);
 }
 
 TEST(LibraryEntries, AGradientOfWeightsIsPutInTheirOrder) {

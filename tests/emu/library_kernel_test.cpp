@@ -73,8 +73,8 @@ layers:
 
 LoweredNode lower_by_library(const Node& node) {
   LoweringOptions options{.target = parse_target("cuda:sm_90"), .choose = nullptr};
-  options.choose = [options](const Node& contraction, DType written) {
-    const std::vector<std::string> libraries = library_candidates(contraction, written, options);
+  options.choose = [options](const ContractionUse& use) {
+    const std::vector<std::string> libraries = library_candidates(use, options);
     return libraries.empty() ? "" : libraries.front();
   };
   return lower(
@@ -129,6 +129,34 @@ TEST(LibraryKernels, AddABiasAndMask) {
                                 contraction_element(*contraction, memory.at(0).data(),
                                                     memory.at(1).data(), static_cast<int64_t>(i))));
         EXPECT_LT(relative_error(result, expected), precision == std::string("fp32") ? 2e-6 : 1e-3);
+        ++checked;
+      }
+    EXPECT_EQ(checked, 2);
+  }
+}
+
+TEST(LibraryKernels, SumABiasGradientBesideTheWeights) {
+  for (const char* precision : {"fp32", "tf32"}) {
+    const Graph graph = training_step(precision, "assign-storage", "cuda:sm_90a");
+    int checked = 0;
+    for (const auto& node : graph.nodes)
+      if (node->body && members_of(*node) == "conv2d_weight_gradient channel_sum") {
+        const LoweredNode kernel = lower_by_library(*node);
+        SCOPED_TRACE(call_text(*kernel.contraction));
+        KernelMemory memory(kernel);
+        run(kernel, memory);
+        const Node& contraction =
+            *make_group(*node, [](const Value&) { return true; }).members.front();
+        const Floats &dw = memory.first_result(), &dy = memory.at(1),
+                     &db = memory.at(static_cast<int>(kernel.operands.size()) + 1);
+        std::vector<double> weights, bias(db.size());
+        for (size_t i = 0; i < dw.size(); ++i)
+          weights.push_back(contraction_element(contraction, memory.at(0).data(), dy.data(),
+                                                static_cast<int64_t>(i)));
+        for (size_t i = 0; i < dy.size(); ++i)
+          bias[i % bias.size()] += dy[i];
+        EXPECT_LT(relative_error(dw, weights), precision == std::string("fp32") ? 2e-6 : 1e-3);
+        EXPECT_LT(relative_error(db, bias), 1e-6);
         ++checked;
       }
     EXPECT_EQ(checked, 2);

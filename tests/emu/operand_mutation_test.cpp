@@ -98,6 +98,30 @@ TEST_F(Mutants, DataGradientOperands) {
                  {"features behind the last", "return existing(in, lines);", "return in;"}});
 }
 
+TEST_F(Mutants, BiasGradients) {
+  Conv2d with_bias = square(2, 7, 16, 24, 3, 1, 1, 2);
+  with_bias.bias_gradient = true;
+  std::vector<Mutation> mutations = {
+      {"no line of ones", "if (is_one<line>())", "if (false)"},
+      {"ones copied over", "!is_one<line>());", "true);"},
+      {"the last tap's channels are ones, too", "ones = G::taps * G::group_in;",
+       "ones = G::taps * G::group_in - G::group_in;"},
+      {"ones of the first place alone", "stage < t.stages; ++stage)\n        a.set_ones",
+       "stage < 1; ++stage)\n        a.set_ones"},
+      {"a row too few", "taps * c.group_in() + c.bias_gradient,", "taps * c.group_in(),"},
+      {"sums among the weights", "if (row == A::ones) {", "if (false) {"},
+      {"the first group's sums", "epilogue.sums[out] = sums[0];",
+       "epilogue.sums[out % G::group_out] = sums[0];"}};
+  expect_caught(contraction(2, with_bias, {Math::tf32, 64, 64, 3, 2}), mutations);
+  Tiling direct{Math::bf16, 128, 64, 3, 1, true, 64};
+  direct.rounded = true;
+  with_bias.in_channels = 32, with_bias.out_channels = 48;
+  mutations.push_back({"ones in the first depths alone",
+                       "decltype(pass)::value * depths_apart);\n        if (is_one",
+                       "0 * depths_apart);\n        if (is_one"});
+  expect_caught(contraction(2, with_bias, direct), mutations);
+}
+
 TEST_F(Mutants, WeightGradientOperands) {
   expect_caught(
       contraction(2, grouped, {Math::fma, 64, 64, 2, 3}),

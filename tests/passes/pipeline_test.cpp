@@ -49,10 +49,11 @@ TEST(Pipeline, OrderIsTheDocumentedOne) {
   std::vector<std::string> names;
   for (const Pass& pass : pipeline())
     names.push_back(pass.name);
-  EXPECT_EQ(names, (std::vector<std::string>{
-                       "canonicalize", "fold-constants", "cse", "dce", "space-to-depth", "autodiff",
-                       "assign-precision", "assign-layouts", "partition", "fuse-windows",
-                       "fuse-epilogue", "fuse-updates", "assign-storage", "order", "plan-memory"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"canonicalize", "fold-constants", "cse", "dce",
+                                             "space-to-depth", "autodiff", "assign-precision",
+                                             "assign-layouts", "partition", "fuse-windows",
+                                             "fuse-epilogue", "fuse-updates", "fuse-bias-gradients",
+                                             "assign-storage", "order", "plan-memory"}));
 }
 
 TEST(Pipeline, ReportsEachPass) {

@@ -335,9 +335,7 @@ Compiled compile_network(const NetworkSource& source, const CompileOptions& opti
     compiled.left_out.push_back(left_out);
   };
   Tuner tuner(load_tuning(options, folder), tuner_options(options, backend, lowering, leave_out));
-  lowering.choose = [&](const Node& contraction, DType written) {
-    return tuner.choose(contraction, written);
-  };
+  lowering.choose = [&](const ContractionUse& use) { return tuner.choose(use); };
   compiled.folder = folder;
   Plan& plan = compiled.plan;
   plan = plan_header(source, backend, options, lowering.threads);

@@ -35,24 +35,42 @@ std::vector<float> fill(Session& session, const std::string& name, unsigned stre
   return numbers;
 }
 
-double sampled_error(const Node& node, std::span<const float> a, std::span<const float> b,
-                     std::span<const float> result) {
-  int64_t count = node.result()->type.elements();
+/// The relative error of a result, at some indices, against expected(index).
+template <class Expected> double sampled_error(std::span<const float> result, Expected expected) {
+  const int64_t last = static_cast<int64_t>(result.size()) - 1;
   double difference = 0, norm = 0;
   for (int64_t s = 0; s < samples; ++s) {
-    // Spread over the result, the last element included.
-    int64_t index = (count - 1) * s / (samples - 1);
-    double expected = contraction_element(node, a.data(), b.data(), index);
-    double error = result[static_cast<size_t>(index)] - expected;
+    const int64_t index = last * s / (samples - 1); // spread over the result, the last included
+    const double wanted = expected(index);
+    const double error = result[static_cast<size_t>(index)] - wanted;
     difference += error * error;
-    norm += expected * expected;
+    norm += wanted * wanted;
   }
   return std::sqrt(difference / std::max(norm, 1e-300));
 }
 
+/// The larger error of the outputs that a program of trial_graph(use) computed of `a` and `b`.
+double trial_error(Session& session, const std::string& program, const ContractionUse& use,
+                   std::span<const float> a, std::span<const float> b) {
+  const double error = sampled_error(session.output_of<float>(program, "c"), [&](int64_t index) {
+    return contraction_element(use.node, a.data(), b.data(), index);
+  });
+  if (!use.bias_gradient)
+    return error;
+  const auto sums = session.output_of<float>(program, "sums");
+  const double sums_error = sampled_error(sums, [&](int64_t channel) {
+    double sum = 0;
+    for (size_t i = static_cast<size_t>(channel); i < b.size(); i += sums.size())
+      sum += b[i];
+    return sum;
+  });
+  return std::max(error, sums_error);
+}
+
 } // namespace
 
-Graph trial_graph(const Node& contraction, DType written) {
+Graph trial_graph(const ContractionUse& use) {
+  const Node& contraction = use.node;
   Graph graph("trial");
   GraphBuilder builder(graph, contraction.loc);
   std::vector<Value*> operands;
@@ -82,9 +100,13 @@ Graph trial_graph(const Node& contraction, DType written) {
       contraction.op != &ops::linear_weight_gradient) {
     Value* same = copy_of(result, "same");
     result = fuse(graph, {result->node, same->node}, "contraction")->result();
+  } else if (use.bias_gradient) {
+    Value* sums = builder.value(ops::channel_sum, "sums", {operands[1]});
+    graph.outputs.push_back({"sums", sums});
+    result = fuse(graph, {result->node, sums->node}, "contraction", result->node)->result();
   }
-  if (is_rounded(written)) {
-    result->storage = written;
+  if (is_rounded(use.written)) {
+    result->storage = use.written;
     copy_of(result, "c.read");
   }
   return graph;
@@ -109,22 +131,21 @@ double best_ms(Session& session, const std::string& program, size_t behind, doub
 }
 
 /// Runs the candidates, each a program of one plan.
-std::vector<Trial> run_trials(const Node& node, DType written,
-                              const std::vector<std::string>& names, const DeviceSpec& device,
-                              const Backend& backend, const LoweringOptions& lowering,
-                              double budget_ms) {
+std::vector<Trial> run_trials(const ContractionUse& use, const std::vector<std::string>& names,
+                              const DeviceSpec& device, const Backend& backend,
+                              const LoweringOptions& lowering, double budget_ms) {
   TemporaryDirectory folder("netc-trial");
-  Graph graph = trial_graph(node, written);
+  Graph graph = trial_graph(use);
   std::vector<TrialProgram> programs;
   for (const std::string& name : names)
-    programs.push_back({name, {&graph}, [name](const Node&, DType) { return name; }});
+    programs.push_back({name, {&graph}, [name](const ContractionUse&) { return name; }});
   Session session(trial_plan(graph.name, programs, backend, lowering, folder.path()), folder.path(),
                   device);
   const std::vector<float> a = fill(session, "a", 1), b = fill(session, "b", 2);
   std::vector<Trial> trials;
   for (const std::string& name : names) {
-    const double ms = best_ms(session, name, is_rounded(written) ? 1 : 0, budget_ms);
-    trials.push_back({name, ms, sampled_error(node, a, b, session.output_of<float>(name, "c"))});
+    const double ms = best_ms(session, name, is_rounded(use.written) ? 1 : 0, budget_ms);
+    trials.push_back({name, ms, trial_error(session, name, use, a, b)});
   }
   return trials;
 }
@@ -138,13 +159,12 @@ MeasureCandidates measure_on(const DeviceSpec& device, const Backend& backend,
     if (told.insert(library).second)
       left_out(library);
   };
-  return [=, &backend](const Node& node, DType written,
-                       const std::vector<std::string>& names) mutable {
+  return [=, &backend](const ContractionUse& use, const std::vector<std::string>& names) mutable {
     std::vector<std::string> own, libraries;
     for (const std::string& name : names)
       (is_library(name) ? libraries : own).push_back(name);
     auto measure = [&](const std::vector<std::string>& list) {
-      return run_trials(node, written, list, device, backend, lowering, budget_ms);
+      return run_trials(use, list, device, backend, lowering, budget_ms);
     };
     std::vector<Trial> trials = measure(own);
     for (const std::string& library : libraries)

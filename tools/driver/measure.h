@@ -9,11 +9,11 @@ namespace netc {
 
 /// A contraction's kernel on trial, with elements of the very types that a plan's has: the operands
 /// are state, `a` and `b`, which all programs of a plan share and which lie as the contraction
-/// wants them, or are rounded first as that is used to; its result is `written`, see
-/// ChooseCandidate. All but weight gradients have a map behind, as they mostly have, which changes
-/// nothing: kernels do it in passing, libraries leave it. A rounded result is read by a last step,
-/// so that the output `c` is f32.
-Graph trial_graph(const Node& contraction, DType written);
+/// wants them, or are rounded first as that is used to. All but weight gradients have a map behind,
+/// as they mostly have, which changes nothing: kernels do it in passing, libraries leave it. A
+/// rounded result is read by a last step, so that the output `c` is f32. A bias's gradient is the
+/// output `sums`.
+Graph trial_graph(const ContractionUse& use);
 
 /// A library that was not measured, and why: the machine has none, or it refused.
 struct LeftOut {

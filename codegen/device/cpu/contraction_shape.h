@@ -19,6 +19,9 @@ struct Conv2d {
   /// 0: fast. 1, 2, 4 or 8: exact; the number of equal blocks of the reduced dimension that this
   /// device holds, 8 where it is not split. See README.md.
   int exact_blocks = 0;
+  /// Of a weight gradient on GPUs, by a kernel of more than one tap and not exact: the gradient of
+  /// a bias, the sums of the output's gradient by channel, is computed with it.
+  bool bias_gradient = false;
 
   constexpr int out_height() const {
     return (in_height + pad_top + pad_bottom - (kernel_height - 1) * dilation_height - 1) /

@@ -106,6 +106,11 @@ struct ConvDataGradient : InOrder, PassTraits<c, ContractionPass::data_gradient,
   }
 };
 
+/// The epilogue of a weight gradient with which that of a bias is computed, `sums`.
+struct BiasGradient : NoEpilogue {
+  Global<float> sums;
+};
+
 /// The epilogue sees the gradient as a matrix [output channel][input channel and tap], the order of
 /// the memory. `turned`: the product's rows are taps and input channels, its columns output
 /// channels. Of the many rows, tiles waste few; and the columns, which TF32 needs laid out anew,
@@ -130,6 +135,11 @@ struct ConvWeightGradient : PassTraits<c, ContractionPass::weight_gradient, t, X
   }
   void finish(long row, int column, int count, float* sums) const {
     const long out = a.group * G::group_out + (turned ? column : row);
+    if constexpr (c.bias_gradient)
+      if (row == A::ones) {
+        epilogue.sums[out] = sums[0];
+        return;
+      }
     const int line = turned ? static_cast<int>(row) : column;
     const int in = line % G::group_in, tap = line / G::group_in;
     epilogue(sums, out, in * G::taps + tap, count);

@@ -131,27 +131,34 @@ template <class T> unsigned long address_of(const T* from, long index) {
 /// Starts to copy `count` elements, 4, 8 or 16 bytes, from[index + behind].. to to[at]..; zeros
 /// where `exists` is false: then nothing is read, and the index may be any that is aligned. Both
 /// addresses are multiples of the size. `kept`: in the cache beside shared memory, for who reads
-/// them again soon. GPUs before sm_80 copy at once.
+/// them again soon. Unless `wanted`, nothing happens; the instruction has it as a predicate, so
+/// that all else is as for others. GPUs before sm_80 copy at once.
 template <int count, int at = 0, int behind = 0, bool kept = false, class T, class Index>
-void copy_async(Shared<float> to, const T* from, Index index, bool exists) {
+void copy_async(Shared<float> to, const T* from, Index index, bool exists, bool wanted = true) {
   constexpr int bytes = count * sizeof(T);
   static_assert(bytes == 4 || bytes == 8 || bytes == 16, "cp.async copies 4, 8 or 16 bytes");
   static_assert(long(behind) * long(sizeof(T)) < 1L << 31, "an instruction holds the distance");
 #if __CUDA_ARCH__ >= 800
   const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(to));
   if constexpr (bytes == 16 && !kept)
-    asm volatile("{ .reg .pred none; setp.eq.s32 none, %2, 0;\n"
-                 "cp.async.cg.shared.global [%0 + %3], [%1 + %4], 16, none; }" ::"r"(address),
-                 "l"(address_of(from, index)), "r"(static_cast<int>(exists)), "n"(at * 4),
-                 "n"(behind * static_cast<int>(sizeof(T)))
-                 : "memory");
+    asm volatile(
+        "{ .reg .pred none, wanted;\n"
+        "setp.eq.s32 none, %2, 0; setp.ne.s32 wanted, %3, 0;\n"
+        "@wanted cp.async.cg.shared.global [%0 + %4], [%1 + %5], 16, none; }" ::"r"(address),
+        "l"(address_of(from, index)), "r"(static_cast<int>(exists)), "r"(static_cast<int>(wanted)),
+        "n"(at * 4), "n"(behind * static_cast<int>(sizeof(T)))
+        : "memory");
   else
-    asm volatile("{ .reg .pred none; setp.eq.s32 none, %2, 0;\n"
-                 "cp.async.ca.shared.global [%0 + %4], [%1 + %5], %3, none; }" ::"r"(address),
-                 "l"(address_of(from, index)), "r"(static_cast<int>(exists)), "n"(bytes),
-                 "n"(at * 4), "n"(behind * static_cast<int>(sizeof(T)))
-                 : "memory");
+    asm volatile(
+        "{ .reg .pred none, wanted;\n"
+        "setp.eq.s32 none, %2, 0; setp.ne.s32 wanted, %3, 0;\n"
+        "@wanted cp.async.ca.shared.global [%0 + %5], [%1 + %6], %4, none; }" ::"r"(address),
+        "l"(address_of(from, index)), "r"(static_cast<int>(exists)), "r"(static_cast<int>(wanted)),
+        "n"(bytes), "n"(at * 4), "n"(behind * static_cast<int>(sizeof(T)))
+        : "memory");
 #else
+  if (!wanted)
+    return;
   const float* words = reinterpret_cast<const float*>(from + index + behind);
   for (int i = 0; i < bytes / 4; ++i)
     to[at + i] = exists ? words[i] : 0.0f;

@@ -27,6 +27,29 @@ template <Conv2d c> void unpack_filters(Global<const float> packed, Global<float
   }
 }
 
+/// The sums of dy, [pixels][channels], by channel: first those of `parts` parts of its pixels, as
+/// [part][channel], then all.
+template <Conv2d c, long parts, class Y> void sum_parts(Global<const Y> dy, Global<float> partial) {
+  constexpr long pixels = Geometry<c>::out_pixels;
+  for (long i = block() * lanes() + lane(); i < parts * c.out_channels; i += blocks() * lanes()) {
+    const long part = i / c.out_channels, channel = i % c.out_channels;
+    float sum = 0;
+#pragma unroll 16
+    for (long p = share(pixels, part, parts); p < share(pixels, part + 1, parts); ++p)
+      sum += dy[p * c.out_channels + channel];
+    partial[i] = sum;
+  }
+}
+template <Conv2d c, long parts> void add_parts(Global<const float> partial, Global<float> sums) {
+  for (long i = block() * lanes() + lane(); i < c.out_channels; i += blocks() * lanes()) {
+    float sum = 0;
+#pragma unroll 16
+    for (long part = 0; part < parts; ++part)
+      sum += partial[part * c.out_channels + i];
+    sums[i] = sum;
+  }
+}
+
 /// Calls the epilogue for the sums that `y`, [pixels][channels], holds as floats, and stores what
 /// it makes of them as the elements of `y` are, which are as large.
 template <long pixels, int channels, class Y, class Epilogue>

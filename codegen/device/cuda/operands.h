@@ -348,11 +348,13 @@ template <Conv2d c, class T> struct OutputGradient {
   static Line index(Line line, Step) { return line; }
 };
 
-/// Weight gradient: (tap, input channel) by output pixels of x.
+/// Weight gradient: (tap, input channel) by output pixels of x; behind them, where the gradient of
+/// a bias is computed with it, lines of ones.
 template <Conv2d c, class T> struct InputAtTap {
   using G = Geometry<c>;
   using Element = T;
-  static constexpr bool by_depth = false, kept = false;
+  static constexpr bool by_depth = false, kept = false, has_ones = c.bias_gradient;
+  static constexpr int ones = G::taps * G::group_in;
   static constexpr int run = run_of<c, T>(G::group_in, G::in_channels);
   using Place = WindowOr<c, WindowPlace<c>>;
   Global<const T> data;

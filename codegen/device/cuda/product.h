@@ -57,6 +57,10 @@ requires(!t.halo) void add_slices(const Product& p, const TilePlace& place, int 
       b.load(S::b(stage), leaf, slice * t.slice, depth);
   };
   barrier(); // slices of another leaf or tile may still be read
+  if constexpr (has_ones<typename Product::A>)
+    if (place.row + t.rows > Product::A::ones)
+      for (int stage = 0; stage < t.stages; ++stage)
+        a.set_ones(S::a(stage));
   constexpr bool rounds = t.warpgroup && !Product::direct_columns;
   static_assert(Product::direct || threads_of(t) == tile_threads, "rows are of one warpgroup");
   for (int stage = 0; stage < slices_ahead<t, rounds>; ++stage) {

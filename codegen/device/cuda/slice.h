@@ -7,7 +7,8 @@
 // `depth` deep; operand.exists(line, step) whether memory holds the element (else it is zero); and
 // operand.from(step) and operand.index(line, step) a pointer and the element's index from there. So
 // what is left to do for each element is little: copies, not products, are what a warp's
-// instructions go to. Lines that are all `apart` elements apart need not even be told apart.
+// instructions go to. Lines that are all `apart` elements apart need not even be told apart. Lines
+// from operand.ones on, if it has_ones, are of ones, and in no memory.
 
 #include "codegen/device/cuda/kernel.h"
 #include "codegen/device/cuda/tiling.h"
@@ -94,6 +95,14 @@ template <class Operand, int extent>
 requires(Operand::lines % extent == 0) constexpr bool evenly_apart<Operand, extent> =
     long(extent) * Operand::apart * long(sizeof(typename Operand::Element)) < 1L << 31;
 
+/// Whether lines of an operand are of ones.
+template <class Operand> constexpr bool has_ones = false;
+template <class Operand>
+requires requires {
+  Operand::has_ones;
+}
+constexpr bool has_ones<Operand> = Operand::has_ones;
+
 /// The part of a slice that a thread brings: runs of `run` elements that are neighbours in memory,
 /// at a line and a depth and so far behind them. Depths are neighbours: threads next to one another
 /// share a line.
@@ -127,9 +136,28 @@ requires(Layout::by_depth && !Operand::by_depth) struct ThreadShare<Operand, Lay
 template <class Operand, class Layout, int threads, bool whole> class SliceLoader {
 public:
   /// `first`: the tile's first line.
-  SliceLoader(const Operand& operand, int first) : operand_(operand) {
+  SliceLoader(const Operand& operand, int first)
+      : operand_(operand), first_(first + Share::line()) {
     for (int i = 0; i < (even ? 1 : count); ++i)
       lines_[i] = operand.line(first + Share::line() + i * lines_apart);
+  }
+
+  /// Sets the lines of ones where slices will be, which copies leave as they are: once for all
+  /// slices in a place. All words of a one are alike in pairs of bf16, too.
+  void set_ones(Shared<float> slice) const {
+    static_assert(run * sizeof(Element) % sizeof(float) == 0, "ones are set by words");
+    constexpr int words = run * int(sizeof(Element)) / int(sizeof(float));
+    const float one = as_float(sizeof(Element) == 2 ? 0x3f803f80u : 0x3f800000u);
+    const Shared<float> own = slice + Layout::at(Share::line(), Share::depth());
+    unrolled<0, Layout::depth / depths_apart>([&](auto pass) {
+      unrolled<0, count>([&](auto i) {
+        constexpr int line = decltype(i)::value;
+        constexpr int to = Layout::at(line * lines_apart, decltype(pass)::value * depths_apart);
+        if (is_one<line>())
+          for (int word = 0; word < words; ++word)
+            own[to + word] = one;
+      });
+    });
   }
 
   /// Starts the copies of depths k0 .. k0 + Layout::depth - 1 of a leaf that is `depth` deep.
@@ -149,26 +177,36 @@ public:
               own, from, operand_.index(lines_[0], step), inside);
         else
           copy_async<run, to, 0, Operand::kept>(own, from, operand_.index(lines_[line], step),
-                                                inside && operand_.exists(lines_[line], step));
+                                                inside && operand_.exists(lines_[line], step),
+                                                !is_one<line>());
       });
     });
   }
 
 private:
+  using Element = typename Operand::Element;
   using Share = ThreadShare<Operand, Layout, threads>;
   static constexpr int run = Share::run;
   static constexpr int lines_apart = Share::lines_apart, depths_apart = Share::depths_apart;
   static constexpr int count = Layout::extent / lines_apart;
   static_assert(
       !requires { Layout::piece; } || Layout::by_depth != Operand::by_depth ||
-          run * sizeof(typename Operand::Element) == piece_bytes,
+          run * sizeof(Element) == piece_bytes,
       "a piece is copied at once");
   static_assert(count * lines_apart == Layout::extent && Layout::depth % depths_apart == 0,
                 "the threads share a slice evenly");
 
   static constexpr bool even = evenly_apart<Operand, Layout::extent>;
 
+  /// Of the thread's lines, whether the i-th is of ones; run by run, which are of the same kind.
+  template <int i> bool is_one() const {
+    if constexpr (has_ones<Operand>)
+      return first_ + i * lines_apart >= Operand::ones;
+    return false;
+  }
+
   const Operand& operand_;
+  int first_; ///< The first of its lines.
   typename Operand::Line lines_[even ? 1 : count];
 };
 

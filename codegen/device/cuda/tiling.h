@@ -55,7 +55,7 @@ constexpr Conv2d as_conv2d(const Linear& l) {
 /// and, innermost, input channels; the data gradient exchanges input and output. Of the weight
 /// gradient, a row is a tap and, innermost, an input channel, a column an output channel (the other
 /// way round of one tap, where the result lies in memory so), and the depth runs over the output
-/// pixels of the batch.
+/// pixels of the batch. The gradient of a bias is one row more, the product with ones.
 struct ProductShape {
   long rows, columns, depth;
   int groups;
@@ -80,7 +80,7 @@ constexpr ProductShape product_shape(const Conv2d& c, ContractionPass pass) {
     break;
   }
   if (taps > 1)
-    return {taps * c.group_in(), c.group_out(), out_pixels, c.groups, 0};
+    return {taps * c.group_in() + c.bias_gradient, c.group_out(), out_pixels, c.groups, 0};
   return {c.group_out(), c.group_in(), out_pixels, c.groups, 0};
 }
 

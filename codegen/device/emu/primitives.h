@@ -129,10 +129,12 @@ template <class T> T held(T value) {
 
 /// cp.async of `count` elements, aligned to their size, read or not. Where the source does not
 /// exist, zeros are written and nothing is read. The destination may be touched after copy_wait by
-/// this thread, after a further barrier by others.
+/// this thread, after a further barrier by others. Nothing happens unless `wanted`.
 template <int count, int at = 0, int behind = 0, bool kept = false, class T>
-void copy_async(Shared<float> to, Global<const T> from, long index, bool exists,
+void copy_async(Shared<float> to, Global<const T> from, long index, bool exists, bool wanted = true,
                 emu::Place place = {}) {
+  if (!wanted)
+    return;
   constexpr int bytes = count * static_cast<int>(sizeof(T));
   static_assert(bytes == 4 || bytes == 8 || bytes == 16, "cp.async copies 4, 8 or 16 bytes");
   const long offset = emu::check_place<bytes>(to.array(), to.byte(at), place);
