@@ -41,12 +41,15 @@ std::vector<kernel::Param> group_params(const Group& group);
 /// The parameters by element rather than by dimension: images as [pixels, channels].
 TensorType flat_type(const Value& value);
 
-/// Maps and windows: one kernel over the pixels of the last member. `threads`: lanes are threads,
-/// see kernel::PixelContext.
-kernel::Kernel lower_pixels(const Group& group, const std::string& name, bool threads);
+struct LoweringOptions;
+
+/// Maps and windows: one kernel over the pixels of the last member.
+kernel::Kernel lower_pixels(const Group& group, const std::string& name,
+                            const LoweringOptions& options);
 
 /// The same for the threads of a GPU, in registers; none where an operator needs arrays of pixels.
-std::optional<kernel::Kernel> lower_runs(const Group& group, const std::string& name);
+std::optional<kernel::Kernel> lower_runs(const Group& group, const std::string& name,
+                                         const LoweringOptions& options);
 
 /// Updates: one kernel of a sweep for each. `threads`: as above.
 kernel::Kernel lower_updates(const Group& group, const std::string& name, bool threads);

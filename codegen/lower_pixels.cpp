@@ -4,6 +4,7 @@
 // A map that only maps read is not stored at all: its expression is computed where it is needed.
 
 #include "codegen/group.h"
+#include "codegen/lowering.h"
 
 #include "ir/support/error.h"
 
@@ -295,9 +296,11 @@ void PixelKernel::write(Body& into, const Value& value, const Place& at, Expr el
 
 } // namespace
 
-kernel::Kernel lower_pixels(const Group& group, const std::string& name, bool threads) {
+kernel::Kernel lower_pixels(const Group& group, const std::string& name,
+                            const LoweringOptions& options) {
+  const bool threads = options.target.has_cuda_text();
   if (threads)
-    if (std::optional<kernel::Kernel> runs = lower_runs(group, name))
+    if (std::optional<kernel::Kernel> runs = lower_runs(group, name, options))
       return *runs;
   return PixelKernel(group, threads).build(name);
 }

@@ -1,14 +1,15 @@
-// Maps and windows for the threads of a GPU. A thread computes a run of channels of a pixel, in
-// registers: vectors of 4 where channels come in fours. What it needs it computes from the kernel's
-// operands, again where windows overlap; only where an operator needs what threads of other
-// channels have computed do pixels have arrays (see kernel::RunContext::share), each within a warp.
+// Maps and windows for the threads of a GPU. A thread computes a run of channels of a pixel, or of
+// a block of pixels, in registers: vectors of 4 where channels come in fours. What it needs it
+// computes from the kernel's operands, again where windows overlap that are not of its block; only
+// where an operator needs what threads of other channels have computed do pixels have arrays (see
+// PixelLowering::show), each within a warp.
 
-#include "codegen/group.h"
+#include "codegen/lowering.h"
+#include "codegen/run_group.h"
 
 #include "ir/support/error.h"
 
 #include <algorithm>
-#include <limits>
 
 namespace netc {
 
@@ -19,13 +20,12 @@ using kernel::Expr;
 using kernel::ExprKind;
 using kernel::load;
 using kernel::PixelShape;
+using kernel::Position;
 using kernel::Run;
 using kernel::StmtKind;
 
-/// Elements of a vector access, threads that work together without one, warps of a block.
-constexpr int64_t vector_channels = 4, block_threads = 256, block_warps = 8, warp_threads = 32;
-/// A value that a window reads is computed so many times for each of its pixels, at most.
-constexpr int64_t most_times = 9;
+/// Threads that work together without sharing, warps of a block, threads of a warp.
+constexpr int64_t block_threads = 256, block_warps = 8, warp_threads = 32;
 
 const PixelLowering* window_of(const Node& node) {
   return std::get_if<PixelLowering>(&node.op->lower);
@@ -33,13 +33,16 @@ const PixelLowering* window_of(const Node& node) {
 
 /// A run at a pixel.
 struct Place {
-  Expr n, h, w, first;
+  Expr n;
+  Position h, w;
+  Expr first;
   int64_t count;
+  int64_t number = 0; ///< Of the pixel in the thread's block.
 };
 
 bool same(const Place& a, const Place& b) {
-  return a.count == b.count && kernel::same(a.n, b.n) && kernel::same(a.h, b.h) &&
-         kernel::same(a.w, b.w) && kernel::same(a.first, b.first);
+  return a.count == b.count && kernel::same(a.n, b.n) && kernel::same(a.h.at, b.h.at) &&
+         kernel::same(a.w.at, b.w.at) && kernel::same(a.first, b.first);
 }
 
 /// `e` + `k`, where `e` may be such a sum already.
@@ -51,16 +54,13 @@ Expr plus(const Expr& e, int64_t k) {
 
 class RunKernel {
 public:
-  explicit RunKernel(const Group& group)
-      : group_(group), out_(kernel::pixel_shape(group.members.back()->result()->type.shape)) {
-    for (const Node* member : group.members)
-      for (const Value* operand : member->operands)
-        readers_[operand].push_back(member);
-  }
+  RunKernel(const Group& group, const RunPlan& plan, bool exact)
+      : exact(exact), group_(group), plan_(plan), readers_(readers_of(group)),
+        out_(kernel::pixel_shape(group.members.back()->result()->type.shape)) {}
 
-  bool possible();
   kernel::Kernel build(const std::string& name);
   // For the contexts below.
+  const bool exact;
   Expr let(const std::string& base, Expr value);
   Run value(const Value& value, const Place& at);
   Expr element(const Value& value, std::vector<Expr> indices) const {
@@ -69,37 +69,39 @@ public:
   bool needed(const Value& value) const {
     return group_.buffers.count(&value) || readers_.count(&value);
   }
-  std::string share(const Run& run);
-  void meet();
-  Run shared(const std::string& array, const Expr& first, int64_t count);
+  Run shared(size_t array, const Place& at, const Expr& first, int64_t count);
 
 private:
   bool is_member(const Value& value) const {
     return std::find(group_.members.begin(), group_.members.end(), value.node) !=
            group_.members.end();
   }
-  std::vector<const Value*> values() const;
-  bool below_window(const Node& node) const;
-  bool repeats_little(const Node& window) const;
-  int64_t runs_of_pixel() const { return out_.c / count_; }
-  int64_t pixels() const { return out_.n * out_.h * out_.w; }
+  int64_t runs_of_pixel() const { return out_.c / plan_.channels; }
+  int64_t down() const { return (out_.h + plan_.block.rows - 1) / plan_.block.rows; }
+  int64_t across() const { return (out_.w + plan_.block.columns - 1) / plan_.block.columns; }
+  int64_t blocks() const { return out_.n * down() * across(); }
+  int64_t pixels_of_block() const { return plan_.block.rows * plan_.block.columns; }
+  const char* unit() const { return pixels_of_block() > 1 ? "block" : "pixel"; }
+  std::string first_unit() const { return fmt::format("first_{}", unit()); }
 
-  void begin(const Expr& pixel, const Expr& run);
+  void begin(const Expr& block, const Expr& run);
+  std::vector<Position> positions(const std::string& base, const Expr& block, int64_t length,
+                                  int64_t extent);
   void add_guarded(Body& body, const Expr& exists, bool guarded);
   void flat(Body& body);
   void tiles(Body& body);
-  void begin_in_tile();
-  void end_in_tile();
-  Expr shared_index(const Expr& first, int64_t k) const;
-  void store_results();
+  template <class Fill> void each_in_tile(Body& warp, Fill fill);
+  void show();
+  Expr shared_index(const Place& at, const Expr& first, int64_t k) const;
+  void store_results(const Place& at);
+  Expr exists(const Place& at);
   void compute(const Node& node, const Place& at);
   static std::vector<Expr> indices(const Value& value, const Place& at, int64_t k);
 
   const Group& group_;
-  PixelShape out_;
-  int64_t count_ = 1; ///< Channels of a run.
-  std::unordered_map<const Value*, std::vector<const Node*>> readers_;
-  const Node* sharing_ = nullptr; ///< The member whose threads share.
+  const RunPlan plan_;
+  const Readers readers_;
+  const PixelShape out_;
 
   struct Known {
     const Value* value;
@@ -109,13 +111,14 @@ private:
   std::vector<Known> known_;                     ///< What is in the thread's variables.
   std::vector<std::pair<Expr, Expr>> variables_; ///< Values and the variables that have them.
   Body lane_;                                    ///< What a thread does.
-  Place here_;
-  LocalNames locals_{"item", "part",  "tile", "first_pixel", "i", "run",
-                     "slot", "pixel", "n",    "h",           "w", "c"};
+  std::vector<Place> places_;                    ///< Its pixels.
+  LocalNames locals_{"item",    "part",    "tile",  "i",          "run",   "slot",
+                     "n",       "h",       "w",     "c",          "pixel", "first_pixel",
+                     "block_h", "block_w", "block", "first_block"};
 
-  // Where threads share: the pixels that a warp computes together, and what it does so far.
+  // Where threads share: the blocks that a warp computes together, and the arrays.
   int64_t tile_ = 1;
-  Body* in_tile_ = nullptr;
+  std::vector<std::string> arrays_;
 };
 
 /// What a map sees: channel `k` of the run.
@@ -134,7 +137,7 @@ public:
     return kernel_.element(*node.operands[i], {Expr(element)});
   }
   Expr element_index() override {
-    return kernel::whole_index(node, at_.n, at_.h, at_.w, plus(at_.first, k_));
+    return kernel::whole_index(node, at_.n, at_.h.at, at_.w.at, plus(at_.first, k_));
   }
 
 private:
@@ -147,99 +150,79 @@ private:
 class RunPixels : public kernel::RunContext {
 public:
   RunPixels(RunKernel& kernel, const Node& node, const Place& at)
-      : RunContext(node, at.n, at.h, at.w, at.first, at.count), kernel_(kernel) {}
+      : RunContext(node, at.n, at.h, at.w, at.first, at.count, kernel.exact), kernel_(kernel),
+        at_(at) {}
 
   Expr let(const std::string& base, Expr value) override {
     return kernel_.let(base, std::move(value));
   }
   Run load(size_t i, Expr n_, Expr h_, Expr w_, Expr first_, int64_t count_) override {
-    return kernel_.value(*node.operands[i],
-                         {std::move(n_), std::move(h_), std::move(w_), std::move(first_), count_});
+    return kernel_.value(*node.operands[i], {std::move(n_), Position(std::move(h_)),
+                                             Position(std::move(w_)), std::move(first_), count_});
   }
-  std::string share(const Run& run) override { return kernel_.share(run); }
-  void meet() override { kernel_.meet(); }
-  Run shared(const std::string& array, Expr first_, int64_t count_) override {
-    return kernel_.shared(array, first_, count_);
+  Run here(size_t i, Expr first_, int64_t count_) override {
+    Place place = at_;
+    place.first = std::move(first_), place.count = count_;
+    return kernel_.value(*node.operands[i], place);
+  }
+  Run shared(size_t i, Expr first_, int64_t count_) override {
+    return kernel_.shared(i, at_, first_, count_);
   }
   bool needed(size_t r) const override { return kernel_.needed(*node.results[r]); }
 
 private:
   RunKernel& kernel_;
+  const Place at_;
 };
 
-/// All that is read and computed pixel by pixel.
-std::vector<const Value*> RunKernel::values() const {
-  std::vector<const Value*> list;
-  for (const Node* member : group_.members) {
-    for (const Value* operand : member->operands)
-      if (operand->type.shape.size() > 1)
-        list.push_back(operand);
-    for (const auto& result : member->results)
-      list.push_back(result.get());
+kernel::Kernel RunKernel::build(const std::string& name) {
+  Body body;
+  plan_.sharing ? tiles(body) : flat(body);
+  return {name, group_params(group_), body.take()};
+}
+
+/// Where the pixels of a block lie along an axis.
+std::vector<Position> RunKernel::positions(const std::string& base, const Expr& block,
+                                           int64_t length, int64_t extent) {
+  if (length == 1)
+    return {Position(block)};
+  std::vector<Position> list;
+  for (int64_t offset = 0; offset < length; ++offset) {
+    Expr at = block * Expr(length) + Expr(offset);
+    if (extent % length != 0 && offset >= extent % length)
+      at = min(at, Expr(extent - 1));
+    list.emplace_back(let(base, at), block, length, offset);
   }
   return list;
 }
 
-/// Whether a window that reads other pixels reads what the node computes.
-bool RunKernel::below_window(const Node& node) const {
-  for (const auto& result : node.results)
-    if (auto it = readers_.find(result.get()); it != readers_.end())
-      for (const Node* reader : it->second)
-        if ((window_of(*reader) && window_of(*reader)->rows) || below_window(*reader))
-          return true;
-  return false;
-}
-
-/// Whether what the group computes for a window is not computed too often.
-bool RunKernel::repeats_little(const Node& window) const {
-  const PixelShape to = kernel::pixel_shape(window.result()->type.shape);
-  for (const Value* operand : window.operands) {
-    const PixelShape from = kernel::pixel_shape(operand->type.shape);
-    if (is_member(*operand) &&
-        window_of(window)->taps(window) * to.h * to.w > most_times * from.h * from.w)
-      return false;
-  }
-  return true;
-}
-
-bool RunKernel::possible() {
-  count_ = vector_channels;
-  for (const Value* value : values()) {
-    const Shape& shape = value->type.shape;
-    if (value->type.elements() > std::numeric_limits<int32_t>::max() ||
-        (shape.size() == 4 && value->layout != Layout::nhwc && group_.buffers.count(value)))
-      return false;
-    if (kernel::pixel_shape(shape).c % vector_channels != 0)
-      count_ = 1;
-  }
-  int reaching = 0;
-  for (const Node* member : group_.members) {
-    const PixelLowering* window = window_of(*member);
-    if (!window)
-      continue;
-    if (!window->run || window->taps(*member) == 0 || !repeats_little(*member))
-      return false;
-    reaching += window->reach != Reach::own;
-    if (window->reach == Reach::shared)
-      sharing_ = member;
-  }
-  return reaching <= 1 && !(sharing_ && below_window(*sharing_));
-}
-
-kernel::Kernel RunKernel::build(const std::string& name) {
-  Body body;
-  sharing_ ? tiles(body) : flat(body);
-  return {name, group_params(group_), body.take()};
-}
-
-/// Begins what a thread does for the run of a pixel, both counted through.
-void RunKernel::begin(const Expr& pixel, const Expr& run) {
+/// Begins what a thread does for the run of a block, both counted through.
+void RunKernel::begin(const Expr& block, const Expr& run) {
   known_.clear();
   variables_.clear();
-  const Expr n = out_.n == 1 ? Expr(0) : lane_.let("n", pixel / Expr(out_.h * out_.w));
-  const Expr h = out_.h == 1 ? Expr(0) : lane_.let("h", pixel / Expr(out_.w) % Expr(out_.h));
-  const Expr w = out_.w == 1 ? Expr(0) : lane_.let("w", pixel % Expr(out_.w));
-  here_ = {n, h, w, lane_.let("c", run * Expr(count_)), count_};
+  places_.clear();
+  const Expr n = out_.n == 1 ? Expr(0) : lane_.let("n", block / Expr(down() * across()));
+  auto name = [](const char* axis, int64_t length) {
+    return length == 1 ? axis : fmt::format("block_{}", axis);
+  };
+  const Expr h =
+      down() == 1 ? Expr(0)
+                  : lane_.let(name("h", plan_.block.rows), block / Expr(across()) % Expr(down()));
+  const Expr w =
+      across() == 1 ? Expr(0) : lane_.let(name("w", plan_.block.columns), block % Expr(across()));
+  const Expr c = lane_.let("c", run * Expr(plan_.channels));
+  for (const Position& row : positions("row", h, plan_.block.rows, out_.h))
+    for (const Position& column : positions("column", w, plan_.block.columns, out_.w))
+      places_.push_back({n, row, column, c, plan_.channels, static_cast<int64_t>(places_.size())});
+}
+
+/// Whether a pixel of the block is none that was moved inside.
+Expr RunKernel::exists(const Place& at) {
+  auto along = [&](const Position& p, int64_t extent) {
+    return extent % p.step != 0 && p.offset >= extent % p.step ? p.block < Expr(extent / p.step)
+                                                               : Expr(1);
+  };
+  return along(at.h, out_.h) && along(at.w, out_.w);
 }
 
 /// Adds the statements since begin(); `guarded`: where the run exists.
@@ -252,91 +235,104 @@ void RunKernel::add_guarded(Body& body, const Expr& exists, bool guarded) {
   lane_ = {};
 }
 
-/// All runs of all pixels one after the other.
+/// All runs of all blocks one after the other.
 void RunKernel::flat(Body& body) {
-  const int64_t items = pixels() * runs_of_pixel();
-  const int64_t blocks = (items + block_threads - 1) / block_threads;
-  body.loop(StmtKind::parallel, "part", 0, blocks, [&](Expr part, Body& block) {
+  const int64_t items = blocks() * runs_of_pixel();
+  const int64_t parts = (items + block_threads - 1) / block_threads;
+  body.loop(StmtKind::parallel, "part", 0, parts, [&](Expr part, Body& block) {
     block.loop(StmtKind::lanes, "i", 0, block_threads, [&](Expr i, Body& thread) {
       const Expr run = thread.let("run", part * Expr(block_threads) + i);
       begin(run / Expr(runs_of_pixel()), run % Expr(runs_of_pixel()));
-      store_results();
+      for (const Place& place : places_)
+        store_results(place);
       add_guarded(thread, run < Expr(items), items % block_threads != 0);
     });
   });
 }
 
-/// Pixels in groups whose runs fill a warp, as far as a few do.
+/// Blocks in groups whose runs fill a warp, as far as a few do.
 void RunKernel::tiles(Body& body) {
   auto rounds = [&](int64_t tile) {
     return (tile * runs_of_pixel() + warp_threads - 1) / warp_threads;
   };
   for (int64_t tile : {2, 4, 8})
-    if (rounds(tile) * tile_ < rounds(tile_) * tile) // fewer a pixel
+    if (rounds(tile) * tile_ < rounds(tile_) * tile) // fewer a block
       tile_ = tile;
-  const int64_t all = (pixels() + tile_ - 1) / tile_;
+  const int64_t all = (blocks() + tile_ - 1) / tile_;
   body.loop(StmtKind::parallel, "part", 0, (all + block_warps - 1) / block_warps,
             [&](Expr part, Body& block) {
               block.loop(StmtKind::spread, "tile", 0, block_warps, [&](Expr tile, Body& warp) {
-                in_tile_ = &warp;
-                warp.let("first_pixel", (part * Expr(block_warps) + tile) * Expr(tile_));
-                begin_in_tile();
-                value(*sharing_->result(), here_);
-                store_results();
-                end_in_tile();
+                warp.let(first_unit(), (part * Expr(block_warps) + tile) * Expr(tile_));
+                Body showing;
+                each_in_tile(showing, [&] { show(); });
+                for (const std::string& array : arrays_)
+                  warp.alloc(array, DType::f32, tile_ * pixels_of_block() * out_.c);
+                for (kernel::Stmt& stmt : showing.take())
+                  warp.add(std::move(stmt));
+                each_in_tile(warp, [&] {
+                  for (const Place& place : places_)
+                    store_results(place);
+                });
               });
             });
 }
 
-void RunKernel::begin_in_tile() {
-  begin(kernel::var("pixel"), kernel::var("i") % Expr(runs_of_pixel()));
-}
-
-void RunKernel::end_in_tile() {
-  in_tile_->loop(StmtKind::lanes, "i", 0, tile_ * runs_of_pixel(), [&](Expr i, Body& thread) {
+/// Has the threads of a warp do what `fill` adds for the places of each block of the tile.
+template <class Fill> void RunKernel::each_in_tile(Body& warp, Fill fill) {
+  begin(kernel::var(unit()), kernel::var("i") % Expr(runs_of_pixel()));
+  fill();
+  warp.loop(StmtKind::lanes, "i", 0, tile_ * runs_of_pixel(), [&](Expr i, Body& thread) {
     const Expr slot = thread.let("slot", i / Expr(runs_of_pixel()));
-    const Expr pixel = thread.let("pixel", kernel::var("first_pixel") + slot);
-    add_guarded(thread, pixel < Expr(pixels()), pixels() % (tile_ * block_warps) != 0);
+    const Expr block = thread.let(unit(), kernel::var(first_unit()) + slot);
+    add_guarded(thread, block < Expr(blocks()), blocks() % (tile_ * block_warps) != 0);
   });
 }
 
-std::string RunKernel::share(const Run& run) {
-  const std::string array = locals_.next("shared");
-  in_tile_->alloc(array, DType::f32, tile_ * out_.c);
-  for (size_t k = 0; k < run.size(); ++k)
-    lane_.store(array, {shared_index(here_.first, static_cast<int64_t>(k))}, run[k]);
-  return array;
+/// Shows what threads of other channels need, pixel by pixel.
+void RunKernel::show() {
+  for (const Place& place : places_) {
+    RunPixels pixels(*this, *plan_.sharing, place);
+    const std::vector<Run> runs = window_of(*plan_.sharing)->show(pixels);
+    while (arrays_.size() < runs.size())
+      arrays_.push_back(locals_.next("shared"));
+    for (size_t r = 0; r < runs.size(); ++r)
+      for (size_t k = 0; k < runs[r].size(); ++k)
+        lane_.store(arrays_[r], {shared_index(place, place.first, static_cast<int64_t>(k))},
+                    runs[r][k]);
+  }
 }
 
-void RunKernel::meet() {
-  end_in_tile();
-  begin_in_tile();
-}
-
-Run RunKernel::shared(const std::string& array, const Expr& first, int64_t count) {
+Run RunKernel::shared(size_t array, const Place& at, const Expr& first, int64_t count) {
   Run run;
   for (int64_t k = 0; k < count; ++k)
-    run.push_back(lane_.let(locals_.next("x"), load(array, DType::f32, {shared_index(first, k)})));
+    run.push_back(lane_.let(locals_.next("x"),
+                            load(arrays_[array], DType::f32, {shared_index(at, first, k)})));
   return run;
 }
 
-Expr RunKernel::shared_index(const Expr& first, int64_t k) const {
-  return kernel::var("slot") * Expr(out_.c) + plus(first, k);
+Expr RunKernel::shared_index(const Place& at, const Expr& first, int64_t k) const {
+  const Expr slot = kernel::var("slot") * Expr(pixels_of_block()) + Expr(at.number);
+  return slot * Expr(out_.c) + plus(first, k);
 }
 
-void RunKernel::store_results() {
+void RunKernel::store_results(const Place& at) {
   std::vector<std::pair<const Value*, Run>> stores;
   for (const Node* member : group_.members)
     for (const auto& result : member->results)
       if (group_.buffers.count(result.get()))
-        stores.emplace_back(result.get(), value(*result, here_));
-  for (const auto& [to, run] : stores)
-    for (size_t k = 0; k < run.size(); ++k)
-      lane_.store(group_.buffers.at(to), indices(*to, here_, static_cast<int64_t>(k)), run[k]);
+        stores.emplace_back(result.get(), value(*result, at));
+  auto store = [&](Body& body) {
+    for (const auto& [to, run] : stores)
+      for (size_t k = 0; k < run.size(); ++k)
+        body.store(group_.buffers.at(to), indices(*to, at, static_cast<int64_t>(k)), run[k]);
+  };
+  const Expr there = exists(at);
+  kernel::constant(there) ? store(lane_) : lane_.when(there, store);
 }
 
 std::vector<Expr> RunKernel::indices(const Value& value, const Place& at, int64_t k) {
-  return kernel::logical_indices(value.type.shape.size(), at.n, at.h, at.w, plus(at.first, k));
+  return kernel::logical_indices(value.type.shape.size(), at.n, at.h.at, at.w.at,
+                                 plus(at.first, k));
 }
 
 Expr RunKernel::let(const std::string& base, Expr value) {
@@ -387,11 +383,12 @@ void RunKernel::compute(const Node& node, const Place& at) {
 
 } // namespace
 
-std::optional<kernel::Kernel> lower_runs(const Group& group, const std::string& name) {
-  RunKernel kernel(group);
-  if (!kernel.possible())
+std::optional<kernel::Kernel> lower_runs(const Group& group, const std::string& name,
+                                         const LoweringOptions& options) {
+  const std::optional<RunPlan> plan = plan_runs(group, options.busy_threads);
+  if (!plan)
     return std::nullopt;
-  return kernel.build(name);
+  return RunKernel(group, *plan, options.exact).build(name);
 }
 
 } // namespace netc

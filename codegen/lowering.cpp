@@ -57,11 +57,7 @@ LoweredNode lower(const Node& node, const std::function<bool(const Value&)>& is_
             {}};
   NETC_CHECK(!std::holds_alternative<std::monostate>(first.lower), "`{}` ({}) has no lowering",
              node.name, first.name);
-  return {group.operands,
-          group.results,
-          {},
-          lower_pixels(group, node.name, options.target.has_cuda_text()),
-          {}};
+  return {group.operands, group.results, {}, lower_pixels(group, node.name, options), {}};
 }
 
 } // namespace netc

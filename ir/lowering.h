@@ -85,36 +85,45 @@ protected:
 /// Channels that follow one another at a pixel, an expression each.
 using Run = std::vector<Expr>;
 
+/// Where a pixel lies along an axis: `block` * step + offset. Pixels of a block are computed by one
+/// thread, and what they read at positions that are the same expression is read once: so these are
+/// to be written in terms of the block.
+struct Position {
+  Expr at; ///< The position, moved inside where a block reaches beyond the last pixel.
+  Expr block;
+  int64_t step = 1, offset = 0;
+
+  explicit Position(Expr position) : at(position), block(std::move(position)) {}
+  Position(Expr at, Expr block, int64_t step, int64_t offset)
+      : at(std::move(at)), block(std::move(block)), step(step), offset(offset) {}
+};
+
 /// Lowers a window for the threads of a GPU: gives a run of channels of the results at a pixel.
 class RunContext {
 public:
   virtual ~RunContext() = default;
   const Node& node;
-  const Expr n, h, w;  ///< The pixel.
+  const Expr n;
+  const Position h, w; ///< The pixel.
   const Expr first;    ///< The first channel; where the run is of 4, a multiple of 4.
   const int64_t count; ///< Channels of the run.
+  const bool exact;    ///< Sums are in one order everywhere, from the first element on.
   /// A variable of that value, in what the thread does; the one that has it already, if any.
   virtual Expr let(const std::string& base, Expr value) = 0;
   /// `count` channels, from `first` on, of operand `i` at a pixel, which are inside the operand.
   virtual Run load(size_t i, Expr n, Expr h, Expr w, Expr first, int64_t count) = 0;
   /// The same of the current pixel.
-  Run here(size_t i, Expr first, int64_t count) {
-    return load(i, n, h, w, std::move(first), count);
-  }
-  /// Shows the run to the threads of the pixel's other channels, which find it when all have met;
-  /// the array's name.
-  virtual std::string share(const Run& run) = 0;
-  /// All threads of the pixel have shared what they share. What was loaded, computed or named
-  /// before is gone, but for the members of this context.
-  virtual void meet() = 0;
-  virtual Run shared(const std::string& array, Expr first, int64_t count) = 0;
+  virtual Run here(size_t i, Expr first, int64_t count) = 0;
+  /// Of the `i`-th run that PixelLowering::show gives, what the threads of these channels showed.
+  virtual Run shared(size_t i, Expr first, int64_t count) = 0;
   /// As of PixelContext.
   virtual bool needed(size_t r) const = 0;
 
 protected:
-  RunContext(const Node& node, Expr n, Expr h, Expr w, Expr first, int64_t count)
+  RunContext(const Node& node, Expr n, Position h, Position w, Expr first, int64_t count,
+             bool exact)
       : node(node), n(std::move(n)), h(std::move(h)), w(std::move(w)), first(std::move(first)),
-        count(count) {}
+        count(count), exact(exact) {}
 };
 
 } // namespace kernel

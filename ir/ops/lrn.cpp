@@ -184,8 +184,23 @@ template <class Fetch> Run with_neighbours(RunContext& c, const Params& p, Fetch
   return all;
 }
 
+/// Sums over the windows of a run of 4, of 5 channels or more: most of each is in all of them.
+Run sums_of_common(RunContext& c, const Params& p, const Run& v) {
+  const size_t n = static_cast<size_t>(p.n);
+  Expr common = v[3];
+  for (size_t i = 4; i < n; ++i)
+    common = common + v[i];
+  const Expr core = c.let("core", common);
+  const Expr left = c.let("left_sum", core + v[2] + v[1]);
+  const Expr right = c.let("right_sum", core + v[n] + v[n + 1]);
+  return {c.let("sum", left + v[0]), c.let("sum", left + v[n]), c.let("sum", right + v[2]),
+          c.let("sum", right + v[n + 2])};
+}
+
 /// Sums over the windows of the run.
 Run window_sums(RunContext& c, const Params& p, const Run& values) {
+  if (c.count == 4 && p.n >= 5 && !c.exact)
+    return sums_of_common(c, p, values);
   Run sums;
   for (int64_t k = 0; k < c.count; ++k) {
     Expr sum = values[static_cast<size_t>(k)];
@@ -217,7 +232,8 @@ std::vector<Run> lrn_run(RunContext& c) {
   return {y};
 }
 
-std::vector<Run> lrn_grad_run(RunContext& c) {
+/// What the channel itself needs, dy_i s_i^-beta, and what others do, dy_j x_j s_j^(-beta - 1).
+std::vector<Run> lrn_grad_show(RunContext& c) {
   const Params p = params(c.node);
   const Run s = scales(c, p, 1), dy = c.here(0, c.first, c.count), x = c.here(1, c.first, c.count);
   Run scaled, ratios;
@@ -225,15 +241,18 @@ std::vector<Run> lrn_grad_run(RunContext& c) {
     scaled.push_back(c.let("scaled", dy[k] * power(s[k], -p.beta)));
     ratios.push_back(scaled[k] * x[k] / s[k]);
   }
-  const std::string direct_array = c.share(scaled), ratio_array = c.share(ratios);
-  c.meet();
+  return {scaled, ratios};
+}
+
+std::vector<Run> lrn_grad_run(RunContext& c) {
+  const Params p = params(c.node);
   const Run sums = window_sums(c, p, with_neighbours(c, p, [&](const Expr& from, int64_t count) {
-                                 return c.shared(ratio_array, from, count);
+                                 return c.shared(1, from, count);
                                }));
-  Run dx = c.shared(direct_array, c.first, c.count);
-  const Run x_again = c.here(1, c.first, c.count);
+  Run dx = c.shared(0, c.first, c.count);
+  const Run x = c.here(1, c.first, c.count);
   for (size_t k = 0; k < dx.size(); ++k)
-    dx[k] = dx[k] - Expr(2 * p.alpha * p.beta) * x_again[k] * sums[k];
+    dx[k] = dx[k] - Expr(2 * p.alpha * p.beta) * x[k] * sums[k];
   return {dx};
 }
 
@@ -367,7 +386,8 @@ const OpDef lrn_grad{
         },
     .factors = pixel_factors,
     .share = lrn_share,
-    .lower = PixelLowering{lrn_grad_pixel, nullptr, true, lrn_grad_run, lrn_taps, Reach::shared},
+    .lower = PixelLowering{lrn_grad_pixel, nullptr, true, lrn_grad_run, lrn_taps, Reach::shared,
+                           lrn_grad_show},
     .reference = lrn_grad_reference};
 
 } // namespace netc::ops

@@ -198,6 +198,10 @@ void pool_share(ShareContext& c) {
 
 } // namespace
 
+bool full_divisor(const Node& node) {
+  return node.attrs.text("divisor") == "full";
+}
+
 const OpDef max_pool2d{
     .name = "max_pool2d",
     .doc = "Largest pixel of each window, or its first NaN; windows may overlap (AlexNet: 3x3 with "
@@ -214,7 +218,8 @@ const OpDef max_pool2d{
     .flops = pool_flops,
     .factors = pool_factors,
     .share = pool_share,
-    .lower = PixelLowering{max_pool_pixel, pool_rows, true, max_pool_run, pool_taps},
+    .lower = PixelLowering{max_pool_pixel, pool_rows, true, max_pool_run, pool_taps, Reach::own,
+                           nullptr, pool_block},
     .reference = max_pool_reference,
     .layer = LayerDef{}};
 
@@ -228,8 +233,8 @@ const OpDef max_pool2d_grad{
     .flops = flops_per_element<4>,
     .factors = pool_factors,
     .share = pool_share,
-    .lower =
-        PixelLowering{max_pool_grad_pixel, pool_grad_rows, true, max_pool_grad_run, pool_grad_taps},
+    .lower = PixelLowering{max_pool_grad_pixel, pool_grad_rows, true, max_pool_grad_run,
+                           pool_grad_taps, Reach::own, nullptr, pool_grad_block},
     .reference = max_pool_grad_reference};
 
 const OpDef avg_pool2d{.name = "avg_pool2d",
@@ -245,8 +250,8 @@ const OpDef avg_pool2d{.name = "avg_pool2d",
                        .flops = pool_flops,
                        .factors = pool_factors,
                        .share = pool_share,
-                       .lower =
-                           PixelLowering{avg_pool_pixel, pool_rows, true, avg_pool_run, pool_taps},
+                       .lower = PixelLowering{avg_pool_pixel, pool_rows, true, avg_pool_run,
+                                              pool_taps, Reach::own, nullptr, pool_block},
                        .reference = avg_pool_reference,
                        .layer = LayerDef{}};
 
@@ -260,7 +265,8 @@ const OpDef avg_pool2d_grad{.name = "avg_pool2d_grad",
                             .factors = pool_factors,
                             .share = pool_share,
                             .lower = PixelLowering{avg_pool_grad_pixel, pool_grad_rows, true,
-                                                   avg_pool_grad_run, pool_grad_taps},
+                                                   avg_pool_grad_run, pool_grad_taps, Reach::own,
+                                                   nullptr, pool_grad_block},
                             .reference = avg_pool_grad_reference};
 
 } // namespace netc::ops

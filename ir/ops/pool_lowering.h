@@ -19,6 +19,11 @@ std::vector<Run> avg_pool_grad_run(RunContext& c);
 int64_t pool_taps(const Node& node);
 int64_t pool_grad_taps(const Node& node);
 
+/// Pixels that a thread computes together: where windows overlap, two that are neighbours in a row
+/// (more take more registers than it has); of a gradient, those that begin with the same windows.
+PixelBlock pool_block(const Node& node);
+PixelBlock pool_grad_block(const Node& node);
+
 /// The rows of the operand that row `h` of the result reads.
 RowRange pool_rows(const Node& node, size_t operand, const Expr& h);
 RowRange pool_grad_rows(const Node& node, size_t operand, const Expr& h);

@@ -57,7 +57,7 @@ std::vector<Run> reshape_run(RunContext& c) {
   kernel::PixelShape to = kernel::pixel_shape(c.node.result()->type.shape);
   Run run;
   for (int64_t k = 0; k < c.count; ++k) {
-    Expr place = c.let("place", ((c.first + Expr(k)) * Expr(to.h) + c.h) * Expr(to.w) + c.w);
+    Expr place = c.let("place", ((c.first + Expr(k)) * Expr(to.h) + c.h.at) * Expr(to.w) + c.w.at);
     run.push_back(c.load(0, c.n, place / Expr(from.w) % Expr(from.h), place % Expr(from.w),
                          place / Expr(from.h * from.w), 1)[0]);
   }

@@ -16,9 +16,10 @@ using kernel::Expr;
 using kernel::Run;
 
 /// What kernels of pixels call their loops and variables, and how they go on counting.
-const char* const names[] = {"item", "end",   "part", "tile", "first_pixel", "i", "run",
-                             "slot", "pixel", "n",    "h",    "w",           "c", "x",
-                             "y",    "x_1",   "y_1",  "row",  "column"};
+const char* const names[] = {"item",    "end",     "part",        "tile",  "first_pixel", "i",
+                             "run",     "slot",    "first_block", "pixel", "n",           "block",
+                             "block_h", "block_w", "h",           "w",     "c",           "x",
+                             "y",       "x_1",     "y_1",         "row",   "column",      "shared"};
 
 /// Doubles in a variable of each of the names.
 std::vector<Run> doubled(kernel::RunContext& c) {
@@ -29,10 +30,8 @@ std::vector<Run> doubled(kernel::RunContext& c) {
   return {run};
 }
 
-std::vector<Run> doubled_and_shared(kernel::RunContext& c) {
-  const std::string array = c.share(doubled(c)[0]);
-  c.meet();
-  Run run = c.shared(array, c.first, c.count);
+std::vector<Run> doubled_as_shown(kernel::RunContext& c) {
+  Run run = c.shared(0, c.first, c.count);
   for (Expr& e : run)
     for (const char* name : names)
       e = c.let(name, e * Expr(2.0));
@@ -62,9 +61,10 @@ TEST(LocalNames, AreGivenOutOnce) {
   const OpDef pixels = doubling({.pixel = doubled_pixel}),
               runs = doubling({.pixel = doubled_pixel, .run = doubled, .taps = one_tap}),
               tiles = doubling({.pixel = doubled_pixel,
-                                .run = doubled_and_shared,
+                                .run = doubled_as_shown,
                                 .taps = one_tap,
-                                .reach = Reach::shared});
+                                .reach = Reach::shared,
+                                .show = doubled});
   for (const char* target : {"cpu", "cuda:sm_90"})
     for (const OpDef* op : {&pixels, &runs, &tiles}) {
       Graph graph("names");

@@ -13,6 +13,13 @@ inline test::RunOptions emu_options(bool fuse, Precision precision = Precision::
   return {.target = parse_target("emu"), .precision = precision, .fuse = fuse, .guards = false};
 }
 
+/// The same, in blocks of pixels though there are few.
+inline test::RunOptions blocks_on_emu() {
+  test::RunOptions options = emu_options(true);
+  options.busy_threads = 0;
+  return options;
+}
+
 /// A graph as `prepare` has it after the passes, against its interpretation. The tolerance of f32
 /// is that of gradients, of TF32 that of contractions (tests/support/op_checks.cpp).
 inline Subject
@@ -52,16 +59,17 @@ inline Attributes tensor(std::vector<int64_t> shape, const char* dtype = "f32") 
 /// `random_inputs` has them.
 inline Subject training_subject(const std::string& name, Graph forward,
                                 const OptimizerSpec& optimizer,
-                                const std::map<std::string, test::Draw>& draws) {
+                                const std::map<std::string, test::Draw>& draws,
+                                const test::RunOptions& options = emu_options(true)) {
   const auto shared = std::make_shared<Graph>(std::move(forward));
-  const auto prepare = [=](const test::RunOptions& options) {
-    return test::prepare_training(*shared, optimizer, options);
+  const auto prepare = [=](const test::RunOptions& as) {
+    return test::prepare_training(*shared, optimizer, as);
   };
   test::Random random(1);
-  test::Tensors inputs = test::random_inputs(prepare(emu_options(true)).graph, random);
+  test::Tensors inputs = test::random_inputs(prepare(options).graph, random);
   for (const auto& [input, how] : draws)
     inputs.at(input) = test::draw(inputs.at(input).type, how, random);
-  return graph_subject(name, emu_options(true), prepare, inputs);
+  return graph_subject(name, options, prepare, inputs);
 }
 
 } // namespace netc

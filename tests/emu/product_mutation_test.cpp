@@ -153,7 +153,7 @@ TEST_F(Mutants, Slices) {
         "operand.line(first);"}});
   expect_caught(
       contraction(0, even, {Math::tf32, 64, 64, 3, 1}),
-      {{"the padding is read", "inside && operand_.exists(lines_[line], step));", "inside);"},
+      {{"the padding is read", "inside && operand_.exists(lines_[line], step),", "inside,"},
        {"a pair that is not aligned", "return load2(slice, at(line, k));",
         "return load2(slice, at(line, k + 1));"}});
   // 32 channels, which are those of one tap in each slice, to 64, whose lines are evenly apart.

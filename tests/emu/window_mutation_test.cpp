@@ -50,7 +50,7 @@ const std::vector<Mutation> fused_forward = {
      "right = c + 4"},
     {"neighbours beyond the first channel count", "netc::select(4 <= c, x, 0.0f)", "x"},
     {"neighbours beyond the last channel count", "netc::select(c < 12, x_6, 0.0f)", "x_6"},
-    {"a window of four channels", "sum = square + square_1", "sum = square_1"},
+    {"a window of four channels", "sum = left_sum + square;", "sum = left_sum;"},
     {"a channel twice in the window", "square_3 + square_4;\n", "square_3 + square_3;\n"},
     {"the wrong power of the norm",
      "netc::fast_inverse_root(s) * netc::fast_inverse_fourth_root(s)",
@@ -106,7 +106,7 @@ const std::vector<Mutation> fused_backward = {
      "store4(shared_1, slot * 8"},
     {"ratios of the next pixel", "load4(shared_1, slot * 16", "load4(shared_1, (slot ^ 1) * 16"},
     {"ratios beyond the first channel", "netc::select(4 <= c, x_40, 0.0f)", "x_40"},
-    {"a window of four channels", "sum_20 = near_4 + near_5", "sum_20 = near_5"},
+    {"a window of four channels", "sum_20 = left_sum_1 + near_4", "sum_20 = left_sum_1"},
     {"the cotangent of the next channel", "y = x_48 -", "y = x_49 -"},
     {"the wrong power of the norm",
      "scaled = sum_16 * (netc::fast_inverse_root(s) * netc::fast_inverse_fourth_root(s))",
@@ -114,12 +114,46 @@ const std::vector<Mutation> fused_backward = {
     {"a gradient where the ReLU was 0", "netc::select(x_52 > 0.0f, y, 0.0f)", "y"},
 };
 
+/// Of two pixels forward, two by two backward; the last of 9 have none below and beside them.
+const std::vector<Mutation> fused_blocks = {
+    {"windows of a block one pixel apart", "at_6 = block_w * 4 + 3;", "at_6 = block_w * 4 + 2;"},
+    {"blocks closer than they are long", "const int column = block_w * 2;",
+     "const int column = block_w;"},
+    {"the second pixel over the first", "netc::store4(out0, ((n * 4 + h) * 4 + column_1) * 16",
+     "netc::store4(out0, ((n * 4 + h) * 4 + column) * 16"},
+    {"indices of another pixel", "{y_64,", "{y_36,"},
+    {"a row behind the last is read", "row_1 = netc::min(block_h * 2 + 1, 8)",
+     "row_1 = block_h * 2 + 1"},
+    {"windows before the first are read", "at = netc::max(block_h - 1, 0)", "at = block_h - 1"},
+    {"windows behind the last are read", "at_3 = netc::min(block_w, 3)", "at_3 = block_w"},
+    {"the window before the first counts", "own = netc::select(inside && inside_2,",
+     "own = netc::select(inside_2,"},
+    {"the maximum beside it", "netc::select(inside, 7, -1)", "netc::select(inside, 6, -1)"},
+    {"the middle of the window before", "own_8 = 4;", "own_8 = 3;"},
+    {"pixels of a block over one another", "store4(shared_1, (slot * 4 + 1) * 16",
+     "store4(shared_1, (slot * 4) * 16"},
+    {"blocks over one another", "store4(shared, slot * 4 * 16", "store4(shared, slot * 16"},
+    {"ratios of the next pixel", "load4(shared_1, (slot * 4 + 2) * 16",
+     "load4(shared_1, (slot * 4 + 3) * 16"},
+    {"ratios over the next warp's", "(2048 + netc::warp() * 4096, 512)",
+     "(2048 + netc::warp() * 2048, 512)"},
+    {"a pixel that does not exist is stored", "if (block_w < 4)", "if (block_w < 5)"},
+    {"a pixel left out", "if (block_h < 4 && block_w < 4)", "if (block_h < 3 && block_w < 4)"},
+};
+
+Subject step_of_windows(const std::string& name, const RunOptions& options) {
+  return training_subject(name, windows(), {.rate = 1, .momentum = 0.9, .decay = 5e-4},
+                          {{"labels", values({255, -1, 7})}}, options);
+}
+
 TEST_F(Mutants, FusedWindows) {
-  const Subject step =
-      training_subject("training step", windows(), {.rate = 1, .momentum = 0.9, .decay = 5e-4},
-                       {{"labels", values({255, -1, 7})}});
+  const Subject step = step_of_windows("training step", emu_options(true));
   expect_caught(step, fused_forward);
   expect_caught(step, fused_backward);
+}
+
+TEST_F(Mutants, FusedWindowsInBlocks) {
+  expect_caught(step_of_windows("training step in blocks", blocks_on_emu()), fused_blocks);
 }
 
 /// Rows of more pixels than a block has warps, more channels than a warp has lanes, and exponents

@@ -121,7 +121,8 @@ void check_on_emulator(uint64_t seed, Errors& errors) {
   const RunOptions options{.target = parse_target("emu"),
                            .precision = Precision::fp32,
                            .fuse = true,
-                           .guards = seed % 2 == 0}; // else in the planned arena
+                           .guards = seed % 2 == 0, // else in the planned arena
+                           .busy_threads = seed / 10 % 2 == 0 ? 0 : 1 << 16}; // blocks, or none
   Graph forward = random_network(seed);
   PreparedGraph step = prepare_training(forward, {.rate = 1, .momentum = 0, .decay = 0}, options);
   Tensors inputs = safe_inputs(step.graph, seed, errors);
@@ -157,9 +158,15 @@ void hold_rounded(PreparedGraph& step, DType as) {
     if (node->operands.empty() || node->op->is_contraction() ||
         (node->body && node->attrs.text("kind") == "contraction"))
       kept.insert(node->operands.begin(), node->operands.end());
+  auto is_weight_gradient = [](const std::unique_ptr<Node>& node) {
+    return node->op == &ops::conv2d_weight_gradient || node->op == &ops::linear_weight_gradient;
+  };
   for (const auto& node : step.graph.nodes)
-    if (node->op == &ops::conv2d_weight_gradient || node->op == &ops::linear_weight_gradient)
-      kept.insert(node->result());
+    if (is_weight_gradient(node) ||
+        (node->body &&
+         std::any_of(node->body->nodes.begin(), node->body->nodes.end(), is_weight_gradient)))
+      for (const auto& result : node->results)
+        kept.insert(result.get());
   for (const auto& node : step.graph.nodes) {
     for (const auto& result : node->results)
       if (!node->operands.empty() && result->type.dtype == DType::f32 && !kept.count(result.get()))
@@ -183,7 +190,8 @@ TEST_P(RandomNetworks, RoundedOnTheEmulator) {
     const RunOptions options{.target = parse_target("emu"),
                              .precision = Precision::fp32,
                              .fuse = true,
-                             .guards = as == DType::tf32};
+                             .guards = as == DType::tf32,
+                             .busy_threads = 0};
     PreparedGraph step =
         prepare_training(random_network(seed), {.rate = 1, .momentum = 0, .decay = 0}, options);
     hold_rounded(step, as);

@@ -122,7 +122,8 @@ bool has_contraction(const std::vector<OpCase>& cases) {
                      [](const OpCase& c) { return c.op->is_contraction(); });
 }
 
-/// All precisions that the target has, where the cases multiply at all; and exact mode.
+/// All precisions that the target has, where the cases multiply at all, in blocks of pixels; and
+/// exact mode, pixel by pixel.
 void check_cuda_text(const std::string& name, const std::vector<OpCase>& cases,
                      const Target& target) {
   const Precision all[] = {Precision::fp32, Precision::x3tf32, Precision::tf32, Precision::bf16};
@@ -130,7 +131,7 @@ void check_cuda_text(const std::string& name, const std::vector<OpCase>& cases,
     if (precision != Precision::fp32 && (!has_contraction(cases) || !supports(target, precision)))
       continue;
     Errors errors;
-    check_cases(cases, {.target = target, .precision = precision}, errors);
+    check_cases(cases, {.target = target, .precision = precision, .busy_threads = 0}, errors);
     errors.print(fmt::format("{} on {}, {}", name, target.str(), to_string(precision)));
   }
   Errors errors;

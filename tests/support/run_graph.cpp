@@ -39,7 +39,8 @@ LoweringOptions lowering_options(const RunOptions& options) {
   return {.target = options.target,
           .exact = options.exact,
           .threads = options.threads,
-          .choose = nullptr};
+          .choose = nullptr,
+          .busy_threads = options.busy_threads};
 }
 
 PassContext pass_context(const RunOptions& options) {
@@ -255,6 +256,7 @@ PreparedGraph prepare_graph(const Graph& graph, const RunOptions& options) {
     fuse_windows(copy, context);
     fuse_epilogue(copy, context);
     fuse_updates(copy, context);
+    fuse_bias_gradients(copy, context);
   }
   order_nodes(copy, context);
   verify(copy);
@@ -271,7 +273,7 @@ PreparedGraph prepare_training(const Graph& forward, const OptimizerSpec& optimi
   PipelineOptions pipeline;
   pipeline.verify_each = true;
   if (!options.fuse)
-    pipeline.skip = {"fuse-windows", "fuse-epilogue", "fuse-updates"};
+    pipeline.skip = {"fuse-windows", "fuse-epilogue", "fuse-updates", "fuse-bias-gradients"};
   std::ostringstream dump;
   run_pipeline(copy, context, pipeline, dump);
   return {std::move(copy), std::move(context)};

@@ -2,6 +2,7 @@
 // Runs a graph as the user's program would: passes, kernels, the system's compiler, a plan on disk,
 // a session. What the harness of the operators and the tests of whole networks stand on.
 
+#include "codegen/lowering.h"
 #include "ir/target.h"
 #include "passes/pass.h"
 #include "tests/support/interpret.h"
@@ -19,7 +20,8 @@ struct RunOptions {
   int64_t rewrites = INT64_MAX;                    ///< `--stop-after-rewrite`.
   /// Every buffer gets a place of its own with a guard band behind it; else the planned places.
   bool guards = true;
-  int threads = 2; ///< The plan's.
+  int threads = 2;                                       ///< The plan's.
+  int64_t busy_threads = LoweringOptions{}.busy_threads; ///< As of LoweringOptions.
   /// What becomes of each kernel's text before it is compiled; null: nothing.
   std::function<std::string(const std::string&)> edit{};
 };

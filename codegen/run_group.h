@@ -1,0 +1,24 @@
+#pragma once
+// Whether the threads of a GPU compute a group of maps and windows in registers, and how much of it
+// a thread does.
+
+#include "codegen/group.h"
+
+namespace netc {
+
+/// How threads share the results of a group: a thread has a run of channels of a block of pixels.
+struct RunPlan {
+  int64_t channels = 1; ///< Of a run: 4 where channels come in fours, else 1.
+  PixelBlock block{};
+  const Node* sharing = nullptr; ///< The member of Reach::shared, if there is one.
+};
+
+/// Which members read a value.
+using Readers = std::unordered_map<const Value*, std::vector<const Node*>>;
+Readers readers_of(const Group& group);
+
+/// None where an operator needs arrays of pixels, or would compute too much anew. `busy_threads`:
+/// as of LoweringOptions.
+std::optional<RunPlan> plan_runs(const Group& group, int64_t busy_threads);
+
+} // namespace netc
