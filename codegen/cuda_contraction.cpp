@@ -78,8 +78,8 @@ double slice_cost(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   const bool near = pass != ContractionPass::weight_gradient && taps_of(c) > 1 && !t.halo;
   const double rows = t.halo ? halo_lines(c, pass, t) / double(taps_of(c)) : t.rows;
   const double read = t.rows + t.rows / 64.0 * t.columns; // 64 rows an instruction
-  const double shared = line * (t.columns + (near ? 1.6 : 1) * rows + read) / 128;
-  const double brought = line * (t.columns + (near ? 0.4 : 1) * rows) / 30;
+  const double shared = line * (copied_columns(t) + (near ? 1.6 : 1) * rows + read) / 128;
+  const double brought = line * (copied_columns(t) + (near ? 0.4 : 1) * rows) / 30;
   return waits + std::max({multiply, shared, brought});
 }
 
@@ -183,6 +183,8 @@ std::optional<Tiling> completed(const Conv2d& c, ContractionPass pass, Tiling t,
   }
   if (t.rows > 128 && (!is_direct(c, pass, t) || !is_deep(p, t)))
     return {};
+  if (t.columns < 64 && (!is_direct(c, pass, t) || p.columns > t.columns))
+    return {};
   if (!fits_registers(c, pass, t))
     return {};
   constexpr int reserved = 1024; // by the system, of each block
@@ -208,7 +210,7 @@ std::vector<Tiling> suitable_tilings(const Conv2d& c, ContractionPass pass, Math
       to.push_back(*tiling);
   };
   for (int rows : {256, 128, 64})
-    for (int columns : {128, 96, 64})
+    for (int columns : {128, 96, 64, 48})
       for (int splits : {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64}) {
         Tiling t{math, rows, columns, 0, splits, warpgroup};
         t.rounded = rounded;

@@ -200,6 +200,8 @@ std::vector<int64_t> specialise(Contraction& c, const Group& group,
   c.precision = precision_of(contraction, options);
   c.rounded = is_rounded(contraction);
   c.has_epilogue = true;
+  NETC_CHECK(!bias_gradient || group.results.size() == 2, "`{}` and the sum beside it are read",
+             contraction.name);
   if (bias_gradient)
     c.ready_epilogue =
         fmt::format("netc::BiasGradient{{{{}}, {}}}", group.buffers.at(bias_gradient->result()));

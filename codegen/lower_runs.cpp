@@ -24,8 +24,8 @@ using kernel::Position;
 using kernel::Run;
 using kernel::StmtKind;
 
-/// Threads that work together without sharing, warps of a block, threads of a warp.
-constexpr int64_t block_threads = 256, block_warps = 8, warp_threads = 32;
+/// Threads that work together without sharing.
+constexpr int64_t block_threads = block_warps * warp_threads;
 
 const PixelLowering* window_of(const Node& node) {
   return std::get_if<PixelLowering>(&node.op->lower);
@@ -116,9 +116,7 @@ private:
                      "n",       "h",       "w",     "c",          "pixel", "first_pixel",
                      "block_h", "block_w", "block", "first_block"};
 
-  // Where threads share: the blocks that a warp computes together, and the arrays.
-  int64_t tile_ = 1;
-  std::vector<std::string> arrays_;
+  std::vector<std::string> arrays_; ///< In which threads share.
 };
 
 /// What a map sees: channel `k` of the run.
@@ -252,21 +250,15 @@ void RunKernel::flat(Body& body) {
 
 /// Blocks in groups whose runs fill a warp, as far as a few do.
 void RunKernel::tiles(Body& body) {
-  auto rounds = [&](int64_t tile) {
-    return (tile * runs_of_pixel() + warp_threads - 1) / warp_threads;
-  };
-  for (int64_t tile : {2, 4, 8})
-    if (rounds(tile) * tile_ < rounds(tile_) * tile) // fewer a block
-      tile_ = tile;
-  const int64_t all = (blocks() + tile_ - 1) / tile_;
+  const int64_t all = (blocks() + plan_.tile - 1) / plan_.tile;
   body.loop(StmtKind::parallel, "part", 0, (all + block_warps - 1) / block_warps,
             [&](Expr part, Body& block) {
               block.loop(StmtKind::spread, "tile", 0, block_warps, [&](Expr tile, Body& warp) {
-                warp.let(first_unit(), (part * Expr(block_warps) + tile) * Expr(tile_));
+                warp.let(first_unit(), (part * Expr(block_warps) + tile) * Expr(plan_.tile));
                 Body showing;
                 each_in_tile(showing, [&] { show(); });
                 for (const std::string& array : arrays_)
-                  warp.alloc(array, DType::f32, tile_ * pixels_of_block() * out_.c);
+                  warp.alloc(array, DType::f32, plan_.tile * pixels_of_block() * out_.c);
                 for (kernel::Stmt& stmt : showing.take())
                   warp.add(std::move(stmt));
                 each_in_tile(warp, [&] {
@@ -281,10 +273,10 @@ void RunKernel::tiles(Body& body) {
 template <class Fill> void RunKernel::each_in_tile(Body& warp, Fill fill) {
   begin(kernel::var(unit()), kernel::var("i") % Expr(runs_of_pixel()));
   fill();
-  warp.loop(StmtKind::lanes, "i", 0, tile_ * runs_of_pixel(), [&](Expr i, Body& thread) {
+  warp.loop(StmtKind::lanes, "i", 0, plan_.tile * runs_of_pixel(), [&](Expr i, Body& thread) {
     const Expr slot = thread.let("slot", i / Expr(runs_of_pixel()));
     const Expr block = thread.let(unit(), kernel::var(first_unit()) + slot);
-    add_guarded(thread, block < Expr(blocks()), blocks() % (tile_ * block_warps) != 0);
+    add_guarded(thread, block < Expr(blocks()), blocks() % (plan_.tile * block_warps) != 0);
   });
 }
 
@@ -327,7 +319,10 @@ void RunKernel::store_results(const Place& at) {
         body.store(group_.buffers.at(to), indices(*to, at, static_cast<int64_t>(k)), run[k]);
   };
   const Expr there = exists(at);
-  kernel::constant(there) ? store(lane_) : lane_.when(there, store);
+  if (const std::optional<int64_t> known = kernel::constant(there); !known)
+    lane_.when(there, store);
+  else if (*known != 0)
+    store(lane_);
 }
 
 std::vector<Expr> RunKernel::indices(const Value& value, const Place& at, int64_t k) {
@@ -385,7 +380,7 @@ void RunKernel::compute(const Node& node, const Place& at) {
 
 std::optional<kernel::Kernel> lower_runs(const Group& group, const std::string& name,
                                          const LoweringOptions& options) {
-  const std::optional<RunPlan> plan = plan_runs(group, options.busy_threads);
+  const std::optional<RunPlan> plan = plan_runs(group, options);
   if (!plan)
     return std::nullopt;
   return RunKernel(group, *plan, options.exact).build(name);

@@ -57,7 +57,7 @@ struct LoweringOptions {
   bool exact = false;     ///< `--math exact`: fixed block trees for every reduction.
   int threads = 1;        ///< Threads the plan is for; scratch memory depends on it.
   ChooseCandidate choose; ///< Null: the default rule.
-  /// Threads that keep a large GPU's memory busy: no fewer for the sake of blocks of pixels.
+  /// Threads that keep a large GPU busy: where blocks of pixels would leave fewer, there are none.
   int64_t busy_threads = 1 << 16;
 };
 

@@ -13,9 +13,6 @@ using kernel::PixelShape;
 constexpr int64_t vector_channels = 4;
 /// A value that a window reads is computed so many times for each of its pixels, at most.
 constexpr int64_t most_times = 9;
-/// Floats that threads may show one another for a pixel of a warp, at most, in blocks.
-constexpr int64_t most_shown = 2048;
-
 const PixelLowering* window_of(const Node& node) {
   return std::get_if<PixelLowering>(&node.op->lower);
 }
@@ -73,7 +70,7 @@ std::optional<int64_t> channels_of_run(const Group& group) {
 }
 
 /// The block that suits the windows whose pixels are those of the group.
-PixelBlock block_of(const Group& group, const RunPlan& plan, int64_t busy_threads) {
+PixelBlock block_of(const Group& group, int64_t channels, int64_t busy_threads) {
   const PixelShape out = pixel_shape(group.members.back()->result()->type.shape);
   PixelBlock block;
   for (const Node* member : group.members) {
@@ -84,9 +81,24 @@ PixelBlock block_of(const Group& group, const RunPlan& plan, int64_t busy_thread
   }
   const int64_t blocks = out.n * ((out.h + block.rows - 1) / block.rows) *
                          ((out.w + block.columns - 1) / block.columns);
-  const bool few = blocks * (out.c / plan.channels) < busy_threads;
-  const bool much = plan.sharing && block.rows * block.columns * out.c > most_shown;
-  return few || much ? PixelBlock{} : block;
+  return blocks * (out.c / channels) < busy_threads ? PixelBlock{} : block;
+}
+
+/// How many blocks fill the threads of a warp best, of those whose arrays leave room in shared
+/// memory for the warps of another block of threads; 0: not even one does.
+int64_t tile_of(const RunPlan& plan, int64_t channels, int64_t shared_bytes) {
+  constexpr int64_t arrays = 2;
+  const int64_t bytes = block_warps * arrays * plan.block.rows * plan.block.columns * channels *
+                        byte_size(DType::f32);
+  auto rounds = [&](int64_t tile) {
+    return (tile * (channels / plan.channels) + warp_threads - 1) / warp_threads;
+  };
+  int64_t best = 0;
+  for (int64_t tile : {1, 2, 4, 8})
+    if (tile * bytes <= shared_bytes / 2 &&
+        (best == 0 || rounds(tile) * best < rounds(best) * tile)) // fewer a block
+      best = tile;
+  return best;
 }
 
 } // namespace
@@ -99,7 +111,7 @@ Readers readers_of(const Group& group) {
   return readers;
 }
 
-std::optional<RunPlan> plan_runs(const Group& group, int64_t busy_threads) {
+std::optional<RunPlan> plan_runs(const Group& group, const LoweringOptions& options) {
   const std::optional<int64_t> channels = channels_of_run(group);
   if (!channels)
     return std::nullopt;
@@ -117,7 +129,15 @@ std::optional<RunPlan> plan_runs(const Group& group, int64_t busy_threads) {
   }
   if (reaching > 1 || (plan.sharing && below_window(*plan.sharing, readers_of(group))))
     return std::nullopt;
-  plan.block = block_of(group, plan, busy_threads);
+  plan.block = block_of(group, plan.channels, options.busy_threads);
+  if (plan.sharing) {
+    const int64_t all = pixel_shape(group.members.back()->result()->type.shape).c;
+    plan.tile = tile_of(plan, all, options.target.shared_bytes());
+    if (plan.tile == 0) {
+      plan.block = {};
+      plan.tile = std::max<int64_t>(1, tile_of(plan, all, options.target.shared_bytes()));
+    }
+  }
   return plan;
 }
 

@@ -3,6 +3,7 @@
 // a thread does.
 
 #include "codegen/group.h"
+#include "codegen/lowering.h"
 
 namespace netc {
 
@@ -11,14 +12,17 @@ struct RunPlan {
   int64_t channels = 1; ///< Of a run: 4 where channels come in fours, else 1.
   PixelBlock block{};
   const Node* sharing = nullptr; ///< The member of Reach::shared, if there is one.
+  int64_t tile = 1;              ///< There: blocks whose runs a warp computes together.
 };
+
+/// Threads of a warp, and warps that share a block of threads' arrays.
+constexpr int64_t warp_threads = 32, block_warps = 8;
 
 /// Which members read a value.
 using Readers = std::unordered_map<const Value*, std::vector<const Node*>>;
 Readers readers_of(const Group& group);
 
-/// None where an operator needs arrays of pixels, or would compute too much anew. `busy_threads`:
-/// as of LoweringOptions.
-std::optional<RunPlan> plan_runs(const Group& group, int64_t busy_threads);
+/// None where an operator needs arrays of pixels, or would compute too much anew.
+std::optional<RunPlan> plan_runs(const Group& group, const LoweringOptions& options);
 
 } // namespace netc

@@ -22,10 +22,29 @@ bool can_join(const Node& weight_gradient, const Node& sum, const Positions& pos
                      [&](const Value* operand) { return positions.at(operand->node) < start; });
 }
 
-/// With one tap, rows of the product are output channels: there is none for ones.
-bool has_taps(const Node& weight_gradient) {
-  const std::vector<int64_t>& kernel = weight_gradient.attrs.integers("kernel");
-  return kernel[0] * kernel[1] > 1;
+/// Whether a row of ones costs the product little, or nothing. With one tap, its rows are output
+/// channels. Rows of whole tiles need one more tile, which is much of few.
+bool has_room(const Node& weight_gradient) {
+  constexpr int64_t least_tile = 64, many_rows = 1024;
+  const Shape& weights = weight_gradient.result()->type.shape;
+  const int64_t taps = weights[2] * weights[3], rows = taps * weights[1];
+  return taps > 1 && (rows % least_tile != 0 || rows >= many_rows);
+}
+
+/// Whether the product takes the gradient as memory holds it: sums lose nothing by it.
+bool takes_as_held(const Node& weight_gradient) {
+  const std::string& text = weight_gradient.attrs.text("precision");
+  if (text == "default")
+    return false;
+  switch (parse_precision(text)) {
+  case Precision::fp32:
+  case Precision::x3tf32:
+    return true;
+  case Precision::tf32:
+  case Precision::bf16:
+    break;
+  }
+  return weight_gradient.operands[1]->storage.has_value();
 }
 
 } // namespace
@@ -37,14 +56,20 @@ int fuse_bias_gradients(Graph& graph, PassContext& context) {
   for (size_t i = 0; i < graph.nodes.size(); ++i)
     positions[graph.nodes[i].get()] = i;
   auto users = graph.users();
+  const auto uses = graph.use_counts();
+  auto is_read = [&](const Value* value) {
+    const auto it = uses.find(value);
+    return it != uses.end() && it->second > 0;
+  };
   std::vector<std::vector<Node*>> pairs;
   std::unordered_set<const Node*> taken;
   for (const auto& node : graph.nodes) {
-    if (node->op != &ops::conv2d_weight_gradient || !has_taps(*node))
+    if (node->op != &ops::conv2d_weight_gradient || !has_room(*node) || !takes_as_held(*node) ||
+        !is_read(node->result()))
       continue;
     const std::vector<Node*>& readers = users[node->operands[1]];
     const auto sum = std::find_if(readers.begin(), readers.end(), [&](const Node* reader) {
-      return reader->op == &ops::channel_sum && !taken.count(reader) &&
+      return reader->op == &ops::channel_sum && !taken.count(reader) && is_read(reader->result()) &&
              can_join(*node, *reader, positions);
     });
     if (sum == readers.end())

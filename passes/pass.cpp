@@ -26,11 +26,11 @@ const std::vector<Pass>& pipeline() {
       {"fuse-epilogue", fuse_epilogue, "maps behind a contraction join its kernel"},
       {"fuse-updates", fuse_updates,
        "updates become one kernel; on GPUs those of linear layers join the gradients"},
-      {"fuse-bias-gradients", fuse_bias_gradients,
-       "on GPUs a bias's gradient joins the gradient of the weights that reads the same"},
       {"assign-storage", assign_storage,
        "what contractions round is rounded once, by who writes it, and in bf16 takes half the "
        "memory"},
+      {"fuse-bias-gradients", fuse_bias_gradients,
+       "on GPUs a bias's gradient joins the gradient of the weights that reads the same"},
       {"order", order_nodes, "orders nodes so that less is alive at once", true},
       {"plan-memory", plan_memory, "gives each value a place in one static arena", true},
   };

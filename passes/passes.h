@@ -18,8 +18,8 @@ int partition(Graph& graph, PassContext& context);
 int fuse_windows(Graph& graph, PassContext& context);
 int fuse_epilogue(Graph& graph, PassContext& context);
 int fuse_updates(Graph& graph, PassContext& context);
-int fuse_bias_gradients(Graph& graph, PassContext& context);
 int assign_storage(Graph& graph, PassContext& context);
+int fuse_bias_gradients(Graph& graph, PassContext& context);
 int order_nodes(Graph& graph, PassContext& context);
 int plan_memory(Graph& graph, PassContext& context);
 

@@ -173,13 +173,19 @@ PixelBlock pool_grad_block(const Node& node) {
 std::vector<Run> max_pool_run(RunContext& c) {
   Run best(static_cast<size_t>(c.count), Expr(-std::numeric_limits<float>::max()));
   Run where(best.size(), Expr(0));
+  bool begun = false;
   taps_of_window(c, window_of(c.node.attrs)).each([&](const Tap& h, const Tap& w, int64_t index) {
-    const Run values = c.load(0, c.n, h.at, w.at, c.first, c.count);
     const Expr inside = h.inside && w.inside;
-    if (index == 0 && kernel::constant(inside)) {
+    if (kernel::constant(inside) == 0) // of no pixel that this thread computes
+      return;
+    const Run values = c.load(0, c.n, h.at, w.at, c.first, c.count);
+    if (!begun && kernel::constant(inside)) {
       best = values;
+      where.assign(best.size(), Expr(index));
+      begun = true;
       return;
     }
+    begun = true;
     for (size_t k = 0; k < values.size(); ++k) {
       Expr keeps = stays(best[k], values[k]);
       if (!kernel::constant(inside))

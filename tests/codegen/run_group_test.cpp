@@ -27,16 +27,22 @@ Graph step_of(int channels, int kernel, int stride, int batch, int size = 19) {
   return graph;
 }
 
-/// `4: 2x2, shares`: channels of a run, rows and columns of a block.
+LoweringOptions on(const std::string& target, int64_t busy_threads = 1 << 16) {
+  return {.target = parse_target(target), .choose = nullptr, .busy_threads = busy_threads};
+}
+
+/// `4: 2x2, 4 a warp`: channels of a run, rows and columns of a block, and where threads share, how
+/// many blocks a warp has.
 std::string plan_of(const Graph& graph, const std::string& members,
-                    int64_t busy_threads = LoweringOptions{}.busy_threads) {
+                    const LoweringOptions& options = on("cuda:sm_90a")) {
   for (const auto& node : graph.nodes)
     if (node->body && members_of(*node) == members) {
       const Group group = make_group(*node, [](const Value&) { return true; });
-      const std::optional<RunPlan> plan = plan_runs(group, busy_threads);
-      return plan ? fmt::format("{}: {}x{}{}", plan->channels, plan->block.rows,
-                                plan->block.columns, plan->sharing ? ", shares" : "")
-                  : "none";
+      const std::optional<RunPlan> plan = plan_runs(group, options);
+      return plan
+                 ? fmt::format("{}: {}x{}{}", plan->channels, plan->block.rows, plan->block.columns,
+                               plan->sharing ? fmt::format(", {} a warp", plan->tile) : "")
+                 : "none";
     }
   return "no such group:\n" + print(graph);
 }
@@ -46,30 +52,37 @@ const std::string forward = "lrn max_pool2d", backward = "max_pool2d_grad lrn_gr
 TEST(RunGroup, BlocksArePixelsThatReadTheSame) {
   const Graph overlapping = step_of(96, 3, 2, 128);
   EXPECT_EQ(plan_of(overlapping, forward), "4: 1x2");
-  EXPECT_EQ(plan_of(overlapping, backward), "4: 2x2, shares");
+  EXPECT_EQ(plan_of(overlapping, backward), "4: 2x2, 4 a warp");
   // Windows side by side share nothing; their pixels do.
   const Graph apart = step_of(96, 2, 2, 128, 18);
   EXPECT_EQ(plan_of(apart, forward), "4: 1x1");
-  EXPECT_EQ(plan_of(apart, backward), "4: 2x2, shares");
+  EXPECT_EQ(plan_of(apart, backward), "4: 2x2, 4 a warp");
   // Nine pixels are too many for a thread.
-  EXPECT_EQ(plan_of(step_of(96, 5, 3, 128, 20), backward), "4: 1x1, shares");
+  EXPECT_EQ(plan_of(step_of(96, 5, 3, 128, 20), backward), "4: 1x1, 4 a warp");
 }
 
 TEST(RunGroup, SmallStepsKeepAllThreadsBusyInstead) {
   const Graph small = step_of(96, 3, 2, 2);
   EXPECT_EQ(plan_of(small, forward), "4: 1x1");
-  EXPECT_EQ(plan_of(small, backward), "4: 1x1, shares");
-  EXPECT_EQ(plan_of(small, forward, 0), "4: 1x2");
-  EXPECT_EQ(plan_of(small, backward, 0), "4: 2x2, shares");
+  EXPECT_EQ(plan_of(small, backward), "4: 1x1, 4 a warp");
+  EXPECT_EQ(plan_of(small, forward, on("cuda:sm_90a", 0)), "4: 1x2");
+  EXPECT_EQ(plan_of(small, backward, on("cuda:sm_90a", 0)), "4: 2x2, 4 a warp");
 }
 
-TEST(RunGroup, WhatThreadsShowFitsSharedMemory) {
-  EXPECT_EQ(plan_of(step_of(512, 3, 2, 64), backward), "4: 2x2, shares");
-  EXPECT_EQ(plan_of(step_of(516, 3, 2, 64), backward), "4: 1x1, shares");
+/// Two blocks of threads find room on a multiprocessor.
+TEST(RunGroup, WhatThreadsShowFitsHalfOfSharedMemory) {
+  const Graph step = step_of(96, 3, 2, 128); // 24 KB for each block of a warp
+  EXPECT_EQ(plan_of(step, backward, on("cuda:sm_80")), "4: 2x2, 1 a warp");
+  EXPECT_EQ(plan_of(step, backward, on("cuda:sm_75")), "4: 2x2, 1 a warp");
+  EXPECT_EQ(plan_of(step_of(80, 3, 2, 128), backward), "4: 2x2, 4 a warp"); // 8 fill a warp
+  EXPECT_EQ(plan_of(step_of(448, 3, 2, 64), backward), "4: 2x2, 1 a warp");
+  EXPECT_EQ(plan_of(step_of(512, 3, 2, 64), backward), "4: 1x1, 1 a warp");
+  EXPECT_EQ(plan_of(step_of(256, 3, 2, 64), backward, on("cuda:sm_75")), "4: 1x1, 1 a warp");
+  EXPECT_EQ(plan_of(step_of(4096, 3, 2, 8), backward), "4: 1x1, 1 a warp"); // has to
 }
 
 TEST(RunGroup, ChannelsThatAreNoFoursComeOneByOne) {
-  EXPECT_EQ(plan_of(step_of(6, 3, 2, 128), backward, 0), "1: 2x2, shares");
+  EXPECT_EQ(plan_of(step_of(6, 3, 2, 128), backward, on("cuda:sm_90a", 0)), "1: 2x2, 4 a warp");
 }
 
 } // namespace

@@ -27,7 +27,7 @@ Graph step_of(const Target& target, const std::string& precision, int channels, 
   PassContext context = context_of(Mode::train);
   context.target = target;
   context.precision = parse_precision(precision);
-  run_until(graph, context, "assign-storage");
+  run_until(graph, context, "fuse-bias-gradients");
   return graph;
 }
 

@@ -25,7 +25,7 @@ Graph rounded_step(const std::string& precision) {
   PassContext context = context_of(Mode::train);
   context.target = parse_target("cuda:sm_90a");
   context.precision = parse_precision(precision);
-  run_until(graph, context, "assign-storage");
+  run_until(graph, context, "fuse-bias-gradients");
   return graph;
 }
 

@@ -137,7 +137,7 @@ TEST(LibraryKernels, AddABiasAndMask) {
 
 TEST(LibraryKernels, SumABiasGradientBesideTheWeights) {
   for (const char* precision : {"fp32", "tf32"}) {
-    const Graph graph = training_step(precision, "assign-storage", "cuda:sm_90a");
+    const Graph graph = training_step(precision, "fuse-bias-gradients", "cuda:sm_90a");
     int checked = 0;
     for (const auto& node : graph.nodes)
       if (node->body && members_of(*node) == "conv2d_weight_gradient channel_sum") {
@@ -159,7 +159,8 @@ TEST(LibraryKernels, SumABiasGradientBesideTheWeights) {
         EXPECT_LT(relative_error(db, bias), 1e-6);
         ++checked;
       }
-    EXPECT_EQ(checked, 2);
+    // In TF32, of the convolution whose gradient memory holds so.
+    EXPECT_EQ(checked, precision == std::string("fp32") ? 2 : 1);
   }
 }
 

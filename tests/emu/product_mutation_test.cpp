@@ -118,6 +118,13 @@ const std::vector<Mutation> staging = {
 
 TEST_F(Mutants, StagedSums) {
   expect_caught(contraction(0, wide, {Math::tf32, 64, 64, 4, 1}), staging);
+  Tiling few{Math::tf32, 128, 48, 3, 1, true, 32};
+  few.rounded = true;
+  expect_caught(contraction(1, square(2, 7, 48, 48, 3, 1, 1), few),
+                {{"half a segment as a whole", " || i % segments * 32 + warp_lane() < t.columns;",
+                  " || true;"},
+                 {"half a segment left out", " || i % segments * 32 + warp_lane() < t.columns;",
+                  " || i % segments == 0;"}});
   // Whole columns of 49 rows.
   expect_caught(contraction(0, square(1, 7, 16, 64, 3, 1, 1), {Math::bf16, 64, 64, 4, 1}),
                 {{"the last rows as whole ones", "|| row + taken_rows<t> <= there.end)",

@@ -106,9 +106,25 @@ TEST(EmulatedTilings, OfHalos) {
     check_pass(first[pass], padded, {Math::bf16, 128, 64, 2, 2, true, 16, true, true});
     check_pass(second[pass], inside, {Math::bf16, 256, 64, 3, 1, true, 48, true, true});
     check_pass(second[pass], inside, {Math::tf32, 128, 96, 3, 2, true, 24, true, true});
+    check_pass(second[pass], inside, {Math::tf32, 256, 48, 4, 1, true, 24, true, true});
+    check_pass(second[pass], inside, {Math::bf16, 128, 48, 3, 2, true, 48, true, true});
     check_pass(third[pass], uneven, {Math::tf32, 128, 64, 4, 1, true, 16, true, true});
     check_pass(third[pass], uneven, {Math::bf16, 64, 96, 3, 1, true, 32, true, true});
     check_pass(fourth[pass], few, {Math::tf32, 256, 64, 4, 1, true, 16, true, true});
+  }
+}
+
+/// Tiles of 48 columns, of which copies bring 64; of fewer channels, too.
+TEST(EmulatedTilings, OfFewColumns) {
+  const Conv2d whole = square(2, 9, 48, 48, 3, 1, 1), part = square(2, 8, 80, 80, 2, 1, 0, 2);
+  for (const Conv2d& c : {whole, part}) {
+    const std::vector<PassCase> passes = conv_passes(c);
+    for (size_t pass : {0, 1}) {
+      check_pass(passes[pass], c, {Math::tf32, 128, 48, 3, 1, true, 32, true});
+      check_pass(passes[pass], c, {Math::bf16, 256, 48, 4, 2, true, 64, true});
+    }
+    check_pass(passes[2], c, {Math::bf16, 128, 48, 3, 2, true, 64, true});
+    check_pass(passes[2], c, {Math::bf16, 256, 48, 3, 1, true, 64, true});
   }
 }
 

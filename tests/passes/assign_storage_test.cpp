@@ -78,8 +78,8 @@ TEST_F(AssignStorage, WeightsLossesAndStateStayF32) {
         if (node->is("parameter") || node->is("feed") || result->type.shape.size() < 2) {
           EXPECT_FALSE(result->storage) << result->name;
         }
-    for (const char* value : {"conv1.weight_grad.fused", "conv2.weight_grad.fused",
-                              "ip2.add_bias.fused", "loss", "top1", "loss.probabilities"})
+    for (const char* value : {"conv1.weight_grad", "conv2.weight_grad", "ip2.add_bias.fused",
+                              "loss", "top1", "loss.probabilities"})
       EXPECT_EQ(held(graph, value), "f32") << value;
     for (const Graph::Store& store : graph.stores)
       EXPECT_FALSE(store.value->storage) << store.value->name;

@@ -52,8 +52,8 @@ TEST(Pipeline, OrderIsTheDocumentedOne) {
   EXPECT_EQ(names, (std::vector<std::string>{"canonicalize", "fold-constants", "cse", "dce",
                                              "space-to-depth", "autodiff", "assign-precision",
                                              "assign-layouts", "partition", "fuse-windows",
-                                             "fuse-epilogue", "fuse-updates", "fuse-bias-gradients",
-                                             "assign-storage", "order", "plan-memory"}));
+                                             "fuse-epilogue", "fuse-updates", "assign-storage",
+                                             "fuse-bias-gradients", "order", "plan-memory"}));
 }
 
 TEST(Pipeline, ReportsEachPass) {

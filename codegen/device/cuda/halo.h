@@ -30,7 +30,7 @@ template <class Layout, int threads> struct Pieces {
 template <class Product, Tiling t> struct HaloSlices {
   static constexpr int threads = threads_of(t);
   using A = DirectLayout<Product::halo_lines, t.slice, true, typename Product::A::Element>;
-  using B = DirectLayout<t.columns, t.slice, true, typename Product::B::Element>;
+  using B = DirectLayout<copied_columns(t), t.slice, true, typename Product::B::Element>;
   using Rows = Pieces<A, threads>;
   using Columns = Pieces<B, threads>;
 

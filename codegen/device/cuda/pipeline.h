@@ -34,7 +34,7 @@ using LayoutOf = typename Choose<
 template <class Product, Tiling t> struct Slices {
   using A = LayoutOf<typename Product::A, t, t.rows, row_pad(t, Product::A::by_depth),
                      Product::direct_rows>;
-  using B = LayoutOf<typename Product::B, t, t.columns, column_pad(t, Product::B::by_depth),
+  using B = LayoutOf<typename Product::B, t, copied_columns(t), column_pad(t, Product::B::by_depth),
                      Product::direct_columns>;
   static Shared<float> a(int stage) {
     return shared_array<float>(stage * (A::floats + B::floats) * 4, A::floats);

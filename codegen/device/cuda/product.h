@@ -130,15 +130,20 @@ template <Tiling t> constexpr int taken_rows = t.columns > 64 ? 8 : 16;
 /// `all`, some may not exist in a result of rows x columns.
 template <Tiling t, int columns, bool all, class Staged, class Use>
 void take_rows(Staged staged, long row, long rows, int column, Use use) {
-  constexpr int segments = t.columns / 32, count = taken_rows<t> * segments;
+  constexpr int segments = ceil_div(t.columns, 32), count = taken_rows<t> * segments;
   column += warp_lane();
+  // Of the last segment all lanes have a column, or half of them.
+  auto in_tile = [](int i) {
+    return t.columns % 32 == 0 || i % segments * 32 + warp_lane() < t.columns;
+  };
   float values[count];
 #pragma unroll
   for (int i = 0; i < count; ++i)
-    values[i] = staged(i / segments)[i % segments * 32 + warp_lane()];
+    if (in_tile(i))
+      values[i] = staged(i / segments)[i % segments * 32 + warp_lane()];
 #pragma unroll
   for (int i = 0; i < count; ++i)
-    if (all || (row + i / segments < rows && column + i % segments * 32 < columns))
+    if (in_tile(i) && (all || (row + i / segments < rows && column + i % segments * 32 < columns)))
       use(row + i / segments, column + i % segments * 32, 1, values + i);
 }
 

@@ -25,7 +25,8 @@ constexpr int cache_line = 128, piece_bytes = 16;
 struct Tiling {
   Math math;
   /// Of a tile: 64 or 128; columns may be 96, too. Where a warpgroup's instructions take both
-  /// operands as they are copied, rows may be 256: of two warpgroups, which share the columns.
+  /// operands as they are copied, columns may be 48, and rows 256: of two warpgroups, which share
+  /// the columns.
   int rows, columns;
   int stages; ///< Slices in shared memory: one is multiplied while the others arrive.
   int splits;
@@ -225,6 +226,10 @@ constexpr int row_pad(const Tiling& t, bool by_depth) {
 constexpr int column_pad(const Tiling& t, bool by_depth) {
   return t.math != Math::fma && by_depth && !t.warpgroup ? 8 : 4;
 }
+/// Columns of a slice in shared memory: so many that threads share their copies evenly.
+constexpr int copied_columns(const Tiling& t) {
+  return int(round_up(t.columns, 32));
+}
 /// A slice of columns as the instructions of a warpgroup take it.
 constexpr int rounded_floats(const Tiling& t) {
   return t.columns * t.slice / (t.math == Math::bf16 ? 2 : 1);
@@ -256,7 +261,7 @@ constexpr int staged_stride(const Tiling& t) {
 constexpr int halo_slice_bytes(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   const int bytes = rounded_bytes(t.math);
   return 4 * (2 * direct_strides(halo_lines(c, pass, t), t.slice, true, bytes).floats +
-              t.stages * direct_strides(t.columns, t.slice, true, bytes).floats);
+              t.stages * direct_strides(copied_columns(t), t.slice, true, bytes).floats);
 }
 constexpr int slice_bytes(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   if (t.halo)
@@ -272,7 +277,8 @@ constexpr int slice_bytes(const Conv2d& c, ContractionPass pass, const Tiling& t
   };
   return 4 * (t.stages *
                   (floats(t.rows, rows_deep, row_pad(t, rows_deep), has_direct_rows(c, pass, t)) +
-                   floats(t.columns, columns_deep, column_pad(t, columns_deep), direct_columns)) +
+                   floats(copied_columns(t), columns_deep, column_pad(t, columns_deep),
+                          direct_columns)) +
               (t.warpgroup && !direct_columns ? 2 * rounded_floats(t) : 0));
 }
 constexpr int tile_shared_bytes(const Conv2d& c, ContractionPass pass, const Tiling& t) {
