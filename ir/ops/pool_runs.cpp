@@ -71,15 +71,13 @@ std::vector<Tap> window_taps(RunContext& c, const Position& o, int64_t stride, i
   return taps;
 }
 
-/// Windows over one pixel of an axis, at most; 0 when some pixel is under none.
-int64_t windows_over(int64_t stride, int64_t before, int64_t kernel, int64_t windows,
-                     int64_t extent) {
-  const bool all = kernel >= stride && (windows - 1) * stride - before + kernel >= extent;
-  return all ? (kernel + stride - 1) / stride : 0;
+/// Windows over one pixel of an axis, at most.
+int64_t windows_over(int64_t stride, int64_t kernel) {
+  return (kernel + stride - 1) / stride;
 }
 
 /// The windows over pixel `i`, of `pixels`, of an axis. Where blocks are as long as some strides,
-/// which they are is the same for all blocks; else the first always exists.
+/// which they are is the same for all blocks: none, maybe.
 std::vector<Tap> covering_taps(RunContext& c, const Position& i, int64_t stride, int64_t before,
                                int64_t kernel, int64_t windows, int64_t pixels) {
   std::vector<Tap> taps;
@@ -95,8 +93,13 @@ std::vector<Tap> covering_taps(RunContext& c, const Position& i, int64_t stride,
   const Covered over = covered(i.at, stride, before, kernel, windows);
   const Expr first = c.let("first", over.lo);
   auto place = [&](const Expr& window) { return i.at - (window * Expr(stride) - Expr(before)); };
-  taps.push_back({first, Expr(1), place(first)});
-  for (int64_t k = 1; k < windows_over(stride, before, kernel, windows, pixels); ++k) {
+  if (kernel >= stride && (windows - 1) * stride - before + kernel >= pixels) { // one over each
+    taps.push_back({first, Expr(1), place(first)});
+  } else {
+    const Expr at = c.let("at", min(first, Expr(windows - 1)));
+    taps.push_back({at, c.let("inside", first < over.hi), place(at)});
+  }
+  for (int64_t k = 1; k < windows_over(stride, kernel); ++k) {
     const Expr at = c.let("at", min(first + Expr(k), over.hi - Expr(1)));
     taps.push_back({at, c.let("inside", first + Expr(k) < over.hi), place(at)});
   }
@@ -127,6 +130,12 @@ Taps taps_of_pixel(RunContext& c, const Window& win) {
           covering_taps(c, c.w, win.stride_w, win.left, win.kernel_w, dy[3], dx[3])};
 }
 
+/// The sums of a run, of no terms, maybe.
+Run sums_of(const RunContext& c, Run sums) {
+  sums.resize(static_cast<size_t>(c.count), Expr(0.0)); // all are there, or none
+  return sums;
+}
+
 /// Adds to each sum, in a variable, or begins it.
 void add_terms(RunContext& c, Run& sums, const Run& terms) {
   for (size_t k = 0; k < terms.size(); ++k)
@@ -144,10 +153,8 @@ int64_t pool_taps(const Node& node) {
 }
 
 int64_t pool_grad_taps(const Node& node) {
-  const Shape &dy = node.operands[0]->type.shape, &dx = node.result()->type.shape;
-  Window win = window_of(node.attrs);
-  return few(windows_over(win.stride_h, win.top, win.kernel_h, dy[2], dx[2]) *
-             windows_over(win.stride_w, win.left, win.kernel_w, dy[3], dx[3]));
+  const Window win = window_of(node.attrs);
+  return few(windows_over(win.stride_h, win.kernel_h) * windows_over(win.stride_w, win.kernel_w));
 }
 
 PixelBlock pool_block(const Node& node) {
@@ -215,7 +222,7 @@ std::vector<Run> max_pool_grad_run(RunContext& c) {
       terms.push_back(select(cast(DType::i32, argmax[k]) == own, dy[k], Expr(0.0)));
     add_terms(c, sums, terms);
   });
-  return {sums};
+  return {sums_of(c, sums)};
 }
 
 std::vector<Run> avg_pool_run(RunContext& c) {
@@ -245,7 +252,7 @@ std::vector<Run> avg_pool_grad_run(RunContext& c) {
       term = select(h.inside && w.inside, term * weight, 0.0);
     add_terms(c, sums, terms);
   });
-  return {sums};
+  return {sums_of(c, sums)};
 }
 
 } // namespace netc::ops

@@ -8,7 +8,7 @@ namespace netc::test {
 namespace {
 
 /// A step with two windows, in each of which pixels read the same: `kernel` and `stride` of the
-/// pooling behind a normalisation of `channels`. Windows cover all of the `size` x `size` pixels.
+/// pooling behind a normalisation of `channels`.
 Graph step_of(int channels, int kernel, int stride, int batch, int size = 19) {
   Graph graph = forward_of(
       fmt::format(
@@ -57,6 +57,8 @@ TEST(RunGroup, BlocksArePixelsThatReadTheSame) {
   const Graph apart = step_of(96, 2, 2, 128, 18);
   EXPECT_EQ(plan_of(apart, forward), "4: 1x1");
   EXPECT_EQ(plan_of(apart, backward), "4: 2x2, 4 a warp");
+  // So do they behind the last window.
+  EXPECT_EQ(plan_of(step_of(96, 2, 2, 128, 19), backward), "4: 2x2, 4 a warp");
   // Nine pixels are too many for a thread.
   EXPECT_EQ(plan_of(step_of(96, 5, 3, 128, 20), backward), "4: 1x1, 4 a warp");
 }

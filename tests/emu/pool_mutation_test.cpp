@@ -20,8 +20,11 @@ struct Geometry {
 /// the right. Two windows cover a pixel of every other row.
 const Geometry taps{{2, 7, 7, 5}, {3, 2}, {2, 2}, {1, 0, 0, 1}, "ceil"};
 
-/// Windows of more pixels than are written out; none covers rows 5 and 12.
-const Geometry large{{2, 7, 13, 10}, {6, 5}, {7, 3}, {1, 0, 0, 1}, "ceil"};
+/// Windows of more pixels, and pixels under more windows, than are written out.
+const Geometry large{{2, 7, 13, 10}, {11, 6}, {2, 1}, {1, 0, 0, 1}, "ceil"};
+
+/// Windows with a row between them, and a column behind the last.
+const Geometry gaps{{2, 7, 8, 5}, {2, 2}, {3, 2}, {0, 0, 0, 0}, "floor"};
 
 /// No maximum is that of padding by zeros.
 const Draw negative = uniform(-2, -1);
@@ -109,6 +112,19 @@ TEST_F(Mutants, EqualsAndNan) {
        {"a NaN that a number follows", " || old != old, old, x", ", old, x"}});
 }
 
+TEST_F(Mutants, PixelsUnderNoWindow) {
+  expect_caught(
+      operator_subject("max_pool2d with gaps", pooling(ops::max_pool2d, gaps, negative)),
+      {{"windows behind the last are read", "at_1 = netc::min(first_1, 1)", "at_1 = first_1"},
+       {"the column behind the last counts", "own = netc::select(inside && inside_1,",
+        "own = netc::select(inside,"},
+       {"rows of one window only", "first < netc::min(h / 3 + 1, 3)",
+        "first < netc::min(h / 3 + 1, 1)"}});
+  expect_caught(operator_subject("avg_pool2d with gaps", pooling(ops::avg_pool2d, gaps, negative)),
+                {{"the row between windows counts", "netc::select(inside && inside_1, x",
+                  "netc::select(inside_1, x"}});
+}
+
 TEST_F(Mutants, LargeWindows) {
   expect_caught(
       operator_subject("max_pool2d by loops", pooling(ops::max_pool2d, large, negative)),
@@ -116,21 +132,21 @@ TEST_F(Mutants, LargeWindows) {
        {"no first index", "where[c] = 0;", ""},
        {"indices over the maxima", "(32 + netc::warp() * 64, 7)", "(32 + netc::warp() * 32, 7)"},
        {"maxima of all warps in one place", "(0 + netc::warp() * 64, 7)", "(0, 7)"},
-       {"rows above the image", "r = netc::max(h * 7 - 1, 0);", "r = h * 7 - 1;"},
-       {"the index for the first channel", "out1[((n * 2 + h) * 3 + w) * 7 + c_2]",
-        "out1[((n * 2 + h) * 3 + w) * 7]"},
-       {"the index without the padding", "h - (oh * 7 - 1)", "h - oh * 7"},
+       {"rows above the image", "r = netc::max(h * 2 - 1, 0);", "r = h * 2 - 1;"},
+       {"the index for the first channel", "out1[((n * 3 + h) * 6 + w) * 7 + c_2]",
+        "out1[((n * 3 + h) * 6 + w) * 7]"},
+       {"the index without the padding", "h - (oh * 2 - 1)", "h - oh * 2"},
        {"sums of all warps in one place", "(0 + netc::warp() * 32, 7)", "(0, 7)"},
-       {"the gradient of another image", "dy = in0[((n * 2 + oh) * 3 + ow) * 7 + c_1];",
-        "dy = in0[(oh * 3 + ow) * 7 + c_1];"}});
-  expect_caught(operator_subject("avg_pool2d by loops", pooling(ops::avg_pool2d, large, negative)),
-                {{"the padding counts", "13) - netc::max(h * 7 - 1, 0)", "13) - (h * 7 - 1)"},
-                 {"the sum does not begin at zero", "sum[c] = 0.0f;", ""},
-                 {"a column too many", "s < netc::min(w * 3 + 5,", "s < netc::min(w * 3 + 6,"},
-                 {"the gradient does not begin at zero", "acc[c] = 0.0f;", ""},
-                 {"gathers one row too few", "oh < netc::min((h + 1) /", "oh < netc::min(h /"},
-                 {"a window over a row that none covers", "oh = netc::max(h + 2, 0)",
-                  "oh = netc::max(h + 1, 0)"}});
+       {"the gradient of another image", "dy = in0[((n * 3 + oh) * 6 + ow) * 7 + c_1];",
+        "dy = in0[(oh * 6 + ow) * 7 + c_1];"}});
+  expect_caught(
+      operator_subject("avg_pool2d by loops", pooling(ops::avg_pool2d, large, negative)),
+      {{"the padding counts", "13) - netc::max(h * 2 - 1, 0)", "13) - (h * 2 - 1)"},
+       {"the sum does not begin at zero", "sum[c] = 0.0f;", ""},
+       {"a column too many", "s < netc::min(w + 6,", "s < netc::min(w + 7,"},
+       {"the gradient does not begin at zero", "acc[c] = 0.0f;", ""},
+       {"gathers one row too few", "oh < netc::min((h + 1) /", "oh < netc::min(h /"},
+       {"gathers one row too many", "oh = netc::max(h - 8, 0)", "oh = netc::max(h - 10, 0)"}});
 }
 
 TEST_F(Mutants, GroupsOfChannels) {
