@@ -187,9 +187,9 @@ std::optional<Tiling> completed(const Conv2d& c, ContractionPass pass, Tiling t,
     return {};
   if (!fits_registers(c, pass, t))
     return {};
-  constexpr int reserved = 1024; // by the system, of each block
   auto fits = [&] {
-    return blocks_sharing(t) * (tile_shared_bytes(c, pass, t) + reserved) <= target.shared_bytes();
+    return blocks_sharing(t) * (tile_shared_bytes(c, pass, t) + reserved_shared_bytes) <=
+           target.shared_bytes();
   };
   while (t.stages > 2 + slices_pending(t) && !fits())
     --t.stages;

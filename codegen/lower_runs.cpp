@@ -285,6 +285,7 @@ void RunKernel::show() {
   for (const Place& place : places_) {
     RunPixels pixels(*this, *plan_.sharing, place);
     const std::vector<Run> runs = window_of(*plan_.sharing)->show(pixels);
+    NETC_CHECK(runs.size() <= shown_runs, "`{}` shows {} runs", plan_.sharing->name, runs.size());
     while (arrays_.size() < runs.size())
       arrays_.push_back(locals_.next("shared"));
     for (size_t r = 0; r < runs.size(); ++r)

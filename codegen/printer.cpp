@@ -31,10 +31,11 @@ constexpr int64_t largest_grid = (int64_t{1} << 31) - 1;
 
 class Printer {
 public:
-  /// `threads` of a block, of CUDA.
-  Printer(const LoweredNode& lowered, const Dialect& dialect, bool exact, int threads)
+  /// Of CUDA: `threads` of a block, and the most bytes of arrays that it may have.
+  Printer(const LoweredNode& lowered, const Dialect& dialect, bool exact, int threads,
+          int64_t local_limit)
       : lowered_(lowered), dialect_(dialect), exact_(exact), threads_(threads),
-        expressions_(lowered.kernel.params, expression_options(false)),
+        local_limit_(local_limit), expressions_(lowered.kernel.params, expression_options(false)),
         epilogue_expressions_(lowered.kernel.params, expression_options(true)),
         vectors_(lowered.kernel.params), arrays_(warps()) {}
 
@@ -107,6 +108,8 @@ private:
   const Dialect& dialect_;
   bool exact_;
   int threads_;
+  int64_t local_limit_;
+  size_t shared_by_ = 0; ///< Where an entry's text says how many blocks share a multiprocessor.
   ExpressionPrinter expressions_, epilogue_expressions_;
   VectorAccess vectors_;
   std::string out_;
@@ -250,7 +253,7 @@ void Printer::includes(const std::string& template_header) {
 
 /// The bounds promise ptxas registers (as many blocks of a multiprocessor share them): left alone,
 /// it spills to save some that nobody needs. Products want all, and so do the sums of exact
-/// kernels.
+/// kernels. Others are three, or as many as their arrays leave room for (close_entry).
 void Printer::open_entry(size_t phase, int threads) {
   const auto& params = lowered_.kernel.params;
   if (dialect_.split_at_barriers) {
@@ -258,10 +261,11 @@ void Printer::open_entry(size_t phase, int threads) {
     std::vector<std::string> list;
     for (const Param& param : params)
       list.push_back(fmt::format("{} {}", pointer_type(param), param.name));
-    return open(
-        filled(fmt::format("extern \"C\" __global__ void __launch_bounds__({}, {}) kernel_{}(",
-                           threads, blocks, phase),
-               list, ")"));
+    const std::string bounds = fmt::format("__launch_bounds__({}, ", threads);
+    open(filled(fmt::format("extern \"C\" __global__ void {}{}) kernel_{}(", bounds, blocks, phase),
+                list, ")"));
+    shared_by_ = out_.rfind(bounds) + bounds.size();
+    return;
   }
   open("extern \"C\" void kernel(void* const* buffers, "
        "[[maybe_unused]] const netc::Thread& thread)");
@@ -276,6 +280,10 @@ void Printer::close_entry() {
   result_.local_bytes = std::max(result_.local_bytes, arrays_.bytes());
   if (!dialect_.split_at_barriers)
     return;
+  const int64_t room =
+      (local_limit_ + reserved_shared_bytes) / (arrays_.bytes() + reserved_shared_bytes);
+  if (room < out_[shared_by_] - '0')
+    out_[shared_by_] = room > 1 ? static_cast<char>('0' + room) : '1';
   KernelEntry entry;
   entry.blocks = std::clamp<int64_t>(items_, 1, largest_grid);
   entry.threads = threads_;
@@ -377,7 +385,7 @@ void Printer::print_contraction() {
 KernelText print_kernel(const LoweredNode& lowered, const Dialect& dialect, bool exact,
                         int64_t local_limit) {
   for (int threads = usual_threads;; threads /= 2) {
-    KernelText text = Printer(lowered, dialect, exact, threads).print();
+    KernelText text = Printer(lowered, dialect, exact, threads, local_limit).print();
     if (text.local_bytes <= local_limit || threads == warp_threads)
       return text;
   }

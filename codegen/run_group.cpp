@@ -87,15 +87,14 @@ PixelBlock block_of(const Group& group, int64_t channels, int64_t busy_threads) 
 /// How many blocks fill the threads of a warp best, of those whose arrays leave room in shared
 /// memory for the warps of another block of threads; 0: not even one does.
 int64_t tile_of(const RunPlan& plan, int64_t channels, int64_t shared_bytes) {
-  constexpr int64_t arrays = 2;
-  const int64_t bytes = block_warps * arrays * plan.block.rows * plan.block.columns * channels *
+  const int64_t bytes = block_warps * shown_runs * plan.block.rows * plan.block.columns * channels *
                         byte_size(DType::f32);
   auto rounds = [&](int64_t tile) {
     return (tile * (channels / plan.channels) + warp_threads - 1) / warp_threads;
   };
   int64_t best = 0;
   for (int64_t tile : {1, 2, 4, 8})
-    if (tile * bytes <= shared_bytes / 2 &&
+    if (tile * bytes + reserved_shared_bytes <= shared_bytes / 2 &&
         (best == 0 || rounds(tile) * best < rounds(best) * tile)) // fewer a block
       best = tile;
   return best;

@@ -15,8 +15,9 @@ struct RunPlan {
   int64_t tile = 1;              ///< There: blocks whose runs a warp computes together.
 };
 
-/// Threads of a warp, and warps that share a block of threads' arrays.
-constexpr int64_t warp_threads = 32, block_warps = 8;
+/// Threads of a warp; warps that share a block of threads' arrays; runs that a thread shows of each
+/// pixel, at most.
+constexpr int64_t warp_threads = 32, block_warps = 8, shown_runs = 2;
 
 /// Which members read a value.
 using Readers = std::unordered_map<const Value*, std::vector<const Node*>>;

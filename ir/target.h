@@ -30,6 +30,10 @@ struct Target {
   int shared_bytes() const;
 };
 
+/// What the system takes of a multiprocessor's shared memory for each block, beside what it asks
+/// for.
+constexpr int reserved_shared_bytes = 1024;
+
 /// Parses what str() prints; anything else is a UserError that lists what may stand there.
 Target parse_target(std::string_view text);
 

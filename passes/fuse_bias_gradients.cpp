@@ -22,16 +22,18 @@ bool can_join(const Node& weight_gradient, const Node& sum, const Positions& pos
                      [&](const Value* operand) { return positions.at(operand->node) < start; });
 }
 
-/// Whether a row of ones costs the product little, or nothing. With one tap, its rows are output
-/// channels. Rows of whole tiles need one more tile, which is much of few.
+/// Whether a row of ones costs the product little, or nothing: tiles have 64 rows of few, else 128
+/// or 256. Where they are whole, one more is needed, which is much unless there are many. With one
+/// tap, rows are output channels.
 bool has_room(const Node& weight_gradient) {
-  constexpr int64_t least_tile = 64, many_rows = 1024;
+  constexpr int64_t many_rows = 2048;
   const Shape& weights = weight_gradient.result()->type.shape;
   const int64_t taps = weights[2] * weights[3], rows = taps * weights[1];
-  return taps > 1 && (rows % least_tile != 0 || rows >= many_rows);
+  return taps > 1 && (rows % (rows <= 64 ? 64 : 128) != 0 || rows >= many_rows);
 }
 
-/// Whether the product takes the gradient as memory holds it: sums lose nothing by it.
+/// Whether the product takes the gradient as memory holds it: it does not round what is summed. (Of
+/// 3xTF32 its two parts differ from it by 2^-22.)
 bool takes_as_held(const Node& weight_gradient) {
   const std::string& text = weight_gradient.attrs.text("precision");
   if (text == "default")

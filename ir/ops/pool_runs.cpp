@@ -110,11 +110,13 @@ std::vector<Tap> covering_taps(RunContext& c, const Position& i, int64_t stride,
 struct Taps {
   std::vector<Tap> rows, columns;
 
-  /// Calls fn(row, column, index in the window) for each pixel or window, existing or not.
+  /// Calls fn(row, column, index in the window) for each pixel or window, existing or not, but for
+  /// what exists for none of the pixels that are computed.
   template <class Fn> void each(Fn fn) const {
     for (size_t r = 0; r < rows.size(); ++r)
       for (size_t s = 0; s < columns.size(); ++s)
-        fn(rows[r], columns[s], static_cast<int64_t>(r * columns.size() + s));
+        if (kernel::constant(rows[r].inside && columns[s].inside) != 0)
+          fn(rows[r], columns[s], static_cast<int64_t>(r * columns.size() + s));
   }
 };
 
@@ -183,8 +185,6 @@ std::vector<Run> max_pool_run(RunContext& c) {
   bool begun = false;
   taps_of_window(c, window_of(c.node.attrs)).each([&](const Tap& h, const Tap& w, int64_t index) {
     const Expr inside = h.inside && w.inside;
-    if (kernel::constant(inside) == 0) // of no pixel that this thread computes
-      return;
     const Run values = c.load(0, c.n, h.at, w.at, c.first, c.count);
     if (!begun && kernel::constant(inside)) {
       best = values;
@@ -234,6 +234,7 @@ std::vector<Run> avg_pool_run(RunContext& c) {
       value = select(h.inside && w.inside, value, 0.0);
     add_terms(c, sums, values);
   });
+  sums = sums_of(c, sums);
   Expr weight =
       c.let("weight", average_weight(c.node, win, c.node.operands[0]->type.shape, c.h.at, c.w.at));
   for (Expr& sum : sums)

@@ -63,7 +63,7 @@ TEST(FuseBiasGradients, WhereTheProductLosesNothing) {
 
 /// One more row of 64 would be one more tile, of 2,304 it is one of many.
 TEST(FuseBiasGradients, WhereOneMoreRowIsLittle) {
-  for (auto [channels, count] : {std::pair{16, 0}, {17, 1}, {64, 0}, {256, 1}}) {
+  for (auto [channels, count] : {std::pair{16, 0}, {17, 1}, {64, 0}, {144, 1}, {256, 1}}) {
     const std::string network =
         fmt::format("name: n\ninput: {{channels: {}, height: 5, width: 5}}\nlayers:\n"
                     "  - {{name: conv, type: conv2d, filters: 8, kernel: {}}}\n"

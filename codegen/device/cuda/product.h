@@ -234,6 +234,8 @@ template <Tiling t, ProductShape shape, long tiled_rows, class Product>
 void tiled_product(const Product& p, Global<float> shares) {
   static_assert(tiled_rows < (1L << 31) && shape.columns < (1L << 31) && shape.depth < (1L << 31),
                 "rows, columns and depth are counted in int");
+  static_assert(copied_columns(t) == t.columns || shape.columns <= t.columns,
+                "copies bring more columns than the tile has: it is the only one");
   constexpr long column_tiles = ceil_div(shape.columns, t.columns);
   constexpr long row_tiles = ceil_div(tiled_rows, t.rows);
   constexpr long all = shape.groups * row_tiles * column_tiles;
