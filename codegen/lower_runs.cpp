@@ -27,10 +27,6 @@ using kernel::StmtKind;
 /// Threads that work together without sharing.
 constexpr int64_t block_threads = block_warps * warp_threads;
 
-const PixelLowering* window_of(const Node& node) {
-  return std::get_if<PixelLowering>(&node.op->lower);
-}
-
 /// A run at a pixel.
 struct Place {
   Expr n;

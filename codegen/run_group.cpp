@@ -13,10 +13,6 @@ using kernel::PixelShape;
 constexpr int64_t vector_channels = 4;
 /// A value that a window reads is computed so many times for each of its pixels, at most.
 constexpr int64_t most_times = 9;
-const PixelLowering* window_of(const Node& node) {
-  return std::get_if<PixelLowering>(&node.op->lower);
-}
-
 /// All that is read and computed pixel by pixel.
 std::vector<const Value*> values_of(const Group& group) {
   std::vector<const Value*> list;
@@ -101,6 +97,10 @@ int64_t tile_of(const RunPlan& plan, int64_t channels, int64_t shared_bytes) {
 }
 
 } // namespace
+
+const PixelLowering* window_of(const Node& node) {
+  return std::get_if<PixelLowering>(&node.op->lower);
+}
 
 Readers readers_of(const Group& group) {
   Readers readers;

@@ -19,6 +19,9 @@ struct RunPlan {
 /// pixel, at most.
 constexpr int64_t warp_threads = 32, block_warps = 8, shown_runs = 2;
 
+/// How a member is lowered that is a window; null: it is a map.
+const PixelLowering* window_of(const Node& node);
+
 /// Which members read a value.
 using Readers = std::unordered_map<const Value*, std::vector<const Node*>>;
 Readers readers_of(const Group& group);

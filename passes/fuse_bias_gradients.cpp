@@ -13,8 +13,6 @@ namespace netc {
 
 namespace {
 
-using Positions = std::unordered_map<const Node*, size_t>;
-
 /// Whether all that a pair reads is there before the first of the two.
 bool can_join(const Node& weight_gradient, const Node& sum, const Positions& positions) {
   const size_t start = std::min(positions.at(&weight_gradient), positions.at(&sum));
@@ -54,9 +52,7 @@ bool takes_as_held(const Node& weight_gradient) {
 int fuse_bias_gradients(Graph& graph, PassContext& context) {
   if (context.exact || !context.target.has_cuda_text())
     return 0;
-  Positions positions;
-  for (size_t i = 0; i < graph.nodes.size(); ++i)
-    positions[graph.nodes[i].get()] = i;
+  const Positions positions = positions_of(graph);
   auto users = graph.users();
   const auto uses = graph.use_counts();
   auto is_read = [&](const Value* value) {

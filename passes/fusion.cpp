@@ -135,9 +135,14 @@ void sort_topologically(Graph& graph) {
   graph.nodes = std::move(order);
 }
 
-namespace {
+Positions positions_of(const Graph& graph) {
+  Positions positions;
+  for (size_t i = 0; i < graph.nodes.size(); ++i)
+    positions[graph.nodes[i].get()] = i;
+  return positions;
+}
 
-using Positions = std::unordered_map<const Node*, size_t>;
+namespace {
 
 /// The map that may follow `value` in an epilogue: it reads `value` element by element, and its
 /// other operands exist before the contraction starts.
@@ -158,9 +163,7 @@ Node* next_map(const std::vector<Node*>& users, const Value& value, const Positi
 } // namespace
 
 std::unordered_map<const Node*, std::vector<Node*>> epilogue_chains(const Graph& graph) {
-  Positions positions;
-  for (size_t i = 0; i < graph.nodes.size(); ++i)
-    positions[graph.nodes[i].get()] = i;
+  const Positions positions = positions_of(graph);
   auto users = graph.users();
   std::unordered_map<const Node*, std::vector<Node*>> chains;
   std::unordered_set<const Node*> taken;

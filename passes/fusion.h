@@ -25,6 +25,10 @@ std::vector<std::pair<Node*, Node*>> implied_order(const Graph& graph);
 /// possible. Nodes without operands go first.
 void sort_topologically(Graph& graph);
 
+/// Where each node stands in the order of execution.
+using Positions = std::unordered_map<const Node*, size_t>;
+Positions positions_of(const Graph& graph);
+
 /// For each contraction, the maps that can join its epilogue, in order: each reads the result of
 /// the one before at the same place, and nothing that is computed after the contraction.
 std::unordered_map<const Node*, std::vector<Node*>> epilogue_chains(const Graph& graph);
