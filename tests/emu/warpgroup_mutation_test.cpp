@@ -44,20 +44,20 @@ TEST_F(Mutants, WarpgroupPipeline) {
 }
 
 TEST_F(Mutants, WarpgroupOperands) {
-  expect_caught(
-      contraction(0, two_tiles, {Math::tf32, 128, 96, 3, 1, true}),
-      {{"rows of one warp", "64 * i + 16 * warp(), step", "64 * i, step"},
-       {"rows of the first half", "64 * i + 16 * warp(), step", "16 * warp(), step"},
-       {"depths of the first step", "step * (t.slice / steps), left", "0, left"},
-       {"steps of the columns too close", "8 * 4) + step * 2 * leading", "8 * 4) + step * leading"},
-       {"the deeper half over the other", "(2 * unit + 1) * leading + line",
-        "2 * unit * leading + line"},
-       {"columns behind the last", "units % tile_threads == 0 || i < units", "true"},
-       {"depths exchanged", "tf32_word<B>(v[0]), tf32_word<B>(v[1]),",
-        "tf32_word<B>(v[1]), tf32_word<B>(v[0]),"},
-       {"sums of the first half twice", "use(row + 8 * half,", "use(row,"},
-       {"sums of another half", "visit_fragments<n>(sum[i], first_row + 64",
-        "visit_fragments<n>(sum[0], first_row + 64"}});
+  expect_caught(contraction(0, two_tiles, {Math::tf32, 128, 96, 3, 1, true}),
+                {{"rows of one warp", "64 * i + 16 * warp(), step", "64 * i, step"},
+                 {"rows of the first half", "64 * i + 16 * warp(), step", "16 * warp(), step"},
+                 {"depths of the first step", "step * (t.slice / steps), left", "0, left"},
+                 {"steps of the columns too close", "16) + step * 2 * piece_apart",
+                  "16) + step * piece_apart"},
+                 {"the deeper half over the other", "(2 * unit + 1) * piece_apart + line",
+                  "2 * unit * piece_apart + line"},
+                 {"columns behind the last", "units % tile_threads == 0 || i < units", "true"},
+                 {"depths exchanged", "tf32_word<B>(v[0]), tf32_word<B>(v[1]),",
+                  "tf32_word<B>(v[1]), tf32_word<B>(v[0]),"},
+                 {"sums of the first half twice", "use(row + 8 * half,", "use(row,"},
+                 {"sums of another half", "visit_fragments<n>(sum[i], first_row + 64",
+                  "visit_fragments<n>(sum[0], first_row + 64"}});
   expect_caught(
       contraction(2, two_tiles, {Math::bf16, 64, 128, 4, 1, true}),
       {{"rows of the fragment exchanged", "at(line + i % 2 * 8, k + i / 2 * 4)",
@@ -70,8 +70,19 @@ TEST_F(Mutants, WarpgroupOperands) {
        {"a depth twice", "slice[at(line, k + i)]", "slice[at(line, k)]"}});
   expect_caught(contraction(1, two_tiles, {Math::bf16, 64, 64, 4, 1, true}),
                 {{"sixteen bytes too far", "values[4] = high.x", "values[4] = low.x"},
-                 {"lines that overlap", "unit * leading + line * 4, pack_bf16(v[0], v[4])",
-                  "unit * leading + line * 2, pack_bf16(v[0], v[4])"}});
+                 {"rows that are not swizzled", "at(line + row, k + 4 * piece)",
+                  "at(line, k + 4 * piece) + row * stride"},
+                 {"lines that overlap", "unit * piece_apart + line * 4, pack_bf16(v[0], v[4])",
+                  "unit * piece_apart + line * 2, pack_bf16(v[0], v[4])"}});
+}
+
+/// A warp copies a line at a time.
+TEST_F(Mutants, WarpgroupLines) {
+  Conv2d c = two_tiles;
+  c.in_channels = 5;
+  expect_caught(contraction(0, c, {Math::tf32, 64, 64, 3, 1, true, 32}),
+                {{"a line in the place of another's swizzle", "period = is_swizzled ? 8 : 1",
+                  "period = is_swizzled ? 4 : 1"}});
 }
 
 /// Of images that memory holds rounded.
@@ -118,11 +129,12 @@ TEST_F(Mutants, DirectPipeline) {
 TEST_F(Mutants, TurnedOperands) {
   expect_caught(
       contraction(2, rounded_images, {Math::tf32, 128, 96, 3, 2, true, 32, true}),
-      {{"depths of a piece over one another", " + k % piece * int(sizeof(T)) / 4", ""},
+      {{"depths of a row over one another", " + along % rows.bytes) / 4", ") / 4"},
        {"one depth of four", "warp() * 4 + warp_lane() % 4", "warp() * 4"},
        {"lines of a warp too close", "static int line() { return warp_lane() / 4; }",
         "static int line() { return warp_lane() / 8; }"},
-       {"the columns of the first step", "S::B::at(0, step * t.slice / steps)", "S::B::at(0, 0)"},
+       {"the columns of the first step", "S::B::start(0, step * t.slice / steps)",
+        "S::B::start(0, 0)"},
        {"the result the other way round", "(turned ? column : row)", "(turned ? row : column)"},
        {"copies that are not waited for",
         "copy_wait<ahead - 1>();\n    show_to_warpgroups(); // the columns that this thread copied",
@@ -186,25 +198,30 @@ TEST_F(Mutants, Halos) {
 TEST_F(Mutants, DirectOperands) {
   expect_caught(
       contraction(1, rounded_images, {Math::bf16, 128, 96, 3, 1, true, 64, true}),
-      {{"rows of the first half twice", "first_rows + A::at(64 * i, step * depth);",
-        "first_rows + A::at(0, step * depth);"},
-       {"columns of the first step", "first_columns + B::at(0, step * depth);",
-        "first_columns + B::at(0, 0);"},
+      {{"rows of the first half twice", "first_rows + A::start(64 * i, step * depth);",
+        "first_rows + A::start(0, step * depth);"},
+       {"columns of the first step", "first_columns + B::start(0, step * depth);",
+        "first_columns + B::start(0, 0);"},
        {"columns taken for lines of a depth", "!A::by_depth>(queue", "A::by_depth>(queue"},
-       {"pieces that overlap", "? k / piece * strides.along_depth + line * 4",
-        "? k / piece * strides.along_depth + line * 2"},
-       {"groups of lines too close", "return {8 * 4, along_depth", "return {4 * 4, along_depth"},
+       {"rows that overlap", "(row * rows.bytes + along", "(row * rows.bytes / 2 + along"},
+       {"groups of lines too close", "2 * rows.bytes,", "rows.bytes,"},
+       {"copies that do not swizzle", "swizzled(4 * start(line, k), rows.bytes) / 4",
+        "start(line, k)"},
+       {"another swizzle than the instructions'", "at ^ (at >> 7 &", "at ^ (at >> 8 &"},
        {"halves exchanged", "bits(static_cast<unsigned short>(pack_bf16(from, 0)))",
         "bits(static_cast<unsigned short>(pack_bf16(0, from)))"}});
-  expect_caught(contraction(2, rounded_images, {Math::bf16, 64, 96, 2, 2, true, 32, true}),
-                {{"depths that overlap", ": line / 8 * strides.along_lines + k * 4",
-                  ": line / 8 * strides.along_lines + k * 2"},
-                 {"depths over one another", "Layout::at(line * lines_apart, behind);",
-                  "Layout::at(line * lines_apart, 0);"},
-                 {"every depth the first", "step<Layout::depth>(leaf, k0, k)",
-                  "step<Layout::depth>(leaf, k0, 0)"},
-                 {"lines of a thread in a row", "Share::line() + i * lines_apart);",
-                  "Share::line() + i * run);"}});
+  expect_caught(
+      contraction(2, rounded_images, {Math::bf16, 64, 96, 2, 2, true, 32, true}),
+      {{"depths that overlap", "(row * rows.bytes + along", "(row * rows.bytes / 2 + along"},
+       {"blocks of lines too close", "by_depth ? 0 : rows.block,",
+        "by_depth ? 0 : rows.block / 2,"},
+       {"copies that do not swizzle", "swizzled(4 * start(line, k), rows.bytes) / 4",
+        "start(line, k)"},
+       {"depths over one another", "Share::depth() + behind);", "Share::depth());"},
+       {"every depth the first", "step<Layout::depth>(leaf, k0, k)",
+        "step<Layout::depth>(leaf, k0, 0)"},
+       {"lines of a thread in a row", "Share::line() + i * lines_apart);",
+        "Share::line() + i * run);"}});
   expect_caught(
       contraction(0, rounded_images, {Math::tf32, 256, 64, 3, 1, true, 32, true}),
       {{"both warpgroups the same rows", "rows == t.rows ? 0 : warpgroup() * rows;", "0;"},
@@ -218,8 +235,7 @@ TEST_F(Mutants, DirectOperands) {
                               .kernel_height = 1,
                               .kernel_width = 1};
   expect_caught(contraction(0, one_tap, {Math::bf16, 64, 64, 3, 1, true, 32, true}),
-                {{"the upper half of a row twice", "at(line, k), 4, strides.along_depth, values",
-                  "at(line, k), 4, 0, values"},
+                {{"the upper half of a row twice", "k + number * piece);", "k);"},
                  {"pairs of the columns exchanged", "pack_bf16(v[0], v[1]), pack_bf16(v[2], v[3])",
                   "pack_bf16(v[2], v[3]), pack_bf16(v[0], v[1])"}});
 }

@@ -40,9 +40,9 @@ template <class T> using Global = T*;
 template <class T> using Shared = T*;
 
 /// The `count` elements at `offset` bytes of the block's dynamic shared memory; the offset is a
-/// multiple of 16.
+/// multiple of 16. (What swizzles repeats after 1024 bytes of the address.)
 template <class T> Shared<T> shared_array(int offset, long /*count*/) {
-  extern __shared__ __align__(16) unsigned char shared_bytes[];
+  extern __shared__ __align__(1024) unsigned char shared_bytes[];
   return reinterpret_cast<T*>(shared_bytes + offset);
 }
 
@@ -87,15 +87,14 @@ inline void store4(unsigned char* to, long i, Bytes4 value) {
   *reinterpret_cast<Bytes4*>(to + i) = value;
 }
 
-/// Of 16 rows of four words, `stride` floats apart from from[at] on, and of 16 more `deeper` floats
-/// behind these, this thread's part: of the upper and the lower 8 rows, word lane % 4 of row lane /
-/// 4; then of those deeper. Rows begin at multiples of 16 bytes. (ldmatrix moves 16-byte rows,
-/// whatever they hold.)
-inline void load_matrices([[maybe_unused]] Shared<const float> from, [[maybe_unused]] int at,
-                          [[maybe_unused]] int stride, [[maybe_unused]] int deeper,
-                          [[maybe_unused]] float (&to)[4]) {
+/// Of 16 rows of two pieces of four words, this thread's part: of the first piece of the upper and
+/// the lower 8 rows, word lane % 4 of row lane / 4; then of the second piece. at(row, piece) is
+/// where a piece begins, a multiple of 16 bytes. (ldmatrix moves 16-byte rows, whatever they hold.)
+template <class Place>
+void load_matrices([[maybe_unused]] Shared<const float> from, [[maybe_unused]] float (&to)[4],
+                   [[maybe_unused]] Place at) {
 #if __CUDA_ARCH__ >= 800
-  const int place = at + warp_lane() % 16 * stride + warp_lane() / 16 * deeper;
+  const int place = at(warp_lane() % 16, warp_lane() / 16);
   const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(from + place));
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                : "=f"(to[0]), "=f"(to[1]), "=f"(to[2]), "=f"(to[3])

@@ -11,10 +11,11 @@ namespace netc {
 template <int /*most*/> struct WarpgroupQueue {};
 
 /// Where matrix instructions find an operand in shared memory (PTX ISA, "Matrix Descriptor
-/// Format"). It lies in pieces of 16 bytes, unswizzled: consecutive depths of a line, 8 lines of
-/// which follow one another; or, transposed (bf16 alone), 8 consecutive lines of a depth, 8 depths
-/// of which do. Groups of 8 are `along_depth` and `along_lines` floats apart; untransposed
-/// along_depth is from piece to piece.
+/// Format"). It lies in rows of 16 bytes, or of 32, 64 or 128 that are swizzled: consecutive depths
+/// of a line, 8 lines of which follow one another, or, transposed (bf16 alone), consecutive lines
+/// of a depth, 8 depths of which do. Groups of 8 rows are `groups` floats apart, the next lines
+/// (depths) that a row does not hold `blocks`. Swizzled are the bits of addresses themselves,
+/// wherever an operand begins.
 struct WarpgroupOperand {
   unsigned low, high;
   operator unsigned long() const { return static_cast<unsigned long>(high) << 32 | low; }
@@ -22,11 +23,12 @@ struct WarpgroupOperand {
   /// memory of a block needs: nothing is carried to the next field.
   WarpgroupOperand operator+(int floats) const { return {low + floats / 4, high}; }
 };
-inline WarpgroupOperand warpgroup_operand(Shared<const float> from, int along_depth,
-                                          int along_lines) {
+inline WarpgroupOperand warpgroup_operand(Shared<const float> from, int blocks, int groups,
+                                          int row_bytes) {
   const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(from));
-  return {(address & 0x3ffff) >> 4 | static_cast<unsigned>(along_depth / 4) << 16,
-          static_cast<unsigned>(along_lines / 4)};
+  const unsigned mode = row_bytes == 128 ? 1 : row_bytes == 64 ? 2 : row_bytes == 32 ? 3 : 0;
+  return {(address & 0x3ffff) >> 4 | static_cast<unsigned>(blocks / 4) << 16,
+          static_cast<unsigned>(groups / 4) | mode << 30};
 }
 
 /// This warpgroup of the block. The compiler sees that it is the same for all threads of a warp.

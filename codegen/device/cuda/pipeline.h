@@ -36,16 +36,17 @@ template <class Product, Tiling t> struct Slices {
                      Product::direct_rows>;
   using B = LayoutOf<typename Product::B, t, copied_columns(t), column_pad(t, Product::B::by_depth),
                      Product::direct_columns>;
+  static constexpr int a_floats = t.warpgroup ? swizzled_floats(A::floats) : A::floats;
+  static constexpr int b_floats = t.warpgroup ? swizzled_floats(B::floats) : B::floats;
   static Shared<float> a(int stage) {
-    return shared_array<float>(stage * (A::floats + B::floats) * 4, A::floats);
+    return shared_array<float>(stage * (a_floats + b_floats) * 4, A::floats);
   }
   static Shared<float> b(int stage) {
-    return shared_array<float>((stage * (A::floats + B::floats) + A::floats) * 4, B::floats);
+    return shared_array<float>((stage * (a_floats + b_floats) + a_floats) * 4, B::floats);
   }
   static Shared<float> rounded(int slice) {
     constexpr int floats = rounded_floats(t);
-    return shared_array<float>((t.stages * (A::floats + B::floats) + slice % 2 * floats) * 4,
-                               floats);
+    return shared_array<float>((t.stages * (a_floats + b_floats) + slice % 2 * floats) * 4, floats);
   }
 };
 
@@ -117,7 +118,7 @@ void multiply_rows(Load load, int first, int end, Sums& sums) {
 #pragma unroll
     for (int operand = 0; operand < 2; ++operand) {
       for (int step = operand * steps / 2; step < (operand + 1) * steps / 2; ++step)
-        sums.multiply(step, S::B::operand(S::b(stage), 0) + S::B::at(0, step * t.slice / steps));
+        sums.multiply(step, S::B::operand(S::b(stage), 0) + S::B::start(0, step * t.slice / steps));
       load(slice + ahead, stage_before<t.stages>(stage), operand);
     }
     sums.commit();

@@ -20,6 +20,12 @@
 
 namespace netc {
 
+/// Where byte `at` of a slice is, which lies in rows of so many bytes (DirectRows): the places of
+/// a row's pieces are exchanged by the number of its 128 bytes.
+constexpr int swizzled(int at, int row_bytes) {
+  return at ^ (at >> 7 & (row_bytes / 16 - 1)) << 4;
+}
+
 /// `extent` lines of an operand, `depth` deep. `pad`: see slice_stride; `T`: elements, of 4 bytes.
 template <int extent_, int depth_, bool by_depth_, int pad, class T> struct SliceLayout {
   static constexpr int extent = extent_, depth = depth_;
@@ -29,9 +35,15 @@ template <int extent_, int depth_, bool by_depth_, int pad, class T> struct Slic
   static constexpr bool rounded = is_same<T, Tf32>;
   static constexpr int stride = slice_stride(extent, depth, by_depth, pad);
   static constexpr int floats = slice_floats(extent, depth, by_depth, pad);
+  static constexpr bool is_swizzled = by_depth && pad == 0;
+  /// Lines after which a swizzle repeats.
+  static constexpr int period = is_swizzled ? 8 : 1;
   static constexpr int at(int line, int k) {
-    return by_depth ? line * stride + k : k * stride + line;
+    const int place = by_depth ? line * stride + k : k * stride + line;
+    return is_swizzled ? swizzled(4 * place, 4 * stride) / 4 : place;
   }
+  /// Floats from a line to the one `lines` behind, a multiple of the period.
+  static constexpr int lines_behind(int lines) { return by_depth ? lines * stride : lines; }
   /// Depths k and k + 1, k even, of a line.
   static Float2 pair(Shared<const float> slice, int line, int k) {
     if constexpr (by_depth)
@@ -43,7 +55,8 @@ template <int extent_, int depth_, bool by_depth_, int pad, class T> struct Slic
   /// lane / 4 + 8, the same again, at depths lane % 4, lane % 4, and 4 more of each.
   static void block(Shared<const float> slice, int line, int k, float (&values)[4]) {
     if constexpr (by_depth) {
-      load_matrices(slice, at(line, k), stride, 4, values);
+      load_matrices(slice, values,
+                    [&](int row, int piece) { return at(line + row, k + 4 * piece); });
     } else {
       line += warp_lane() / 4, k += warp_lane() % 4;
       for (int i = 0; i < 4; ++i)
@@ -63,28 +76,39 @@ template <int extent_, int depth_, bool by_depth_, int pad, class T> struct Slic
   }
 };
 
-/// The same as the instructions of a warpgroup take them (direct_strides); `T`: elements. Operands
+/// The same as the instructions of a warpgroup take them (DirectRows); `T`: elements. Operands
 /// whose depths are no neighbours in memory are turned by the copies, if so wanted.
 template <int extent_, int depth_, bool by_depth_, class T> struct DirectLayout {
   static constexpr int extent = extent_, depth = depth_;
   static constexpr bool by_depth = by_depth_;
-  static constexpr int piece = piece_bytes / static_cast<int>(sizeof(T));
-  static constexpr DirectStrides strides = direct_strides(extent, depth, by_depth, sizeof(T));
-  static constexpr int floats = strides.floats;
+  static constexpr int size = sizeof(T), piece = piece_bytes / size;
+  static constexpr DirectRows rows = direct_rows(extent, depth, by_depth, size);
+  static constexpr int floats = rows.floats;
+  static_assert(by_depth || depth % 8 == 0, "instructions take 8 rows at a time");
+  static constexpr int period = by_depth ? 8 : rows.bytes / size;
+
   /// Where a piece begins, by its first line and depth; of elements of 4 bytes, any element.
-  static constexpr int at(int line, int k) {
-    return by_depth ? k / piece * strides.along_depth + line * 4 + k % piece * int(sizeof(T)) / 4
-                    : line / 8 * strides.along_lines + k * 4;
+  static constexpr int at(int line, int k) { return swizzled(4 * start(line, k), rows.bytes) / 4; }
+  /// As of SliceLayout.
+  static constexpr int lines_behind(int lines) { return start(lines, 0); }
+  /// Floats from the first element to where one would be, were there no swizzle: instructions
+  /// compute addresses so, and then swizzle them.
+  static constexpr int start(int line, int k) {
+    const int row = by_depth ? line : k, along = (by_depth ? k : line) * size;
+    return along / rows.bytes * rows.block + (row * rows.bytes + along % rows.bytes) / 4;
   }
-  /// Lines from `line` on, by_depth any, else a multiple of 8, from the first depth on; behind it
-  /// by at(l, k), the same from l lines and k depths further, with which an instruction may begin.
+  /// Lines from `line` on, by_depth any, else a multiple of what a row holds, from the first depth
+  /// on; behind it by start(l, k), the same from l lines and k depths further, with which an
+  /// instruction may begin.
   static WarpgroupOperand operand(Shared<const float> slice, int line) {
-    return warpgroup_operand(slice + at(line, 0), strides.along_depth, strides.along_lines);
+    return warpgroup_operand(slice + start(line, 0), by_depth ? 0 : rows.block, 2 * rows.bytes,
+                             rows.bytes);
   }
   /// Of 16 lines and 2 pieces along the depth, the part of a warp's thread: see load_matrices.
   static void block(Shared<const float> slice, int line, int k, float (&values)[4]) {
     static_assert(by_depth, "rows of 16 bytes are depths of a line");
-    load_matrices(slice, at(line, k), 4, strides.along_depth, values);
+    load_matrices(slice, values,
+                  [&](int row, int number) { return at(line + row, k + number * piece); });
   }
 };
 
@@ -148,21 +172,19 @@ public:
     static_assert(run * sizeof(Element) % sizeof(float) == 0, "ones are set by words");
     constexpr int words = run * int(sizeof(Element)) / int(sizeof(float));
     const float one = as_float(sizeof(Element) == 2 ? 0x3f803f80u : 0x3f800000u);
-    const Shared<float> own = slice + Layout::at(Share::line(), Share::depth());
     unrolled<0, Layout::depth / depths_apart>([&](auto pass) {
+      constexpr int behind = decltype(pass)::value * depths_apart;
       unrolled<0, count>([&](auto i) {
         constexpr int line = decltype(i)::value;
-        constexpr int to = Layout::at(line * lines_apart, decltype(pass)::value * depths_apart);
         if (is_one<line>())
           for (int word = 0; word < words; ++word)
-            own[to + word] = one;
+            slice[place<line, behind>() + lines_behind<line>() + word] = one;
       });
     });
   }
 
   /// Starts the copies of depths k0 .. k0 + Layout::depth - 1 of a leaf that is `depth` deep.
   void load(Shared<float> slice, int leaf, int k0, int depth) const {
-    const Shared<float> own = slice + Layout::at(Share::line(), Share::depth());
     unrolled<0, Layout::depth / depths_apart>([&](auto pass) {
       constexpr int behind = decltype(pass)::value * depths_apart;
       const int k = Share::depth() + behind;
@@ -171,7 +193,8 @@ public:
       const auto from = operand_.from(step);
       unrolled<0, count>([&](auto i) {
         constexpr int line = decltype(i)::value;
-        constexpr int to = Layout::at(line * lines_apart, behind);
+        constexpr int to = lines_behind<line>();
+        const Shared<float> own = slice + place<line, behind>();
         if constexpr (even)
           copy_async<run, to, line * lines_apart * Operand::apart, Operand::kept>(
               own, from, operand_.index(lines_[0], step), inside);
@@ -198,6 +221,14 @@ private:
 
   static constexpr bool even = evenly_apart<Operand, Layout::extent>;
 
+  /// Where the thread's i-th line is, `behind` depths behind its first: lines_behind<i>() from
+  /// place<i, behind>(), which is the same for all lines as far as their swizzle is.
+  template <int i> static constexpr int lines_behind() {
+    return Layout::lines_behind(i * lines_apart / Layout::period * Layout::period);
+  }
+  template <int i, int behind> static int place() {
+    return Layout::at(Share::line() + i * lines_apart % Layout::period, Share::depth() + behind);
+  }
   /// Of the thread's lines, whether the i-th is of ones; run by run, which are of the same kind.
   template <int i> bool is_one() const {
     if constexpr (has_ones<Operand>)

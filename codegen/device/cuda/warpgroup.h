@@ -18,7 +18,7 @@ template <Tiling t> struct WarpgroupSums {
   /// Instructions along a slice.
   static constexpr int steps = warpgroup_steps(t);
   /// Floats between neighbouring depths of the columns: pieces of 16 bytes of each.
-  static constexpr int leading = columns * 4;
+  static constexpr int piece_apart = columns * 4;
 
   const int first_row = rows == t.rows ? 0 : warpgroup() * rows; ///< Of the warpgroup.
   float sum[m][n][4] = {};
@@ -37,8 +37,8 @@ template <Tiling t> struct WarpgroupSums {
     for (int step = 0; step < steps; ++step)
 #pragma unroll
       for (int i = 0; i < m; ++i) {
-        const WarpgroupOperand rows_from = first_rows + A::at(64 * i, step * depth);
-        const WarpgroupOperand columns_from = first_columns + B::at(0, step * depth);
+        const WarpgroupOperand rows_from = first_rows + A::start(64 * i, step * depth);
+        const WarpgroupOperand columns_from = first_columns + B::start(0, step * depth);
         if constexpr (math == Math::bf16)
           warpgroup_bf16<columns, !A::by_depth>(queue, sum[i], rows_from, columns_from);
         else
@@ -70,7 +70,7 @@ template <Tiling t> struct WarpgroupSums {
   }
   /// Columns that were rounded, as a step takes them.
   static WarpgroupOperand rounded_operand(Shared<const float> rounded, int step) {
-    return warpgroup_operand(rounded, leading, 8 * 4) + step * 2 * leading;
+    return warpgroup_operand(rounded, piece_apart, 8 * 4, 16) + step * 2 * piece_apart;
   }
   /// Starts to add a step's products with rows that were taken.
   void multiply(int step, WarpgroupOperand from) {
@@ -134,16 +134,16 @@ private:
     float v[8];
     B::eight(from, line, 8 * unit, v);
     if constexpr (math == Math::bf16 && holds_pairs<A>) {
-      store_words(to, unit * leading + line * 4, pack_bf16(v[0], v[1]), pack_bf16(v[2], v[3]),
+      store_words(to, unit * piece_apart + line * 4, pack_bf16(v[0], v[1]), pack_bf16(v[2], v[3]),
                   pack_bf16(v[4], v[5]), pack_bf16(v[6], v[7]));
     } else if constexpr (math == Math::bf16) {
-      store_words(to, unit * leading + line * 4, pack_bf16(v[0], v[4]), pack_bf16(v[1], v[5]),
+      store_words(to, unit * piece_apart + line * 4, pack_bf16(v[0], v[4]), pack_bf16(v[1], v[5]),
                   pack_bf16(v[2], v[6]), pack_bf16(v[3], v[7]));
     } else {
-      store_words(to, 2 * unit * leading + line * 4, tf32_word<B>(v[0]), tf32_word<B>(v[1]),
+      store_words(to, 2 * unit * piece_apart + line * 4, tf32_word<B>(v[0]), tf32_word<B>(v[1]),
                   tf32_word<B>(v[2]), tf32_word<B>(v[3]));
-      store_words(to, (2 * unit + 1) * leading + line * 4, tf32_word<B>(v[4]), tf32_word<B>(v[5]),
-                  tf32_word<B>(v[6]), tf32_word<B>(v[7]));
+      store_words(to, (2 * unit + 1) * piece_apart + line * 4, tf32_word<B>(v[4]),
+                  tf32_word<B>(v[5]), tf32_word<B>(v[6]), tf32_word<B>(v[7]));
     }
   }
   static void store_words(Shared<float> to, int at, unsigned a, unsigned b, unsigned c,

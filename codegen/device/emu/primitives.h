@@ -110,15 +110,15 @@ inline void store4(Shared<float> to, emu::Index i, Float4 value) {
   emu::store(to.array(), to.byte(i.value), value, i.place);
 }
 
-/// ldmatrix of twice 16 rows. A lane reads here what it gets, not what its address says.
-inline void load_matrices(Shared<const float> from, int at, int stride, int deeper, float (&to)[4],
-                          emu::Place place = {}) {
+/// ldmatrix of 16 rows of two pieces. A lane reads here what it gets, not what its address says.
+template <class At>
+void load_matrices(Shared<const float> from, float (&to)[4], At at, emu::Place place = {}) {
   warp_barrier(place); // the warp's lanes come together
-  if (from.byte(at) % 16 != 0 || stride % 4 != 0 || deeper % 4 != 0)
-    emu::fail(emu::Fault::misaligned, from.array(), from.byte(at), 16, place);
   for (int i = 0; i < 4; ++i) {
-    const int row = i % 2 * 8 + warp_lane() / 4, word = i / 2 * deeper + warp_lane() % 4;
-    to[i] = from[emu::Index(at + row * stride + word, place)];
+    const long piece = at(i % 2 * 8 + warp_lane() / 4, i / 2);
+    if (from.byte(piece) % 16 != 0)
+      emu::fail(emu::Fault::misaligned, from.array(), from.byte(piece), 16, place);
+    to[i] = from[emu::Index(piece + warp_lane() % 4, place)];
   }
 }
 

@@ -10,12 +10,14 @@ namespace netc {
 /// An operand in shared memory.
 struct WarpgroupOperand {
   Shared<const float> from;
-  int along_depth, along_lines;
-  WarpgroupOperand operator+(int floats) const { return {from + floats, along_depth, along_lines}; }
+  int blocks, groups, row_bytes;
+  WarpgroupOperand operator+(int floats) const {
+    return {from + floats, blocks, groups, row_bytes};
+  }
 };
-inline WarpgroupOperand warpgroup_operand(Shared<const float> from, int along_depth,
-                                          int along_lines) {
-  return {from, along_depth, along_lines};
+inline WarpgroupOperand warpgroup_operand(Shared<const float> from, int blocks, int groups,
+                                          int row_bytes) {
+  return {from, blocks, groups, row_bytes};
 }
 
 /// This warpgroup of the block.
@@ -36,17 +38,22 @@ struct StartedProduct {
   int group = 0; ///< Number of the commit that it is waited for by.
 };
 
+/// The word of an operand that holds byte `along` of a row.
+inline unsigned operand_word(const StartedProduct& p, const WarpgroupOperand& o, int row,
+                             int along) {
+  const long begin = o.from.array().first + o.from.byte(0); // in shared memory
+  long at = begin + 4L * (row / 8 * o.groups + along / o.row_bytes * o.blocks) +
+            row % 8 * o.row_bytes + along % o.row_bytes / 4 * 4;
+  at ^= (at >> 7 & (o.row_bytes / 16 - 1)) << 4;
+  return bits_of(o.from[Index((at - begin) / 4, p.place)]);
+}
 /// A word of line `line`: depth `word` of TF32, depths 2 word and 2 word + 1 of bf16.
-inline unsigned operand_word(const StartedProduct& p, const WarpgroupOperand& o, int line,
-                             int word) {
-  auto at = [&](long index) { return bits_of(o.from[Index(index, p.place)]); };
-  const int lines = line / 8 * o.along_lines;
+inline unsigned line_word(const StartedProduct& p, const WarpgroupOperand& o, int line, int word) {
   if (!p.transposed)
-    return at(lines + line % 8 * 4 + word / 4 * o.along_depth + word % 4);
+    return operand_word(p, o, line, 4 * word);
   unsigned halves = 0;
   for (int i = 0; i < 2; ++i) {
-    const int depth = 2 * word + i;
-    const unsigned pair = at(lines + depth / 8 * o.along_depth + depth % 8 * 4 + line % 8 / 2);
+    const unsigned pair = operand_word(p, o, 2 * word + i, 2 * line);
     halves |= (line % 2 ? pair >> 16 : pair & 0xffff) << 16 * i;
   }
   return halves;
@@ -59,12 +66,11 @@ template <class Use> void read_operands(const StartedProduct& p, Use use) {
   const int line = warp_lane() / 4, word = warp_lane() % 4;
   unsigned a[4];
   for (int i = 0; i < 4; ++i)
-    a[i] = p.registers
-               ? p.registers[i]
-               : operand_word(p, p.a, 16 * (warp() % 4) + line + i % 2 * 8, word + i / 2 * 4);
+    a[i] = p.registers ? p.registers[i]
+                       : line_word(p, p.a, 16 * (warp() % 4) + line + i % 2 * 8, word + i / 2 * 4);
   for (int piece = 0; piece < p.pieces; ++piece) {
-    const unsigned b[2] = {operand_word(p, p.b, piece * 8 + line, word),
-                           operand_word(p, p.b, piece * 8 + line, word + 4)};
+    const unsigned b[2] = {line_word(p, p.b, piece * 8 + line, word),
+                           line_word(p, p.b, piece * 8 + line, word + 4)};
     use(piece, a, b);
   }
 }
@@ -104,8 +110,8 @@ template <int most> struct WarpgroupQueue {
 private:
   static void check(const WarpgroupOperand& o, emu::Place place) {
     constexpr int most_floats = 4 << 14; // the fields of a descriptor count 16 bytes in 14 bits
-    if (o.from.byte(0) % 16 != 0 || o.along_depth % 4 != 0 || o.along_lines % 4 != 0 ||
-        o.along_depth >= most_floats || o.along_lines >= most_floats)
+    if (o.from.byte(0) % 16 != 0 || o.blocks % 4 != 0 || o.groups % 4 != 0 ||
+        o.blocks >= most_floats || o.groups >= most_floats)
       emu::fail(emu::Fault::misaligned, o.from.array(), o.from.byte(0), 16, place);
   }
 };
