@@ -64,23 +64,20 @@ double tiling_cost(const Conv2d& c, ContractionPass pass, const Tiling& t) {
 }
 
 /// Cycles of a multiprocessor for a slice by the instructions of a warpgroup, where columns are
-/// copied as these take them. Not measured: what a block waits for, less where products overlap and
-/// more where rows go to registers before; and the longest of multiplying (nine tenths of the rate
-/// that the instructions have), of what passes through shared memory, 128 bytes a cycle, and of
-/// what comes from the cache that all share, some 30 bytes a cycle.
+/// copied as these take them: the longer of multiplying and waiting for it, and of what comes from
+/// the cache that all share, some 22 bytes a cycle. (Of the 28 passes of AlexNet's convolutions on
+/// an H200, TF32 and bf16, this is what kernels without a halo took, at 21 to 29 bytes a cycle;
+/// those with one, 290 to 450 cycles longer than they multiply.)
 double slice_cost(const Conv2d& c, ContractionPass pass, const Tiling& t) {
-  const double waits = slices_pending(t) > 0 ? 30 : is_direct(c, pass, t) ? 120 : 220;
   const double multiply =
-      double(t.rows) * t.columns * t.slice / (t.math == Math::bf16 ? 1840 : 920);
+      double(t.rows) * t.columns * t.slice / (t.math == Math::bf16 ? 2048 : 1024);
+  const double waits = 0.2 * multiply + (is_direct(c, pass, t) ? 220 : 320);
   const double line = t.slice * rounded_bytes(t.math);
-  // Of rows that are copied for each tap, some six tenths are in the cache beside shared memory,
-  // whose bandwidth the two share.
-  const bool near = pass != ContractionPass::weight_gradient && taps_of(c) > 1 && !t.halo;
+  // Of rows that are copied for each tap, some six tenths are in the cache beside shared memory.
+  const bool near = taps_of(c) > 1 && !t.halo;
   const double rows = t.halo ? halo_lines(c, pass, t) / double(taps_of(c)) : t.rows;
-  const double read = t.rows + t.rows / 64.0 * t.columns; // 64 rows an instruction
-  const double shared = line * (copied_columns(t) + (near ? 1.6 : 1) * rows + read) / 128;
-  const double brought = line * (copied_columns(t) + (near ? 0.4 : 1) * rows) / 30;
-  return waits + std::max({multiply, shared, brought});
+  const double brought = line * (copied_columns(t) + (near ? 0.4 : 1) * rows) / 22;
+  return std::max(multiply + waits, brought);
 }
 
 /// The same as tiling_cost for the instructions of a warpgroup, in cycles of a multiprocessor.

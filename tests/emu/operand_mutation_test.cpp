@@ -117,8 +117,8 @@ TEST_F(Mutants, BiasGradients) {
   direct.rounded = true;
   with_bias.in_channels = 32, with_bias.out_channels = 48;
   mutations.push_back({"ones in the first depths alone",
-                       "decltype(pass)::value * depths_apart);\n        if (is_one",
-                       "0 * depths_apart);\n        if (is_one"});
+                       "place<line, behind>() + lines_behind<line>() + word",
+                       "place<line, 0>() + lines_behind<line>() + word"});
   expect_caught(contraction(2, with_bias, direct), mutations);
 }
 
@@ -130,11 +130,10 @@ TEST_F(Mutants, WeightGradientOperands) {
        {"pixels as far apart as a group has channels",
         "leaf_pixel<c>(leaf, k0 + own)) * G::out_channels;",
         "leaf_pixel<c>(leaf, k0 + own)) * G::group_out;"},
-       {"the row of the tap", "const int r = tap / c.kernel_width,",
-        "const int r = tap % c.kernel_width,"},
+       {"the row of the tap", "const int r = row.tap / c.kernel_width,",
+        "const int r = row.tap % c.kernel_width,"},
        {"rows above and below", "static_cast<unsigned>(h + tap.h) < unsigned(c.in_height) &&", ""},
-       {"taps and channels exchanged", "group_in), tap = line / G::group_in;",
-        "group_in), tap = line % G::taps;"},
+       {"every tap twice", "tap = row / channels % taps;", "tap = row / channels / 2;"},
        {"the gradient of the first group", "const long out = a.group * G::group_out + (",
         "const long out = ("}});
 }

@@ -25,8 +25,8 @@ const std::vector<Mutation> pipeline = {
      "load(slice + t.stages, stage_before"},
     {"the stage does not move on", "return stage + 1 == stages ? 0 : stage + 1;", "return 0;"},
     {"the operands share their memory",
-     "shared_array<float>((stage * (A::floats + B::floats) + A::floats) * 4, B::floats)",
-     "shared_array<float>(stage * (A::floats + B::floats) * 4, B::floats)"},
+     "shared_array<float>((stage * (a_floats + b_floats) + a_floats) * 4, B::floats)",
+     "shared_array<float>(stage * (a_floats + b_floats) * 4, B::floats)"},
 };
 
 TEST_F(Mutants, Pipelines) {
@@ -84,8 +84,7 @@ TEST_F(Mutants, SharesInRuns) {
   // Four sums of a thread that are no neighbours, in the order of the weights.
   expect_caught(
       contraction(2, ragged, {Math::fma, 64, 64, 2, 2}),
-      {{"taps and channels exchanged", "in = line % G::group_in, tap = line / G::group_in;",
-        "in = line / G::taps, tap = line % G::taps;"},
+      {{"every tap the first", "(out, line.channel, line.tap)", "(out, line.channel, 0)"},
        {"runs behind the last are read",
         "first + r * lanes() < all ? first + r * lanes() : all - 1", "first + r * lanes()"},
        {"the last run finished again", "      if (first + r * lanes() < all)\n", ""},
@@ -169,8 +168,8 @@ TEST_F(Mutants, Slices) {
       {{"the first channels of the tap", "    t.channel += own;\n", ""},
        {"lines of weights too close", "line * lines_apart * Operand::apart, Operand::kept>",
         "line * lines_apart, Operand::kept>"},
-       {"lines over one another", "Layout::at(line * lines_apart, behind);",
-        "Layout::at(line, behind);"}});
+       {"lines over one another", "Layout::lines_behind(i * lines_apart / ",
+        "Layout::lines_behind(0 * lines_apart / "}});
 }
 
 TEST_F(Mutants, FmaSums) {

@@ -348,12 +348,29 @@ template <Conv2d c, class T> struct OutputGradient {
   static Line index(Line line, Step) { return line; }
 };
 
-/// Weight gradient: (tap, input channel) by output pixels of x; behind them, where the gradient of
-/// a bias is computed with it, lines of ones.
+/// Channels whose taps follow one another among the rows of a weight gradient, a whole line of the
+/// cache of them if that divides them: taps of a tile share most of their pixels, which are then
+/// brought from beside shared memory, not from one memory further.
+template <Conv2d c, class T> constexpr int tap_channels() {
+  constexpr int channels = c.group_in(), line = line_elements<T>;
+  return taps_of(c) > 1 && c.exact_blocks == 0 && channels % line == 0 ? line : channels;
+}
+/// A tap and a channel of a group: what a row of a weight gradient stands for.
+template <Conv2d c, class T> struct TapRow {
+  int tap, channel;
+  explicit TapRow(int row) {
+    constexpr int taps = taps_of(c), channels = tap_channels<c, T>();
+    tap = row / channels % taps;
+    channel = row / (channels * taps) * channels + row % channels;
+  }
+};
+
+/// Weight gradient: (tap, input channel), as TapRow says, by output pixels of x; behind them, where
+/// the gradient of a bias is computed with it, lines of ones.
 template <Conv2d c, class T> struct InputAtTap {
   using G = Geometry<c>;
   using Element = T;
-  static constexpr bool by_depth = false, kept = false, has_ones = c.bias_gradient;
+  static constexpr bool by_depth = false, kept = G::taps > 1, has_ones = c.bias_gradient;
   static constexpr int ones = G::taps * G::group_in;
   static constexpr int run = run_of<c, T>(G::group_in, G::in_channels);
   using Place = WindowOr<c, WindowPlace<c>>;
@@ -369,10 +386,10 @@ template <Conv2d c, class T> struct InputAtTap {
     Place window;
   };
   static Line line(int i) {
-    const int line = existing(i, G::taps * G::group_in), tap = line / G::group_in;
-    const int r = tap / c.kernel_width, s = tap % c.kernel_width;
+    const TapRow<c, T> row(existing(i, G::taps * G::group_in));
+    const int r = row.tap / c.kernel_width, s = row.tap % c.kernel_width;
     const int h = r * c.dilation_height, w = s * c.dilation_width;
-    return {(typename G::Index(h) * G::in_width + w) * G::in_channels + line % G::group_in, {r, s}};
+    return {(typename G::Index(h) * G::in_width + w) * G::in_channels + row.channel, {r, s}};
   }
   template <int depth> Step step(int leaf, int k0, int own) const {
     const OutputPixel<c> pixel(leaf_pixel<c>(leaf, k0 + own), group);
