@@ -71,7 +71,7 @@ double tiling_cost(const Conv2d& c, ContractionPass pass, const Tiling& t) {
 double slice_cost(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   const double multiply =
       double(t.rows) * t.columns * t.slice / (t.math == Math::bf16 ? 2048 : 1024);
-  const double waits = 0.2 * multiply + (is_direct(c, pass, t) ? 220 : 320);
+  const double waits = 0.2 * multiply + (is_direct(c, pass, t) ? 220.0 / t.taps : 320);
   const double line = t.slice * rounded_bytes(t.math);
   // Of rows that are copied for each tap, some six tenths are in the cache beside shared memory.
   const bool near = taps_of(c) > 1 && !t.halo;
@@ -151,26 +151,51 @@ bool can_have_halo(const Conv2d& c, ContractionPass pass, const Tiling& t) {
          tiled_rows(c, pass, t) < (1L << 31) - 2 * most_halo_lines;
 }
 
+/// Whether blocks_sharing of a tiling have the shared memory of a multiprocessor.
+bool fits(const Conv2d& c, ContractionPass pass, const Tiling& t, const Target& target) {
+  return blocks_sharing(t) * (tile_shared_bytes(c, pass, t) + reserved_shared_bytes) <=
+         target.shared_bytes();
+}
+
 /// Whether a block multiplies so much longer than it writes its sums that no other needs to fill in
 /// meanwhile.
 bool is_deep(const ProductShape& p, const Tiling& t) {
   return p.rows > t.rows && p.depth >= 16L * t.splits * t.slice;
 }
 
-/// The tiling with its slices and as many stages as let blocks_sharing of it fit on a
-/// multiprocessor; none where it does not suit.
+/// The tiling with as many stages, up to those it has, as let blocks_sharing of it fit on a
+/// multiprocessor; at least two, and one more for each slice that is still multiplied.
+Tiling with_stages(const Conv2d& c, ContractionPass pass, Tiling t, const Target& target) {
+  while (t.stages > 2 + slices_pending(t) && !fits(c, pass, t, target))
+    --t.stages;
+  return t;
+}
+
+/// The tiling with slices of as many taps, up to five, as have room; none if not even one has.
+std::optional<Tiling> with_halo_slices(const Conv2d& c, ContractionPass pass, Tiling t,
+                                       const Target& target) {
+  const int taps = static_cast<int>(taps_of(c)), stages = t.stages;
+  for (t.taps = 5; t.taps > 0; --t.taps) {
+    // Rows of the next channels come in the turns of slices that are not on their way.
+    t.stages = std::min(stages, taps / t.taps + 1);
+    if (taps % t.taps != 0 || t.stages < 2 + slices_pending(t))
+      continue;
+    const Tiling smaller = with_stages(c, pass, t, target);
+    if (fits(c, pass, smaller, target))
+      return smaller;
+  }
+  return {};
+}
+
+/// The tiling with its slices and stages; none where it does not suit.
 std::optional<Tiling> completed(const Conv2d& c, ContractionPass pass, Tiling t,
                                 const Target& target) {
   const ProductShape p = product_shape(c, pass);
   if (t.splits > 1 && p.depth < long(t.splits) * 8 * usual_slice)
     return {};
   t.stages = t.math == Math::fma ? 2 : 4;
-  if (t.halo) {
-    // Rows of the next channels come in the turns of taps whose slices are not on their way.
-    t.stages = static_cast<int>(min_of(t.stages, taps_of(c) + 1));
-    if (!can_have_halo(c, pass, t) || t.stages < 2 + slices_pending(t))
-      return {};
-  }
+  if (t.halo && !can_have_halo(c, pass, t))
+    return {};
   if (t.warpgroup) {
     if (t.rows > 64 ? p.rows <= 64 : p.rows > 64)
       return {};
@@ -184,13 +209,7 @@ std::optional<Tiling> completed(const Conv2d& c, ContractionPass pass, Tiling t,
     return {};
   if (!fits_registers(c, pass, t))
     return {};
-  auto fits = [&] {
-    return blocks_sharing(t) * (tile_shared_bytes(c, pass, t) + reserved_shared_bytes) <=
-           target.shared_bytes();
-  };
-  while (t.stages > 2 + slices_pending(t) && !fits())
-    --t.stages;
-  return t.halo && !fits() ? std::nullopt : std::optional(t);
+  return t.halo ? with_halo_slices(c, pass, t, target) : with_stages(c, pass, t, target);
 }
 
 /// All tilings that suit, by rising cost but for those that tuning shall not miss.
@@ -260,7 +279,7 @@ std::vector<Tiling> cuda_tilings(const std::string& family,
 std::string tiling_name(const Tiling& t) {
   return fmt::format("{}x{}{}{} stages {} splits {}", t.rows, t.columns,
                      t.warpgroup ? fmt::format("x{} warpgroup", t.slice) : "",
-                     t.halo                      ? " halo"
+                     t.halo                      ? fmt::format(" halo taps {}", t.taps)
                      : t.warpgroup && !t.rounded ? " rounding"
                                                  : "",
                      t.stages, t.splits);
@@ -275,11 +294,12 @@ int64_t specialise_for_tiling(Contraction& contraction, const std::string& famil
       "constexpr netc::Tiling tiling{{\n    .math = netc::Math::{}, .rows = {}, .columns = {}, "
       ".stages = {}, .splits = {}{}}};",
       name_of(t.math), t.rows, t.columns, t.stages, t.splits,
-      t.warpgroup ? fmt::format(", .warpgroup = true, .slice = {}{}", t.slice,
-                                t.halo      ? ", .rounded = true, .halo = true"
-                                : t.rounded ? ", .rounded = true"
-                                            : "")
-                  : "");
+      t.warpgroup
+          ? fmt::format(", .warpgroup = true, .slice = {}{}", t.slice,
+                        t.halo ? fmt::format(", .rounded = true, .halo = true, .taps = {}", t.taps)
+                        : t.rounded ? ", .rounded = true"
+                                    : "")
+          : "");
   if (packs(c, pass))
     contraction.entries.push_back(sweep(p.packed_floats));
   contraction.entries.push_back({.blocks = tiles(c, pass, t) * t.splits,

@@ -107,6 +107,9 @@ TEST(EmulatedTilings, OfHalos) {
     check_pass(second[pass], inside, {Math::bf16, 256, 64, 3, 1, true, 48, true, true});
     check_pass(second[pass], inside, {Math::tf32, 128, 96, 3, 2, true, 24, true, true});
     check_pass(second[pass], inside, {Math::tf32, 256, 48, 4, 1, true, 24, true, true});
+    check_pass(second[pass], inside, {Math::tf32, 256, 48, 3, 1, true, 24, true, true, 3});
+    check_pass(first[pass], padded, {Math::bf16, 256, 64, 3, 1, true, 32, true, true, 3});
+    check_pass(first[pass], padded, {Math::tf32, 128, 64, 2, 2, true, 32, true, true, 9});
     check_pass(second[pass], inside, {Math::bf16, 128, 48, 3, 2, true, 48, true, true});
     check_pass(third[pass], uneven, {Math::tf32, 128, 64, 4, 1, true, 16, true, true});
     check_pass(third[pass], uneven, {Math::bf16, 64, 96, 3, 1, true, 32, true, true});

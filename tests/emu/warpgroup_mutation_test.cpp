@@ -157,13 +157,14 @@ TEST_F(Mutants, Halos) {
   const Conv2d c = square(2, 9, 24, 36, 3, 1, 1);
   expect_caught(
       contraction(0, c, {Math::tf32, 128, 64, 4, 1, true, 8, true, true}),
-      {{"every tap the first", "Product::line_of(tap));", "Product::line_of(0));"},
-       {"the rows of one block", "(S::a(block), S::b(stage),", "(S::a(0), S::b(stage),"},
+      {{"every tap the first", "line_of(turn * t.taps + i)", "line_of(0)"},
+       {"the rows of one block", "S::a(block), S::b(stage), Product",
+        "S::a(0), S::b(stage), Product"},
        {"the channels of the first block", "(block * t.slice + depth), index", "depth, index"},
        {"weights of the slice before", "loader.load_columns(slice, stage);\n    if",
         "loader.load_columns(slice - 1, stage);\n    if"},
-       {"a piece of the rows left out", "i < min((tap - pending + 1) * pieces,",
-        "i + 1 < min((tap - pending + 1) * pieces,"},
+       {"a piece of the rows left out", "i < min((turn - pending + 1) * pieces,",
+        "i + 1 < min((turn - pending + 1) * pieces,"},
        {"pieces over one another", "lane() / of_line + i * (threads / of_line)",
         "lane() / of_line"},
        {"all pieces the first of their line", "% of_line * Layout::piece;", "* 0;"},
@@ -187,12 +188,20 @@ TEST_F(Mutants, Halos) {
                             {Math::tf32, 256, 64, 4, 1, true, 8, true, true}),
                 {{"taps that run forwards",
                   "pass == ContractionPass::data_gradient ? taps - 1 - tap : tap;", "tap;"},
-                 {"rows over those that are multiplied", "if (tap >= pending && block + 1 < end)",
+                 {"rows over those that are multiplied", "if (turn >= pending && block + 1 < end)",
                   "if (block + 1 < end)"}});
   expect_caught(contraction(0, square(2, 9, 64, 36, 2, 1, 0),
                             {Math::tf32, 256, 64, 4, 1, true, 32, true, true}),
-                {{"rows that come too late", "turns = taps - ahead - pending + 1;",
-                  "turns = taps - pending;"}});
+                {{"rows that come too late", "turns = slices - ahead - pending + 1;",
+                  "turns = slices - pending;"}});
+  // A slice has the weights of several taps.
+  expect_caught(
+      contraction(0, c, {Math::tf32, 256, 64, 3, 1, true, 8, true, true, 3}),
+      {{"the weights of its first tap", "i * t.slice);", "0);"},
+       {"the pixels of its first tap", "turn * t.taps + i)", "turn * t.taps)"},
+       {"the taps of a slice too few", "slice * S::B::depth, from_", "slice * t.slice, from_"},
+       {"pieces of a slice over one another", "to_[i] = S::B::at(line, depth);",
+        "to_[i] = S::B::at(line, depth % t.slice);"}});
 }
 
 TEST_F(Mutants, DirectOperands) {
@@ -200,8 +209,8 @@ TEST_F(Mutants, DirectOperands) {
       contraction(1, rounded_images, {Math::bf16, 128, 96, 3, 1, true, 64, true}),
       {{"rows of the first half twice", "first_rows + A::start(64 * i, step * depth);",
         "first_rows + A::start(0, step * depth);"},
-       {"columns of the first step", "first_columns + B::start(0, step * depth);",
-        "first_columns + B::start(0, 0);"},
+       {"columns of the first step", "first_columns + B::start(0, k + step * depth);",
+        "first_columns + B::start(0, k);"},
        {"columns taken for lines of a depth", "!A::by_depth>(queue", "A::by_depth>(queue"},
        {"rows that overlap", "(row * rows.bytes + along", "(row * rows.bytes / 2 + along"},
        {"groups of lines too close", "2 * rows.bytes,", "rows.bytes,"},

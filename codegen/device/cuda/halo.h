@@ -26,11 +26,11 @@ template <class Layout, int threads> struct Pieces {
 };
 
 /// What a block has in shared memory: two blocks of channels of the rows, t.stages slices of
-/// columns.
+/// columns, each of t.taps.
 template <class Product, Tiling t> struct HaloSlices {
   static constexpr int threads = threads_of(t);
   using A = DirectLayout<Product::halo_lines, t.slice, true, typename Product::A::Element>;
-  using B = DirectLayout<copied_columns(t), t.slice, true, typename Product::B::Element>;
+  using B = DirectLayout<copied_columns(t), t.taps * t.slice, true, typename Product::B::Element>;
   using Rows = Pieces<A, threads>;
   using Columns = Pieces<B, threads>;
 
@@ -49,8 +49,11 @@ template <class Product, Tiling t> class HaloLoader {
 public:
   HaloLoader(const Product& p, const TilePlace& place)
       : pixels_{p.a.data, p.a.group}, weights_(p.b), row_(place.row) {
-    for (int i = 0; i < S::Columns::count; ++i)
-      lines_[i] = weights_.line(place.column + S::Columns::line(i));
+    for (int i = 0; i < S::Columns::count; ++i) {
+      const int line = S::Columns::line(i), depth = S::Columns::depth(i);
+      from_[i] = weights_.line(place.column + line) + depth;
+      to_[i] = S::B::at(line, depth);
+    }
   }
 
   /// Starts to copy the thread's i-th piece of the rows of a block of channels.
@@ -66,10 +69,9 @@ public:
   void load_columns(int slice, int stage) const {
     unrolled<0, S::Columns::count>([&](auto number) {
       constexpr int i = decltype(number)::value;
-      const int depth = S::Columns::depth(i);
       if (S::Columns::exists(i))
-        copy_async<S::B::piece>(S::b(stage) + S::B::at(S::Columns::line(i), depth),
-                                weights_.data + (slice * t.slice + depth), lines_[i], true);
+        copy_async<S::B::piece>(S::b(stage) + to_[i], weights_.data + slice * S::B::depth, from_[i],
+                                true);
     });
   }
 
@@ -77,17 +79,21 @@ private:
   typename Product::Pixels pixels_;
   const typename Product::B& weights_;
   int row_;
-  typename Product::B::Line lines_[S::Columns::count];
+  typename Product::B::Line from_[S::Columns::count]; ///< Of its pieces in the first slice,
+  int to_[S::Columns::count];                         ///< and where they go.
 };
 
-/// Adds the products of blocks of channels first .. end - 1. Slices are a block's taps in turn.
-/// While they are multiplied the rows of the next block come, a few pieces a tap: not before the
-/// products of the block before it are complete, nor so late that nobody would wait for them.
+/// Adds the products of blocks of channels first .. end - 1. Slices are a block's taps in turn,
+/// t.taps at a time. While they are multiplied the rows of the next block come, a few pieces a
+/// slice: not before the products of the block before it are complete, nor so late that nobody
+/// would wait for them.
 template <Tiling t, class Product, class Sums>
 void add_halo_slices(const Product& p, const TilePlace& place, int first, int end, Sums& sums) {
   using S = HaloSlices<Product, t>;
-  constexpr int taps = Product::taps, pending = slices_pending(t), ahead = slices_ahead<t, false>;
-  constexpr int turns = taps - ahead - pending + 1;
+  constexpr int pending = slices_pending(t), ahead = slices_ahead<t, false>;
+  constexpr int slices = Product::taps / t.taps; ///< Of a block.
+  static_assert(slices * t.taps == Product::taps, "slices are of as many taps");
+  constexpr int turns = slices - ahead - pending + 1;
   static_assert(ahead >= 1 && turns >= 1, "a slice is on its way; rows come in time");
   constexpr int pieces = (S::Rows::count + turns - 1) / turns;
   const HaloLoader<Product, t> loader(p, place);
@@ -97,26 +103,28 @@ void add_halo_slices(const Product& p, const TilePlace& place, int first, int en
   for (int i = 0; i < S::Rows::count; ++i)
     loader.load_row(first, i);
   for (int stage = 0; stage < ahead; ++stage) { // a group each; all of one block, or of the next
-    loader.load_columns(first * taps + stage, stage);
+    loader.load_columns(first * slices + stage, stage);
     copy_commit();
   }
-  int block = first, tap = 0;
+  int block = first, turn = 0; // of the block's slices
   auto load = [&](int slice, int stage) {
-    if (slice < end * taps)
+    if (slice < end * slices)
       loader.load_columns(slice, stage);
-    if (tap >= pending && block + 1 < end)
+    if (turn >= pending && block + 1 < end)
 #pragma unroll 1
-      for (int i = (tap - pending) * pieces; i < min((tap - pending + 1) * pieces, S::Rows::count);
-           ++i)
+      for (int i = (turn - pending) * pieces;
+           i < min((turn - pending + 1) * pieces, S::Rows::count); ++i)
         loader.load_row(block + 1, i);
-    if (++tap == taps)
-      tap = 0, ++block;
+    if (++turn == slices)
+      turn = 0, ++block;
   };
   auto multiply = [&](int stage) {
-    sums.template multiply_direct<typename S::A, typename S::B>(S::a(block), S::b(stage),
-                                                                Product::line_of(tap));
+#pragma unroll
+    for (int i = 0; i < t.taps; ++i)
+      sums.template multiply_direct<typename S::A, typename S::B>(
+          S::a(block), S::b(stage), Product::line_of(turn * t.taps + i), i * t.slice);
   };
-  multiply_direct<t>(load, multiply, first * taps, end * taps, sums);
+  multiply_direct<t>(load, multiply, first * slices, end * slices, sums);
 }
 
 } // namespace netc

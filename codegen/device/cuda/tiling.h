@@ -40,6 +40,9 @@ struct Tiling {
   /// Rows are pixels of padded images, see PaddedImages. A tile's and the halo that its windows
   /// cover besides are copied once for `slice` channels, not once more for every tap.
   bool halo = false;
+  /// Taps whose weights are a slice of columns, with a halo; they divide those of the kernel. Who
+  /// multiplies several waits less often.
+  int taps = 1;
 };
 
 enum class ContractionPass { forward, data_gradient, weight_gradient };
@@ -273,7 +276,7 @@ constexpr int staged_stride(const Tiling& t) {
 constexpr int halo_slice_bytes(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   const int bytes = rounded_bytes(t.math);
   return 4 * (2 * direct_rows(halo_lines(c, pass, t), t.slice, true, bytes).floats +
-              t.stages * direct_rows(copied_columns(t), t.slice, true, bytes).floats);
+              t.stages * direct_rows(copied_columns(t), t.taps * t.slice, true, bytes).floats);
 }
 constexpr int slice_bytes(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   if (t.halo)

@@ -23,12 +23,12 @@ template <Tiling t> struct WarpgroupSums {
   const int first_row = rows == t.rows ? 0 : warpgroup() * rows; ///< Of the warpgroup.
   float sum[m][n][4] = {};
   unsigned left[steps][m][4]; ///< Rows of the slice that is multiplied.
-  WarpgroupQueue<m * steps*(1 + slices_pending(t))> queue;
+  WarpgroupQueue<t.taps * m * steps*(1 + slices_pending(t))> queue;
 
-  /// Starts to add the products of a slice of operands in DirectLayouts, of the tile's rows from
-  /// line `line` on.
+  /// Starts to add the products of a slice of operands in DirectLayouts: of the tile's rows from
+  /// line `line` on and of columns from depth `k` on.
   template <class A, class B>
-  void multiply_direct(Shared<const float> a, Shared<const float> b, int line = 0) {
+  void multiply_direct(Shared<const float> a, Shared<const float> b, int line = 0, int k = 0) {
     static_assert(A::by_depth == B::by_depth, "both operands are transposed, or none");
     constexpr int depth = warpgroup_depth(math);
     const WarpgroupOperand first_rows = A::operand(a, line + first_row),
@@ -38,7 +38,7 @@ template <Tiling t> struct WarpgroupSums {
 #pragma unroll
       for (int i = 0; i < m; ++i) {
         const WarpgroupOperand rows_from = first_rows + A::start(64 * i, step * depth);
-        const WarpgroupOperand columns_from = first_columns + B::start(0, step * depth);
+        const WarpgroupOperand columns_from = first_columns + B::start(0, k + step * depth);
         if constexpr (math == Math::bf16)
           warpgroup_bf16<columns, !A::by_depth>(queue, sum[i], rows_from, columns_from);
         else
