@@ -63,21 +63,26 @@ double tiling_cost(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   return waves * slice * slices + exchange;
 }
 
-/// Cycles of a multiprocessor for a slice by the instructions of a warpgroup, where columns are
-/// copied as these take them: the longer of multiplying and waiting for it, and of what comes from
-/// the cache that all share, some 22 bytes a cycle. (Of the 28 passes of AlexNet's convolutions on
-/// an H200, TF32 and bf16, this is what kernels without a halo took, at 21 to 29 bytes a cycle;
-/// those with one, 290 to 450 cycles longer than they multiply.)
+/// Cycles of a multiprocessor for a slice, or one tap's part of it, by the instructions of a
+/// warpgroup, where columns are copied as these take them: the longer of multiplying and waiting
+/// for it, and of what comes from the cache that all share, some 22 bytes a cycle. Of the 28 passes
+/// of AlexNet's convolutions on an H200, TF32 and bf16, kernels without a halo took the second, at
+/// 21 to 29 bytes a cycle; those with one, of one tap a slice, took 290 to 450 cycles longer than
+/// they multiply, which several taps are taken to share. That rows in registers add 100 is a guess.
 double slice_cost(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   const double multiply =
       double(t.rows) * t.columns * t.slice / (t.math == Math::bf16 ? 2048 : 1024);
   const double waits = 0.2 * multiply + (is_direct(c, pass, t) ? 220.0 / t.taps : 320);
   const double line = t.slice * rounded_bytes(t.math);
   // Of rows that are copied for each tap, some six tenths are in the cache beside shared memory.
-  const bool near = taps_of(c) > 1 && !t.halo;
+  const int together = pass == ContractionPass::weight_gradient
+                           ? tap_channels(c, cache_line / rounded_bytes(t.math))
+                           : 0;
+  const bool near = taps_of(c) > 1 && !t.halo && together < t.rows;
   const double rows = t.halo ? halo_lines(c, pass, t) / double(taps_of(c)) : t.rows;
   const double brought = line * (copied_columns(t) + (near ? 0.4 : 1) * rows) / 22;
-  return std::max(multiply + waits, brought);
+  return std::max(multiply + waits, brought) +
+         0.01 * multiply; // of two alike, that of fewer columns
 }
 
 /// The same as tiling_cost for the instructions of a warpgroup, in cycles of a multiprocessor.
@@ -122,8 +127,8 @@ bool fits_registers(const Conv2d& c, ContractionPass pass, const Tiling& t) {
          channels % 4 == 0;
 }
 
-/// Depth of the slices of a warpgroup. Where neighbouring channels are copied one by one, a thread
-/// has twice the lines to find in deep slices, for which it lacks the registers. With a halo, as
+/// Depth of the slices of a warpgroup. Where neighbouring channels are copied by one or two, a
+/// thread has many lines to find in deep slices, for which it lacks the registers. With a halo, as
 /// much of a line of the cache as divides the channels; 0: there is none.
 int warpgroup_slice(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   const int line = cache_line / rounded_bytes(t.math), step = warpgroup_depth(t.math);
@@ -136,7 +141,7 @@ int warpgroup_slice(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   }
   if (is_direct(c, pass, t))
     return line;
-  const bool singly = (pass == ContractionPass::weight_gradient ? c.group_in() : channels) % 2 != 0;
+  const bool singly = (pass == ContractionPass::weight_gradient ? c.group_in() : channels) % 4 != 0;
   return singly ? usual_slice : 2 * usual_slice;
 }
 
@@ -205,7 +210,8 @@ std::optional<Tiling> completed(const Conv2d& c, ContractionPass pass, Tiling t,
   }
   if (t.rows > 128 && (!is_direct(c, pass, t) || !is_deep(p, t)))
     return {};
-  if (t.columns < 64 && (!is_direct(c, pass, t) || p.columns > t.columns))
+  if (t.columns < 64 &&
+      (!is_direct(c, pass, t) || pass == ContractionPass::weight_gradient || p.columns > t.columns))
     return {};
   if (!fits_registers(c, pass, t))
     return {};

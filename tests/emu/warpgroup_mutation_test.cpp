@@ -129,7 +129,9 @@ TEST_F(Mutants, DirectPipeline) {
 TEST_F(Mutants, TurnedOperands) {
   expect_caught(
       contraction(2, rounded_images, {Math::tf32, 128, 96, 3, 2, true, 32, true}),
-      {{"depths of a row over one another", " + along % rows.bytes) / 4", ") / 4"},
+      {{"the channels of the first block", "row / (channels * taps) * channels + row % channels",
+        "row % channels"},
+       {"depths of a row over one another", " + along % rows.bytes) / 4", ") / 4"},
        {"one depth of four", "warp() * 4 + warp_lane() % 4", "warp() * 4"},
        {"lines of a warp too close", "static int line() { return warp_lane() / 4; }",
         "static int line() { return warp_lane() / 8; }"},
@@ -194,6 +196,10 @@ TEST_F(Mutants, Halos) {
                             {Math::tf32, 256, 64, 4, 1, true, 32, true, true}),
                 {{"rows that come too late", "turns = slices - ahead - pending + 1;",
                   "turns = slices - pending;"}});
+  expect_caught(contraction(0, square(2, 17, 24, 64, 2, 1, 1),
+                            {Math::tf32, 128, 64, 2, 1, true, 8, true, true, 4}),
+                {{"columns that begin anywhere",
+                  "return int(round_up(floats * 4, swizzle_bytes) / 4);", "return int(floats);"}});
   // A slice has the weights of several taps.
   expect_caught(
       contraction(0, c, {Math::tf32, 256, 64, 3, 1, true, 8, true, true, 3}),

@@ -13,9 +13,11 @@ template <int /*most*/> struct WarpgroupQueue {};
 /// Where matrix instructions find an operand in shared memory (PTX ISA, "Matrix Descriptor
 /// Format"). It lies in rows of 16 bytes, or of 32, 64 or 128 that are swizzled: consecutive depths
 /// of a line, 8 lines of which follow one another, or, transposed (bf16 alone), consecutive lines
-/// of a depth, 8 depths of which do. Groups of 8 rows are `groups` floats apart, the next lines
-/// (depths) that a row does not hold `blocks`. Swizzled are the bits of addresses themselves,
-/// wherever an operand begins.
+/// of a depth, 8 depths of which do. Groups of 8 rows are `groups` floats apart. What a row does
+/// not hold, the next depths (lines), is `blocks` behind; one of 32 bytes or more holds all depths
+/// of an instruction, which then does not look at `blocks`. Swizzled are the bits of addresses
+/// themselves: an operand may begin in any row, as long as the rows of a slice begin at multiples
+/// of 1024 bytes.
 struct WarpgroupOperand {
   unsigned low, high;
   operator unsigned long() const { return static_cast<unsigned long>(high) << 32 | low; }

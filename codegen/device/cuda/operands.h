@@ -348,18 +348,12 @@ template <Conv2d c, class T> struct OutputGradient {
   static Line index(Line line, Step) { return line; }
 };
 
-/// Channels whose taps follow one another among the rows of a weight gradient, a whole line of the
-/// cache of them if that divides them: taps of a tile share most of their pixels, which are then
-/// brought from beside shared memory, not from one memory further.
-template <Conv2d c, class T> constexpr int tap_channels() {
-  constexpr int channels = c.group_in(), line = line_elements<T>;
-  return taps_of(c) > 1 && c.exact_blocks == 0 && channels % line == 0 ? line : channels;
-}
-/// A tap and a channel of a group: what a row of a weight gradient stands for.
+/// A tap and a channel of a group: what a row of a weight gradient stands for. Rows run over blocks
+/// of tap_channels, taps and, innermost, the channels of a block.
 template <Conv2d c, class T> struct TapRow {
   int tap, channel;
   explicit TapRow(int row) {
-    constexpr int taps = taps_of(c), channels = tap_channels<c, T>();
+    constexpr int taps = taps_of(c), channels = tap_channels(c, line_elements<T>);
     tap = row / channels % taps;
     channel = row / (channels * taps) * channels + row % channels;
   }

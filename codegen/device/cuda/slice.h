@@ -36,6 +36,7 @@ template <int extent_, int depth_, bool by_depth_, int pad, class T> struct Slic
   static constexpr int stride = slice_stride(extent, depth, by_depth, pad);
   static constexpr int floats = slice_floats(extent, depth, by_depth, pad);
   static constexpr bool is_swizzled = by_depth && pad == 0;
+  static_assert(!is_swizzled || stride == 32 || stride == 16, "rows have 128 or 64 bytes");
   /// Lines after which a swizzle repeats.
   static constexpr int period = is_swizzled ? 8 : 1;
   static constexpr int at(int line, int k) {
@@ -84,7 +85,8 @@ template <int extent_, int depth_, bool by_depth_, class T> struct DirectLayout 
   static constexpr int size = sizeof(T), piece = piece_bytes / size;
   static constexpr DirectRows rows = direct_rows(extent, depth, by_depth, size);
   static constexpr int floats = rows.floats;
-  static_assert(by_depth || depth % 8 == 0, "instructions take 8 rows at a time");
+  static_assert((by_depth ? depth : extent) * size % 32 == 0 && (by_depth || depth % 8 == 0),
+                "rows are whole, and instructions take 8 at a time");
   static constexpr int period = by_depth ? 8 : rows.bytes / size;
 
   /// Where a piece begins, by its first line and depth; of elements of 4 bytes, any element.
@@ -146,7 +148,7 @@ requires(!Layout::by_depth) struct ThreadShare<Operand, Layout, threads> {
   static int depth() { return lane() / sharing; }
 };
 /// Lines are neighbours in memory, depths in the slice: copies of single elements turn it. A warp
-/// brings 4 depths of 8 lines, which are 128 bytes in a row of shared memory.
+/// brings 4 depths of 8 lines: a piece of each of 8 rows, in all banks.
 template <class Operand, class Layout, int threads>
 requires(Layout::by_depth && !Operand::by_depth) struct ThreadShare<Operand, Layout, threads> {
   static_assert(sizeof(typename Operand::Element) == 4, "copies move 4 bytes at least");

@@ -119,6 +119,14 @@ constexpr PaddedImages padded_images(const Conv2d& c) {
           (c.kernel_height - 1) * c.dilation_height * width +
               (c.kernel_width - 1) * c.dilation_width};
 }
+/// Channels whose taps follow one another among the rows of a weight gradient: as many as `line`, a
+/// line of the cache, has elements, if that divides them, and all otherwise (half a line costs as
+/// much). So the taps of a tile share most of their pixels, which are then brought from beside
+/// shared memory, not from one memory further.
+constexpr int tap_channels(const Conv2d& c, int line) {
+  return taps_of(c) > 1 && c.group_in() % line == 0 ? line : c.group_in();
+}
+
 /// Whether a convolution has such images: no strides, nothing cropped, and as many outputs as an
 /// image with its part of the padding has pixels, at most.
 constexpr bool has_padded_images(const Conv2d& c) {
@@ -188,7 +196,7 @@ constexpr int slices_pending(const Tiling& t) {
 }
 
 /// Threads that copy neighbouring lines of one depth of a slice of `extent`: 8, or 4 where pieces
-/// of 16 bytes do not divide it by 8. So many are in a row of DirectRows.
+/// of 16 bytes do not divide it by 8.
 constexpr int sharing_lines(int extent, int run) {
   return extent % (8 * run) == 0 ? 8 : 4;
 }
@@ -206,8 +214,7 @@ constexpr int swizzled_floats(long floats) {
 ///
 /// A copy of 16 bytes asks the cache for no less than 32. What neighbouring threads copy is asked
 /// for together as far as it also lands in one row: pieces laid out apart, as the instructions
-/// would take them unswizzled, cost twice the bytes and up to eight times the requests (2.6 instead
-/// of 4.6 TB/s on an H200).
+/// would take them unswizzled, cost twice the bytes and up to eight times the requests (gpu.md).
 struct DirectRows {
   int bytes;  ///< Of a row.
   int block;  ///< Floats from a block of rows to the next.
@@ -263,7 +270,7 @@ constexpr bool columns_by_depth(const Conv2d& c, ContractionPass pass) {
 /// After the products the sums of matrix instructions are staged in the place of the slices. All
 /// rows of a tile at once, but where two usual slices are all that memory holds, half of them.
 constexpr int staged_rows(const Tiling& t) {
-  return t.stages * t.slice > 2 * usual_slice ? t.rows : t.rows / 2;
+  return t.stages * t.slice * t.taps > 2 * usual_slice ? t.rows : t.rows / 2;
 }
 /// Floats between staged rows: a warp writes two columns of four rows by four threads each, in
 /// different banks (strides of 8 modulo 16).

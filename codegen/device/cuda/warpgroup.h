@@ -30,6 +30,7 @@ template <Tiling t> struct WarpgroupSums {
   template <class A, class B>
   void multiply_direct(Shared<const float> a, Shared<const float> b, int line = 0, int k = 0) {
     static_assert(A::by_depth == B::by_depth, "both operands are transposed, or none");
+    static_assert(B::by_depth || columns % B::period == 0, "an instruction takes whole rows");
     constexpr int depth = warpgroup_depth(math);
     const WarpgroupOperand first_rows = A::operand(a, line + first_row),
                            first_columns = B::operand(b, 0);
