@@ -65,24 +65,24 @@ double tiling_cost(const Conv2d& c, ContractionPass pass, const Tiling& t) {
 
 /// Cycles of a multiprocessor for a slice, or one tap's part of it, by the instructions of a
 /// warpgroup, where columns are copied as these take them: the longer of multiplying and waiting
-/// for it, and of what comes from the cache that all share, some 22 bytes a cycle. Of the 28 passes
-/// of AlexNet's convolutions on an H200, TF32 and bf16, kernels without a halo took the second, at
-/// 21 to 29 bytes a cycle; those with one, of one tap a slice, took 290 to 450 cycles longer than
-/// they multiply, which several taps are taken to share. That rows in registers add 100 is a guess.
+/// for it, and of what comes from the cache that all share, some 22 bytes a cycle. As the 28 passes
+/// of AlexNet's convolutions took on an H200 in TF32 and bf16: without a halo the second, at 21 to
+/// 29 bytes a cycle; with one 390 to 450 cycles longer than they multiply, 50 of them less with
+/// several taps in a slice, but with 64 columns 290, and 35 more. (Why these do better is not
+/// known; nor is it measured that rows in registers add 70.)
 double slice_cost(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   const double multiply =
       double(t.rows) * t.columns * t.slice / (t.math == Math::bf16 ? 2048 : 1024);
-  const double waits = 0.2 * multiply + (is_direct(c, pass, t) ? 220.0 / t.taps : 320);
+  const bool even = t.halo && t.columns == 64;
+  const double saved = t.taps == 1 ? 0 : even ? -35 : 50;
+  const double waits = 0.2 * multiply + (!is_direct(c, pass, t) ? 370 : even ? 190 : 300) - saved;
   const double line = t.slice * rounded_bytes(t.math);
-  // Of rows that are copied for each tap, some six tenths are in the cache beside shared memory.
-  const int together = pass == ContractionPass::weight_gradient
-                           ? tap_channels(c, cache_line / rounded_bytes(t.math))
-                           : 0;
-  const bool near = taps_of(c) > 1 && !t.halo && together < t.rows;
+  // Of rows that are copied for each tap, half are in the cache beside shared memory.
+  const bool near = pass != ContractionPass::weight_gradient && taps_of(c) > 1 && !t.halo;
   const double rows = t.halo ? halo_lines(c, pass, t) / double(taps_of(c)) : t.rows;
-  const double brought = line * (copied_columns(t) + (near ? 0.4 : 1) * rows) / 22;
-  return std::max(multiply + waits, brought) +
-         0.01 * multiply; // of two alike, that of fewer columns
+  const double brought = line * (copied_columns(t) + (near ? 0.5 : 1) * rows) / 22;
+  // Of two alike, that of fewer columns.
+  return std::max(multiply + waits, brought) + 0.01 * multiply;
 }
 
 /// The same as tiling_cost for the instructions of a warpgroup, in cycles of a multiprocessor.
@@ -96,7 +96,8 @@ double warpgroup_cost(const Conv2d& c, ContractionPass pass, const Tiling& t) {
           ? slice_cost(c, pass, t)
           : 320 + double(t.rows) * t.columns * t.slice / (t.math == Math::bf16 ? 1560 : 800) +
                 1.7 * t.rows + 0.9 * t.columns;
-  const double around = t.halo ? 8500 : 7000; // before the first slice and after the last
+  // Before the first slice and after the last.
+  const double around = has_direct_columns(c, pass, t) ? 8500 : 7000;
   const double slices =
       double(ceil_div(shared_slices(c, pass, t), t.splits) * (t.halo ? taps_of(c) : 1));
   // Of two blocks that share a multiprocessor, one alone is hardly faster.
@@ -145,6 +146,9 @@ int warpgroup_slice(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   return singly ? usual_slice : 2 * usual_slice;
 }
 
+/// Taps of a slice, at most: a row of the larger kernels.
+constexpr int most_taps = 5;
+
 /// Lines of a halo, at most: more than shared memory holds.
 constexpr long most_halo_lines = 1 << 14;
 
@@ -176,11 +180,12 @@ Tiling with_stages(const Conv2d& c, ContractionPass pass, Tiling t, const Target
   return t;
 }
 
-/// The tiling with slices of as many taps, up to five, as have room; none if not even one has.
+/// The tiling with slices of as many taps, up to those it has, as have room; none if not even one
+/// has.
 std::optional<Tiling> with_halo_slices(const Conv2d& c, ContractionPass pass, Tiling t,
                                        const Target& target) {
   const int taps = static_cast<int>(taps_of(c)), stages = t.stages;
-  for (t.taps = 5; t.taps > 0; --t.taps) {
+  for (; t.taps > 0; --t.taps) {
     // Rows of the next channels come in the turns of slices that are not on their way.
     t.stages = std::min(stages, taps / t.taps + 1);
     if (taps % t.taps != 0 || t.stages < 2 + slices_pending(t))
@@ -238,8 +243,15 @@ std::vector<Tiling> suitable_tilings(const Conv2d& c, ContractionPass pass, Math
         t.rounded = rounded;
         add(t, list);
         t.halo = rounded;
-        if (t.halo)
+        if (t.halo) {
+          t.taps = most_taps;
           add(t, list);
+          if (!list.empty() && list.back().taps > 1) {
+            t.taps = 1;
+            add(t, list);
+          }
+          t.taps = 1;
+        }
         // Copies of single elements should be faster than a pass over shared memory. A GPU may say
         // that they are not.
         t.rounded = t.halo = false;

@@ -130,10 +130,11 @@ TEST_F(Mutants, WeightGradientOperands) {
        {"pixels as far apart as a group has channels",
         "leaf_pixel<c>(leaf, k0 + own)) * G::out_channels;",
         "leaf_pixel<c>(leaf, k0 + own)) * G::group_out;"},
-       {"the row of the tap", "const int r = row.tap / c.kernel_width,",
-        "const int r = row.tap % c.kernel_width,"},
+       {"the row of the tap", "const int r = tap / c.kernel_width,",
+        "const int r = tap % c.kernel_width,"},
        {"rows above and below", "static_cast<unsigned>(h + tap.h) < unsigned(c.in_height) &&", ""},
-       {"every tap twice", "tap = row / channels % taps;", "tap = row / channels / 2;"},
+       {"taps and channels exchanged", "group_in), tap = line / G::group_in;",
+        "group_in), tap = line % G::taps;"},
        {"the gradient of the first group", "const long out = a.group * G::group_out + (",
         "const long out = ("}});
 }

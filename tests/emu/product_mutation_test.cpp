@@ -84,7 +84,8 @@ TEST_F(Mutants, SharesInRuns) {
   // Four sums of a thread that are no neighbours, in the order of the weights.
   expect_caught(
       contraction(2, ragged, {Math::fma, 64, 64, 2, 2}),
-      {{"every tap the first", "(out, line.channel, line.tap)", "(out, line.channel, 0)"},
+      {{"taps and channels exchanged", "in = line % G::group_in, tap = line / G::group_in;",
+        "in = line / G::taps, tap = line % G::taps;"},
        {"runs behind the last are read",
         "first + r * lanes() < all ? first + r * lanes() : all - 1", "first + r * lanes()"},
        {"the last run finished again", "      if (first + r * lanes() < all)\n", ""},

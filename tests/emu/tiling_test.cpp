@@ -144,15 +144,6 @@ TEST(EmulatedTilings, OfImagesThatAreTf32) {
   check_pass(linear_passes(l)[2], l, {Math::tf32, 64, 64, 2, 1, true, 32}, DType::tf32);
 }
 
-/// Taps of weight gradients in two blocks of channels.
-TEST(EmulatedTilings, OfBlocksOfTaps) {
-  for (auto [math, channels] : {std::pair{Math::tf32, 64}, std::pair{Math::bf16, 128}}) {
-    const Conv2d c = square(1, 6, channels, 48, 3, 1, 1);
-    check_pass(conv_passes(c)[2], c,
-               {math, 128, 64, 3, 1, true, math == Math::bf16 ? 64 : 32, true});
-  }
-}
-
 /// Channels in blocks: 48 in three, of whose taps and channels a slice holds parts; 64 in two.
 TEST(EmulatedTilings, OfBlocksOfChannels) {
   const Conv2d threes = square(1, 7, 96, 12, 3, 1, 1, 2), twos = square(2, 5, 64, 64, 2, 2, 0);

@@ -140,9 +140,10 @@ struct ConvWeightGradient : PassTraits<c, ContractionPass::weight_gradient, t, X
         epilogue.sums[out] = sums[0];
         return;
       }
-    const TapRow<c, X> line(turned ? static_cast<int>(row) : column);
-    epilogue(sums, out, line.channel * G::taps + line.tap, count);
-    store_run(dw, weight_index<c>(out, line.channel, line.tap), count, sums);
+    const int line = turned ? static_cast<int>(row) : column;
+    const int in = line % G::group_in, tap = line / G::group_in;
+    epilogue(sums, out, in * G::taps + tap, count);
+    store_run(dw, weight_index<c>(out, in, tap), count, sums);
   }
 };
 

@@ -348,23 +348,12 @@ template <Conv2d c, class T> struct OutputGradient {
   static Line index(Line line, Step) { return line; }
 };
 
-/// A tap and a channel of a group: what a row of a weight gradient stands for. Rows run over blocks
-/// of tap_channels, taps and, innermost, the channels of a block.
-template <Conv2d c, class T> struct TapRow {
-  int tap, channel;
-  explicit TapRow(int row) {
-    constexpr int taps = taps_of(c), channels = tap_channels(c, line_elements<T>);
-    tap = row / channels % taps;
-    channel = row / (channels * taps) * channels + row % channels;
-  }
-};
-
-/// Weight gradient: (tap, input channel), as TapRow says, by output pixels of x; behind them, where
-/// the gradient of a bias is computed with it, lines of ones.
+/// Weight gradient: (tap, input channel) by output pixels of x; behind them, where the gradient of
+/// a bias is computed with it, lines of ones.
 template <Conv2d c, class T> struct InputAtTap {
   using G = Geometry<c>;
   using Element = T;
-  static constexpr bool by_depth = false, kept = G::taps > 1, has_ones = c.bias_gradient;
+  static constexpr bool by_depth = false, kept = false, has_ones = c.bias_gradient;
   static constexpr int ones = G::taps * G::group_in;
   static constexpr int run = run_of<c, T>(G::group_in, G::in_channels);
   using Place = WindowOr<c, WindowPlace<c>>;
@@ -380,10 +369,10 @@ template <Conv2d c, class T> struct InputAtTap {
     Place window;
   };
   static Line line(int i) {
-    const TapRow<c, T> row(existing(i, G::taps * G::group_in));
-    const int r = row.tap / c.kernel_width, s = row.tap % c.kernel_width;
+    const int line = existing(i, G::taps * G::group_in), tap = line / G::group_in;
+    const int r = tap / c.kernel_width, s = tap % c.kernel_width;
     const int h = r * c.dilation_height, w = s * c.dilation_width;
-    return {(typename G::Index(h) * G::in_width + w) * G::in_channels + row.channel, {r, s}};
+    return {(typename G::Index(h) * G::in_width + w) * G::in_channels + line % G::group_in, {r, s}};
   }
   template <int depth> Step step(int leaf, int k0, int own) const {
     const OutputPixel<c> pixel(leaf_pixel<c>(leaf, k0 + own), group);

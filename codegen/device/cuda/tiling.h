@@ -119,14 +119,6 @@ constexpr PaddedImages padded_images(const Conv2d& c) {
           (c.kernel_height - 1) * c.dilation_height * width +
               (c.kernel_width - 1) * c.dilation_width};
 }
-/// Channels whose taps follow one another among the rows of a weight gradient: as many as `line`, a
-/// line of the cache, has elements, if that divides them, and all otherwise (half a line costs as
-/// much). So the taps of a tile share most of their pixels, which are then brought from beside
-/// shared memory, not from one memory further.
-constexpr int tap_channels(const Conv2d& c, int line) {
-  return taps_of(c) > 1 && c.group_in() % line == 0 ? line : c.group_in();
-}
-
 /// Whether a convolution has such images: no strides, nothing cropped, and as many outputs as an
 /// image with its part of the padding has pixels, at most.
 constexpr bool has_padded_images(const Conv2d& c) {
