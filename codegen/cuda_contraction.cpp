@@ -65,22 +65,22 @@ double tiling_cost(const Conv2d& c, ContractionPass pass, const Tiling& t) {
 
 /// Cycles of a multiprocessor for a slice, or one tap's part of it, by the instructions of a
 /// warpgroup, where columns are copied as these take them: the longer of multiplying and waiting
-/// for it, and of what comes from the cache that all share, some 22 bytes a cycle. As the 28 passes
-/// of AlexNet's convolutions took on an H200 in TF32 and bf16: without a halo the second, at 21 to
-/// 29 bytes a cycle; with one 390 to 450 cycles longer than they multiply, 50 of them less with
-/// several taps in a slice, but with 64 columns 290, and 35 more. (Why these do better is not
-/// known; nor is it measured that rows in registers add 70.)
+/// for it, and of what comes from the cache that all share, some 19.5 bytes a cycle. As the 28
+/// passes of AlexNet's convolutions took on an H200 (1.98 GHz) in TF32 and bf16: without a halo the
+/// second, at 19 to 26 bytes a cycle; with one 480 to 600 cycles longer than they multiply, 60 of
+/// them less with several taps in a slice, but with 64 columns 390, and 40 more. (Why these do
+/// better is not known; nor is it measured that rows in registers add 80.)
 double slice_cost(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   const double multiply =
       double(t.rows) * t.columns * t.slice / (t.math == Math::bf16 ? 2048 : 1024);
   const bool even = t.halo && t.columns == 64;
-  const double saved = t.taps == 1 ? 0 : even ? -35 : 50;
-  const double waits = 0.2 * multiply + (!is_direct(c, pass, t) ? 370 : even ? 190 : 300) - saved;
+  const double saved = t.taps == 1 ? 0 : even ? -40 : 56;
+  const double waits = 0.35 * multiply + (!is_direct(c, pass, t) ? 420 : even ? 215 : 340) - saved;
   const double line = t.slice * rounded_bytes(t.math);
   // Of rows that are copied for each tap, half are in the cache beside shared memory.
   const bool near = pass != ContractionPass::weight_gradient && taps_of(c) > 1 && !t.halo;
   const double rows = t.halo ? halo_lines(c, pass, t) / double(taps_of(c)) : t.rows;
-  const double brought = line * (copied_columns(t) + (near ? 0.5 : 1) * rows) / 22;
+  const double brought = line * (copied_columns(t) + (near ? 0.5 : 1) * rows) / 19.5;
   // Of two alike, that of fewer columns.
   return std::max(multiply + waits, brought) + 0.01 * multiply;
 }
@@ -97,7 +97,7 @@ double warpgroup_cost(const Conv2d& c, ContractionPass pass, const Tiling& t) {
           : 320 + double(t.rows) * t.columns * t.slice / (t.math == Math::bf16 ? 1560 : 800) +
                 1.7 * t.rows + 0.9 * t.columns;
   // Before the first slice and after the last.
-  const double around = has_direct_columns(c, pass, t) ? 8500 : 7000;
+  const double around = has_direct_columns(c, pass, t) ? 9600 : 7000;
   const double slices =
       double(ceil_div(shared_slices(c, pass, t), t.splits) * (t.halo ? taps_of(c) : 1));
   // Of two blocks that share a multiprocessor, one alone is hardly faster.
