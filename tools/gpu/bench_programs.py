@@ -87,7 +87,7 @@ class TorchWorker:
     def answer(self, seconds):
         if not select.select([self.process.stdout], [], [], max(seconds, 0.1))[0]:
             self.stop()
-            raise Late(f"no answer within {seconds:.0f} s")
+            raise Late(f"no answer within {seconds:.0f} s" if seconds > 0 else "no time was left")
         line = self.process.stdout.readline()
         if not line:
             last = self.log.read_text(errors="replace").strip().split("\n")[-1]
