@@ -35,37 +35,57 @@ std::vector<float> fill(Session& session, const std::string& name, unsigned stre
   return numbers;
 }
 
-/// The relative error of a result, at some indices, against expected(index).
-template <class Expected> double sampled_error(std::span<const float> result, Expected expected) {
-  const int64_t last = static_cast<int64_t>(result.size()) - 1;
-  double difference = 0, norm = 0;
-  for (int64_t s = 0; s < samples; ++s) {
-    const int64_t index = last * s / (samples - 1); // spread over the result, the last included
-    const double wanted = expected(index);
-    const double error = result[static_cast<size_t>(index)] - wanted;
-    difference += error * error;
-    norm += wanted * wanted;
+/// A result's elements at some indices, as they should be. They are computed once for all
+/// candidates, whose kernels take less time.
+class Samples {
+public:
+  /// The relative error of a result against expected(index).
+  template <class Expected> double error(std::span<const float> result, Expected expected) {
+    const int64_t last = static_cast<int64_t>(result.size()) - 1;
+    double difference = 0, norm = 0;
+    for (int64_t s = 0; s < samples; ++s) {
+      const int64_t index = last * s / (samples - 1); // spread over the result, the last included
+      if (wanted_.size() == static_cast<size_t>(s))
+        wanted_.push_back(expected(index));
+      const double wanted = wanted_[static_cast<size_t>(s)];
+      const double off = result[static_cast<size_t>(index)] - wanted;
+      difference += off * off;
+      norm += wanted * wanted;
+    }
+    return std::sqrt(difference / std::max(norm, 1e-300));
   }
-  return std::sqrt(difference / std::max(norm, 1e-300));
-}
 
-/// The larger error of the outputs that a program of trial_graph(use) computed of `a` and `b`.
-double trial_error(Session& session, const std::string& program, const ContractionUse& use,
-                   std::span<const float> a, std::span<const float> b) {
-  const double error = sampled_error(session.output_of<float>(program, "c"), [&](int64_t index) {
-    return contraction_element(use.node, a.data(), b.data(), index);
-  });
-  if (!use.bias_gradient)
-    return error;
-  const auto sums = session.output_of<float>(program, "sums");
-  const double sums_error = sampled_error(sums, [&](int64_t channel) {
-    double sum = 0;
-    for (size_t i = static_cast<size_t>(channel); i < b.size(); i += sums.size())
-      sum += b[i];
-    return sum;
-  });
-  return std::max(error, sums_error);
-}
+private:
+  std::vector<double> wanted_;
+};
+
+/// The outputs of the programs of trial_graph(use), computed of `a` and `b`.
+class TrialOutputs {
+public:
+  TrialOutputs(const ContractionUse& use, std::span<const float> a, std::span<const float> b)
+      : use_(use), a_(a), b_(b) {}
+
+  /// The larger error of those that a program computed.
+  double error(Session& session, const std::string& program) {
+    const double error = results_.error(session.output_of<float>(program, "c"), [&](int64_t index) {
+      return contraction_element(use_.node, a_.data(), b_.data(), index);
+    });
+    if (!use_.bias_gradient)
+      return error;
+    const auto sums = session.output_of<float>(program, "sums");
+    return std::max(error, sums_.error(sums, [&](int64_t channel) {
+      double sum = 0;
+      for (size_t i = static_cast<size_t>(channel); i < b_.size(); i += sums.size())
+        sum += b_[i];
+      return sum;
+    }));
+  }
+
+private:
+  const ContractionUse& use_;
+  std::span<const float> a_, b_;
+  Samples results_, sums_;
+};
 
 } // namespace
 
@@ -142,10 +162,11 @@ std::vector<Trial> run_trials(const ContractionUse& use, const std::vector<std::
   Session session(trial_plan(graph.name, programs, backend, lowering, folder.path()), folder.path(),
                   device);
   const std::vector<float> a = fill(session, "a", 1), b = fill(session, "b", 2);
+  TrialOutputs outputs(use, a, b);
   std::vector<Trial> trials;
   for (const std::string& name : names) {
     const double ms = best_ms(session, name, is_rounded(use.written) ? 1 : 0, budget_ms);
-    trials.push_back({name, ms, trial_error(session, name, use, a, b)});
+    trials.push_back({name, ms, outputs.error(session, name)});
   }
   return trials;
 }
