@@ -3,6 +3,7 @@
 #include "ir/support/error.h"
 
 #include <algorithm>
+#include <functional>
 #include <optional>
 
 namespace netc {
@@ -63,9 +64,19 @@ double tiling_cost(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   return waves * slice * slices + exchange;
 }
 
+/// Bytes of the rows and columns of a slice that come from the cache which all share. Of rows that
+/// are copied for each tap, half are in the cache beside shared memory.
+double brought_bytes(const Conv2d& c, ContractionPass pass, const Tiling& t) {
+  const bool near = pass != ContractionPass::weight_gradient && taps_of(c) > 1 && !t.halo;
+  const double rows = t.halo ? halo_lines(c, pass, t) / double(taps_of(c)) : t.rows;
+  return double(t.slice) * rounded_bytes(t.math) * (copied_columns(t) + (near ? 0.5 : 1) * rows);
+}
+/// What it brings a cycle and multiprocessor, in bytes.
+constexpr double brought_a_cycle = 19.5;
+
 /// Cycles of a multiprocessor for a slice, or one tap's part of it, by the instructions of a
 /// warpgroup, where columns are copied as these take them: the longer of multiplying and waiting
-/// for it, and of what comes from the cache that all share, some 19.5 bytes a cycle. As the 28
+/// for it, and of what comes from the cache that all share, brought_a_cycle. As the 28
 /// passes of AlexNet's convolutions took on an H200 (1.98 GHz) in TF32 and bf16: without a halo the
 /// second, at 19 to 26 bytes a cycle; with one 480 to 600 cycles longer than they multiply, 60 of
 /// them less with several taps in a slice, but with 64 columns 390, and 40 more. (Why these do
@@ -76,23 +87,29 @@ double slice_cost(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   const bool even = t.halo && t.columns == 64;
   const double saved = t.taps == 1 ? 0 : even ? -40 : 56;
   const double waits = 0.35 * multiply + (!is_direct(c, pass, t) ? 420 : even ? 215 : 340) - saved;
-  const double line = t.slice * rounded_bytes(t.math);
-  // Of rows that are copied for each tap, half are in the cache beside shared memory.
-  const bool near = pass != ContractionPass::weight_gradient && taps_of(c) > 1 && !t.halo;
-  const double rows = t.halo ? halo_lines(c, pass, t) / double(taps_of(c)) : t.rows;
-  const double brought = line * (copied_columns(t) + (near ? 0.5 : 1) * rows) / 19.5;
+  const double brought = brought_bytes(c, pass, t) / brought_a_cycle;
   // Of two alike, that of fewer columns.
   return std::max(multiply + waits, brought) + 0.01 * multiply;
+}
+
+/// The same as slice_cost for three TF32 products.
+double parts_cost(const Conv2d& c, ContractionPass pass, const Tiling& t) {
+  const double multiply = 3.0 * t.rows * t.columns * t.slice / 1024;
+  // Alone, a block is all its multiprocessor waits for between two slices.
+  const double waits = blocks_sharing(t) == 1 ? 350 : 0.15 * multiply + 60;
+  return std::max(multiply + waits, brought_bytes(c, pass, t) / brought_a_cycle) + 0.01 * multiply;
 }
 
 /// The same as tiling_cost for the instructions of a warpgroup, in cycles of a multiprocessor.
 /// Where columns are rounded on their way, fitted to the times of 266 tilings of AlexNet's
 /// contractions on an H200 (error 16 %; what it ranks first took 0.1 % more than what was fastest);
-/// weight gradients of several taps had their rows and columns exchanged then.
+/// weight gradients of several taps had their rows and columns exchanged then. Three TF32 products:
+/// not measured.
 double warpgroup_cost(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   const ProductShape p = product_shape(c, pass);
   const double slice =
-      has_direct_columns(c, pass, t)
+      has_parts(t) ? parts_cost(c, pass, t)
+      : has_direct_columns(c, pass, t)
           ? slice_cost(c, pass, t)
           : 320 + double(t.rows) * t.columns * t.slice / (t.math == Math::bf16 ? 1560 : 800) +
                 1.7 * t.rows + 0.9 * t.columns;
@@ -123,7 +140,7 @@ bool fits_registers(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   const int sums = t.rows * t.columns;
   const int channels = pass == ContractionPass::forward ? c.group_in() : c.group_out();
   if (t.math == Math::x3tf32)
-    return sums <= 128 * 64;
+    return t.warpgroup || sums <= 128 * 64;
   return t.math != Math::fma || sums < 128 * 128 || pass == ContractionPass::weight_gradient ||
          channels % 4 == 0;
 }
@@ -169,7 +186,7 @@ bool fits(const Conv2d& c, ContractionPass pass, const Tiling& t, const Target& 
 /// Whether a block multiplies so much longer than it writes its sums that no other needs to fill in
 /// meanwhile.
 bool is_deep(const ProductShape& p, const Tiling& t) {
-  return p.rows > t.rows && p.depth >= 16L * t.splits * t.slice;
+  return p.depth >= 16L * t.splits * t.slice;
 }
 
 /// The tiling with as many stages, up to those it has, as let blocks_sharing of it fit on a
@@ -207,16 +224,21 @@ std::optional<Tiling> completed(const Conv2d& c, ContractionPass pass, Tiling t,
   if (t.halo && !can_have_halo(c, pass, t))
     return {};
   if (t.warpgroup) {
-    if (t.rows > 64 ? p.rows <= 64 : p.rows > 64)
+    if (t.rows > 64 ? p.rows <= 64 : p.rows > 64 && !has_parts(t))
       return {};
     t.slice = warpgroup_slice(c, pass, t);
     if (t.slice == 0 || (t.halo && t.splits > shared_slices(c, pass, t)))
       return {};
   }
-  if (t.rows > 128 && (!is_direct(c, pass, t) || !is_deep(p, t)))
+  if (t.rows > 128 && (!has_direct_columns(c, pass, t) || p.rows <= t.rows))
     return {};
-  if (t.columns < 64 &&
-      (!is_direct(c, pass, t) || pass == ContractionPass::weight_gradient || p.columns > t.columns))
+  if (blocks_sharing(t) == 1 && !is_deep(p, t))
+    return {};
+  if (t.columns < 64 && ((!is_direct(c, pass, t) && !has_parts(t)) ||
+                         pass == ContractionPass::weight_gradient || p.columns > t.columns))
+    return {};
+  // The threads of two warpgroups copy 32 depths together where these are no neighbours.
+  if (has_parts(t) && !columns_by_depth(c, pass) && 8 * t.slice < threads_of(t))
     return {};
   if (!fits_registers(c, pass, t))
     return {};
@@ -228,7 +250,7 @@ std::vector<Tiling> suitable_tilings(const Conv2d& c, ContractionPass pass, Math
                                      const Target& target) {
   if (c.exact_blocks > 0) // a thread keeps the partial sums of the tree
     return {{Math::fma, 64, 64, 2, 1}};
-  const bool warpgroup = target.has_warpgroups() && (math == Math::tf32 || math == Math::bf16);
+  const bool warpgroup = target.has_warpgroups() && math != Math::fma;
   NETC_CHECK(warpgroup || !rounded, "{} has no instructions for operands that are rounded",
              target.str());
   std::vector<Tiling> list, last;
@@ -236,12 +258,14 @@ std::vector<Tiling> suitable_tilings(const Conv2d& c, ContractionPass pass, Math
     if (std::optional<Tiling> tiling = completed(c, pass, t, target))
       to.push_back(*tiling);
   };
+  // Two warpgroups that take rows through registers: no GPU has said yet that they are faster.
+  auto is_tried = [&](const Tiling& t) { return t.rows > 128 && !is_direct(c, pass, t); };
   for (int rows : {256, 128, 64})
     for (int columns : {128, 96, 64, 48})
       for (int splits : {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64}) {
         Tiling t{math, rows, columns, 0, splits, warpgroup};
         t.rounded = rounded;
-        add(t, list);
+        add(t, is_tried(t) ? last : list);
         t.halo = rounded;
         if (t.halo) {
           t.taps = most_taps;
@@ -258,15 +282,17 @@ std::vector<Tiling> suitable_tilings(const Conv2d& c, ContractionPass pass, Math
         if (rounded && math == Math::tf32 && pass == ContractionPass::weight_gradient)
           add(t, last);
       }
-  std::stable_sort(list.begin(), list.end(), [&](const Tiling& a, const Tiling& b) {
-    return warpgroup ? warpgroup_cost(c, pass, a) < warpgroup_cost(c, pass, b)
-                     : tiling_cost(c, pass, a) < tiling_cost(c, pass, b);
-  });
+  for (std::vector<Tiling>* some : {&list, &last})
+    std::stable_sort(some->begin(), some->end(), [&](const Tiling& a, const Tiling& b) {
+      return warpgroup ? warpgroup_cost(c, pass, a) < warpgroup_cost(c, pass, b)
+                       : tiling_cost(c, pass, a) < tiling_cost(c, pass, b);
+    });
   list.insert(list.end(), last.begin(), last.end());
   // Tuning looks at the first ones: the best of each kind among them, whatever the estimate says.
-  for (auto kind : {+[](const Tiling& t) { return t.halo; },
-                    +[](const Tiling& t) { return !t.halo && t.rounded; },
-                    +[](const Tiling& t) { return !t.rounded; }}) {
+  const std::function<bool(const Tiling&)> kinds[] = {
+      [](const Tiling& t) { return t.halo; }, [](const Tiling& t) { return !t.halo && t.rounded; },
+      [](const Tiling& t) { return !t.rounded; }, is_tried};
+  for (const auto& kind : kinds) {
     const auto best = std::find_if(list.begin(), list.end(), kind);
     if (best != list.end() && best - list.begin() > 2)
       std::rotate(list.begin() + 1, best, best + 1);

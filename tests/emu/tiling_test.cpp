@@ -46,13 +46,14 @@ TEST(EmulatedTilings, OfEverySizeByWarpgroups) {
   const Conv2d small = square(2, 6, 10, 12, 3, 1, 1, 2), large = square(3, 9, 8, 132, 2, 1, 1);
   const std::vector<PassCase> one = conv_passes(small), several = conv_passes(large);
   size_t pass = 0;
-  for (Math math : {Math::tf32, Math::bf16})
+  for (Math math : {Math::tf32, Math::bf16, Math::x3tf32})
     for (int rows : {64, 128})
       for (int columns : {64, 96, 128}) {
         const int stages = 2 + (rows + columns) / 32 % 3;
         check_pass(one[pass], small, {math, rows, columns, stages, 1, true, 32});
         pass = (pass + 1) % 3;
-        check_pass(several[pass], large, {math, rows, columns, stages, 1, true, 16});
+        const int slice = math == Math::x3tf32 && rows > 64 ? 32 : 16;
+        check_pass(several[pass], large, {math, rows, columns, stages, 1, true, slice});
       }
 }
 
@@ -128,6 +129,7 @@ TEST(EmulatedTilings, OfFewColumns) {
     for (size_t pass : {0, 1}) {
       check_pass(passes[pass], c, {Math::tf32, 128, 48, 3, 1, true, 32, true});
       check_pass(passes[pass], c, {Math::bf16, 256, 48, 4, 2, true, 64, true});
+      check_pass(passes[pass], c, {Math::x3tf32, 128, 48, 4, 2, true, 32});
     }
   }
 }
@@ -140,6 +142,9 @@ TEST(EmulatedTilings, OfImagesThatAreTf32) {
   check_pass(conv_passes(c)[2], c, {Math::tf32, 64, 96, 3, 2, true, 32}, DType::tf32);
   for (int splits : {1, 3})
     check_pass(conv_passes(even)[2], even, {Math::tf32, 128, 64, 3, splits, true, 32, true});
+  const Conv2d wide = square(2, 8, 40, 72, 3, 1, 1);
+  for (int columns : {96, 128})
+    check_pass(conv_passes(wide)[2], wide, {Math::tf32, 256, columns, 3, 2, true, 32, true});
   const Linear l{70, 36, 44};
   check_pass(linear_passes(l)[2], l, {Math::tf32, 64, 64, 2, 1, true, 32}, DType::tf32);
 }
@@ -173,6 +178,7 @@ TEST(EmulatedTilings, OfEveryNumberOfSplits) {
     check_pass(linear[pass], deep, {Math::tf32, 64, 128, 4, splits, true});
     pass = (pass + 1) % 3;
     check_pass(conv[pass], grouped, {Math::bf16, 128, 64, 2, splits, true, 32});
+    check_pass(conv[pass], grouped, {Math::x3tf32, 128, 64, 3, splits, true, 32});
   }
 }
 

@@ -27,8 +27,8 @@ TEST_F(Mutants, WarpgroupPipeline) {
        {"nobody waits for the last products", "stage = next;\n  }\n  sums.template wait<0>();\n}",
         "stage = next;\n  }\n}"},
        {"no barrier before the products", "    barrier(); // the next slice is there;", "    //"},
-       {"products of no group", "    sums.commit();\n    copy_commit();\n    stage = next;",
-        "    copy_commit();\n    stage = next;"},
+       {"products of no group", "    sums.commit();\n    copy_commit();\n    if",
+        "    copy_commit();\n    if"},
        {"no barrier before the first slice", "  barrier(); // the first slice is there", ""},
        {"copies that are not waited for", "copy_wait<ahead - 2>();", "copy_wait<ahead - 1>();"},
        {"rounded over what is multiplied", "S::rounded(slice - first + 1),",
@@ -36,28 +36,57 @@ TEST_F(Mutants, WarpgroupPipeline) {
        {"the columns of this slice again", "S::b(next)", "S::b(stage)"},
        {"the rows of the next slice", "A>(S::a(stage));\n    if", "A>(S::a(next));\n    if"}});
   // Two places: a slice goes where the one before it is still read.
+  expect_caught(contraction(0, two_tiles, {Math::bf16, 64, 64, 2, 1, true, 32}),
+                {{"no barrier before the place is filled",
+                  "      barrier(); // this slice's rows have been read", "      //"},
+                 {"a slice too few on its way", "has_parts(t) || t.stages == 2", "has_parts(t)"}});
+}
+
+/// Three products of parts, by two warpgroups.
+TEST_F(Mutants, WarpgroupParts) {
+  const Tiling tiling{Math::x3tf32, 128, 64, 2, 1, true, 32};
   expect_caught(
-      contraction(0, two_tiles, {Math::bf16, 64, 64, 2, 1, true, 32}),
-      {{"no barrier before the place is filled",
-        "      barrier(); // this slice's rows have been read", "      //"},
-       {"a slice too few on its way", "t.stages == 2 ? 2 : t.stages - 1", "t.stages - 1"}});
+      contraction(0, two_tiles, tiling),
+      {{"the rests of another step",
+        "      warpgroup_tf32<columns, true>(queue, slice_sum[i], left_rest[step][i], high);",
+        "      warpgroup_tf32<columns, true>(queue, slice_sum[i], left_rest[1][i], high);"},
+       {"the rests of the columns left out",
+        "      warpgroup_tf32<columns>(queue, slice_sum[i], left[step][i], high + "
+        "part_floats(t));\n",
+        ""},
+       {"the last slice's sums again", "if (step == 0)\n", "if (false)\n"},
+       {"each step's sums anew", "if (step == 0)\n", "if (true)\n"},
+       {"the rests where the columns are", "at + part_floats(t), rest[0]", "at, rest[0]"},
+       {"the deeper rests over the others", "at + part_floats(t) + piece_apart, rest[4]",
+        "at + part_floats(t), rest[4]"},
+       {"what rounding left, rounded away", "rest = to_tf32(value - as_float(high));",
+        "rest = to_tf32(as_float(high));"},
+       {"both warpgroups the same rows", "this->row(i), 8 * step",
+        "64 * i + 16 * (warp() % 4), 8 * step"},
+       {"rows of the first step", "this->row(i), 8 * step, next", "this->row(i), 0, next"},
+       {"the sums of a slice alone", "sum[i][j][r] += slice_sum[i][j][r];",
+        "sum[i][j][r] = slice_sum[i][j][r];"},
+       {"rows of this slice again", "A>(S::a(next));\n    stage", "A>(S::a(stage));\n    stage"},
+       {"rows over those that are multiplied", "    if constexpr (early)\n      sums.round_rows();",
+        "    if constexpr (early)\n      ;"},
+       {"filled while it is read", "ahead == t.stages ? stage : stage_before", "stage_before"}});
 }
 
 TEST_F(Mutants, WarpgroupOperands) {
   expect_caught(contraction(0, two_tiles, {Math::tf32, 128, 96, 3, 1, true}),
-                {{"rows of one warp", "64 * i + 16 * warp(), step", "64 * i, step"},
-                 {"rows of the first half", "64 * i + 16 * warp(), step", "16 * warp(), step"},
+                {{"rows of one warp", "this->row(i), step *", "64 * i, step *"},
+                 {"rows of the first half", "this->row(i), step *", "16 * warp(), step *"},
                  {"depths of the first step", "step * (t.slice / steps), left", "0, left"},
                  {"steps of the columns too close", "16) + step * 2 * piece_apart",
                   "16) + step * piece_apart"},
                  {"the deeper half over the other", "(2 * unit + 1) * piece_apart + line",
                   "2 * unit * piece_apart + line"},
-                 {"columns behind the last", "units % tile_threads == 0 || i < units", "true"},
+                 {"columns behind the last", "units % threads == 0 || i < units", "true"},
                  {"depths exchanged", "tf32_word<B>(v[0]), tf32_word<B>(v[1]),",
                   "tf32_word<B>(v[1]), tf32_word<B>(v[0]),"},
                  {"sums of the first half twice", "use(row + 8 * half,", "use(row,"},
-                 {"sums of another half", "visit_fragments<n>(sum[i], first_row + 64",
-                  "visit_fragments<n>(sum[0], first_row + 64"}});
+                 {"sums of another half", "visit_fragments<n>(sum[i], row(i)",
+                  "visit_fragments<n>(sum[0], row(i)"}});
   expect_caught(
       contraction(2, two_tiles, {Math::bf16, 64, 128, 4, 1, true}),
       {{"rows of the fragment exchanged", "at(line + i % 2 * 8, k + i / 2 * 4)",
@@ -101,8 +130,8 @@ TEST_F(Mutants, DirectPipeline) {
       {"nobody waits for the products before",
        "    sums.template wait<pending>();\n    barrier(); // the slice",
        "    barrier(); // the slice"},
-      {"one slice too many on its way", "slices_ahead<t, false>, pending = slices_pending(t);",
-       "slices_ahead<t, false>, pending = slices_pending(t) + 1;"},
+      {"one slice too many on its way", "slices_ahead_direct<t>, pending = slices_pending(t);",
+       "slices_ahead_direct<t>, pending = slices_pending(t) + 1;"},
       {"no barrier before the products", "    barrier(); // the slice is there; one before",
        "    //"},
       {"copies that are not waited for",
@@ -150,6 +179,15 @@ TEST_F(Mutants, TurnedOperands) {
         "/// The same where the operands are rounded",
         "    stage = stage_after<t.stages>(stage);\n  }\n}\n\n"
         "/// The same where the operands are rounded"}});
+}
+
+TEST_F(Mutants, TurnedOperandsOfTwoWarpgroups) {
+  expect_caught(
+      contraction(2, rounded_images, {Math::tf32, 256, 64, 3, 1, true, 32, true}),
+      {{"both the same rows", "this->row(i), step *", "64 * i + 16 * (warp() % 4), step *"},
+       {"rows over those that are multiplied",
+        "    sums.template wait<0>();\n    barrier(); // the slice is there;",
+        "    sums.template wait<1>();\n    barrier(); // the slice is there;"}});
 }
 
 /// Pixels copied once for all taps, of two images and in three blocks of channels.
@@ -238,8 +276,8 @@ TEST_F(Mutants, DirectOperands) {
   expect_caught(
       contraction(0, rounded_images, {Math::tf32, 256, 64, 3, 1, true, 32, true}),
       {{"both warpgroups the same rows", "rows == t.rows ? 0 : warpgroup() * rows;", "0;"},
-       {"sums of the other warpgroup", "16 * (warp() % 4) + warp_lane() / 4,",
-        "16 * (warp() % 4 ^ 1) + warp_lane() / 4,"}});
+       {"sums of the other warpgroup", "row(i) + warp_lane() / 4,",
+        "(row(i) ^ 16) + warp_lane() / 4,"}});
   constexpr Conv2d one_tap = {.batch = 2,
                               .in_height = 5,
                               .in_width = 7,

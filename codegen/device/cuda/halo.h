@@ -90,7 +90,7 @@ private:
 template <Tiling t, class Product, class Sums>
 void add_halo_slices(const Product& p, const TilePlace& place, int first, int end, Sums& sums) {
   using S = HaloSlices<Product, t>;
-  constexpr int pending = slices_pending(t), ahead = slices_ahead<t, false>;
+  constexpr int pending = slices_pending(t), ahead = slices_ahead_direct<t>;
   constexpr int slices = Product::taps / t.taps; ///< Of a block.
   static_assert(slices * t.taps == Product::taps, "slices are of as many taps");
   constexpr int turns = slices - ahead - pending + 1;

@@ -89,6 +89,7 @@ void warpgroup_wait(WarpgroupQueue<most>&, float (&d)[m][n][4]) {
 #define NETC_SHARED_BF16(a, b, transposed, unused, unused_too)                                     \
   a ", " b ", 1, 1, 1, " transposed ", " transposed
 #define NETC_ROWS_HELD(a0, a1, a2, a3, b) "{" a0 ", " a1 ", " a2 ", " a3 "}, " b ", 1, 1, 1"
+#define NETC_ROWS_HELD_FRESH(a0, a1, a2, a3, b) "{" a0 ", " a1 ", " a2 ", " a3 "}, " b ", 0, 1, 1"
 #define NETC_ROWS_HELD_BF16(a0, a1, a2, a3, b) NETC_ROWS_HELD(a0, a1, a2, a3, b) ", 0"
 #define NETC_WGMMA(size, kind, form, ...)                                                          \
   asm volatile("wgmma.mma_async.sync.aligned.m64n" #size kind " {" NETC_NAMES_##size               \
@@ -107,12 +108,17 @@ void warpgroup_wait(WarpgroupQueue<most>&, float (&d)[m][n][4]) {
 
 /// Starts d += a b on the 64 x `columns` sums of a warpgroup, 8 (TF32) or 16 (bf16) deep. A warp
 /// has 16 rows, of which d[j] holds columns 8j to 8j + 7, as in mma_tf32 and mma_bf16; so does `a`
-/// in registers.
-template <int columns, int most>
+/// in registers. `fresh`: d = a b.
+template <int columns, bool fresh = false, int most>
 void warpgroup_tf32(WarpgroupQueue<most>&, float (&d)[columns / 8][4], const unsigned (&a)[4],
                     WarpgroupOperand b) {
-  NETC_WGMMA_OF_COLUMNS("k8.f32.tf32.tf32", NETC_ROWS_HELD, "r"(a[0]), "r"(a[1]), "r"(a[2]),
-                        "r"(a[3]), "l"(static_cast<unsigned long>(b)));
+  if constexpr (fresh) {
+    NETC_WGMMA_OF_COLUMNS("k8.f32.tf32.tf32", NETC_ROWS_HELD_FRESH, "r"(a[0]), "r"(a[1]), "r"(a[2]),
+                          "r"(a[3]), "l"(static_cast<unsigned long>(b)));
+  } else {
+    NETC_WGMMA_OF_COLUMNS("k8.f32.tf32.tf32", NETC_ROWS_HELD, "r"(a[0]), "r"(a[1]), "r"(a[2]),
+                          "r"(a[3]), "l"(static_cast<unsigned long>(b)));
+  }
 }
 template <int columns, int most>
 void warpgroup_bf16(WarpgroupQueue<most>&, float (&d)[columns / 8][4], const unsigned (&a)[4],
@@ -151,6 +157,7 @@ void warpgroup_bf16(WarpgroupQueue<most>&, float (&d)[columns / 8][4], Warpgroup
 #undef NETC_SHARED
 #undef NETC_SHARED_BF16
 #undef NETC_ROWS_HELD
+#undef NETC_ROWS_HELD_FRESH
 #undef NETC_ROWS_HELD_BF16
 #undef NETC_WGMMA
 #undef NETC_WGMMA_OF_COLUMNS

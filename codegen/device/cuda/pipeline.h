@@ -2,7 +2,7 @@
 // The loops over the slices of a product: some are on their way to shared memory while others are
 // multiplied. Which of them a product takes depends on how its operands lie there (add_slices).
 
-#include "codegen/device/cuda/warpgroup.h"
+#include "codegen/device/cuda/warpgroup_parts.h"
 
 namespace netc {
 
@@ -17,8 +17,12 @@ requires(t.math == Math::fma) struct SumsOf<t> {
   using Type = FmaSums<t.rows, t.columns>;
 };
 template <Tiling t>
-requires(t.warpgroup) struct SumsOf<t> {
+requires(t.warpgroup && !has_parts(t)) struct SumsOf<t> {
   using Type = WarpgroupSums<t>;
+};
+template <Tiling t>
+requires(has_parts(t)) struct SumsOf<t> {
+  using Type = WarpgroupPartSums<t>;
 };
 
 /// How a slice of an operand lies in shared memory.
@@ -58,12 +62,15 @@ template <int stages> int stage_after(int stage) {
   return stage + 1 == stages ? 0 : stage + 1;
 }
 
-/// Slices on their way before one is multiplied. One place is left for who reads, and one for each
-/// slice that is still multiplied; but a warpgroup that rounds needs the next slice as well.
-template <Tiling t, bool rounds>
-constexpr int slices_ahead = rounds&& t.stages == 2 ? 2 : t.stages - 1 - slices_pending(t);
+/// Slices on their way before one is multiplied: one place is left for who reads. Where products
+/// may be under way while the next begin, one more for each slice of them.
+template <Tiling t> constexpr int slices_ahead_direct = t.stages - 1 - slices_pending(t);
+/// A warpgroup that rounds needs the next slice as well; one that multiplies parts has read a slice
+/// before.
+template <Tiling t>
+constexpr int slices_ahead_rounded = has_parts(t) || t.stages == 2 ? t.stages : t.stages - 1;
 
-/// Multiplies slices first .. end - 1, of which slices_ahead are under way; load(slice, stage,
+/// Multiplies slices first .. end - 1, of which t.stages - 1 are under way; load(slice, stage,
 /// operand) brings the rows (0) or columns (1) of a further one.
 template <Tiling t, class S, class Load, class Sums>
 void multiply(Load load, int first, int end, Sums& sums) {
@@ -83,7 +90,7 @@ void multiply(Load load, int first, int end, Sums& sums) {
 /// start copies. multiply(stage) starts the products of a slice, load(slice, stage) brings another.
 template <Tiling t, class Load, class Multiply, class Sums>
 void multiply_direct(Load load, Multiply multiply, int first, int end, Sums& sums) {
-  constexpr int ahead = slices_ahead<t, false>, pending = slices_pending(t);
+  constexpr int ahead = slices_ahead_direct<t>, pending = slices_pending(t);
   static_assert(ahead >= 1, "a slice must be on its way");
   int stage = 0;
   for (int slice = first; slice < end; ++slice) {
@@ -106,7 +113,7 @@ void multiply_direct(Load load, Multiply multiply, int first, int end, Sums& sum
 /// them.
 template <Tiling t, class S, class Load, class Sums>
 void multiply_rows(Load load, int first, int end, Sums& sums) {
-  constexpr int ahead = slices_ahead<t, false>, steps = warpgroup_steps(t);
+  constexpr int ahead = t.stages - 1, steps = warpgroup_steps(t);
   int stage = 0;
   for (int slice = first; slice < end; ++slice) {
     copy_wait<ahead - 1>();
@@ -129,15 +136,20 @@ void multiply_rows(Load load, int first, int end, Sums& sums) {
 }
 
 /// The same where the operands are rounded here, too: while a slice is multiplied, the columns of
-/// the next are.
+/// the next are. Its rows come to registers before it is multiplied, or where that takes the
+/// longer time of parts, while the slice before is: then all of a slice has been read, and its
+/// place is free, when its products begin.
 template <Tiling t, class S, class Load, class Sums>
 void multiply_rounded(Load load, int first, int end, Sums& sums) {
-  constexpr int ahead = slices_ahead<t, true>, steps = warpgroup_steps(t);
+  constexpr int ahead = slices_ahead_rounded<t>, steps = warpgroup_steps(t);
+  constexpr bool early = has_parts(t);
   if (first >= end)
     return;
   copy_wait<ahead - 1>();
   barrier(); // the first slice is there
   sums.template round_columns<typename S::A, typename S::B, 1>(S::b(0), S::rounded(0), 0);
+  if constexpr (early)
+    sums.template bring_rows<typename S::A>(S::a(0));
   int stage = 0;
   for (int slice = first; slice < end; ++slice) {
     const int next = stage_after<t.stages>(stage);
@@ -145,8 +157,11 @@ void multiply_rounded(Load load, int first, int end, Sums& sums) {
     show_to_warpgroups(); // the columns that this thread rounded
     sums.template wait<0>();
     barrier(); // the next slice is there; the one before has been multiplied, its places are free
-    sums.template bring_rows<typename S::A>(S::a(stage));
-    if constexpr (ahead == t.stages)
+    if constexpr (early)
+      sums.round_rows();
+    else
+      sums.template bring_rows<typename S::A>(S::a(stage));
+    if constexpr (!early && ahead == t.stages)
       barrier(); // this slice's rows have been read, its columns were before
     warpgroup_begin();
 #pragma unroll
@@ -161,6 +176,9 @@ void multiply_rounded(Load load, int first, int end, Sums& sums) {
     }
     sums.commit();
     copy_commit();
+    if constexpr (early)
+      if (slice + 1 < end)
+        sums.template bring_rows<typename S::A>(S::a(next));
     stage = next;
   }
   sums.template wait<0>();

@@ -62,8 +62,10 @@ requires(!t.halo) void add_slices(const Product& p, const TilePlace& place, int 
       for (int stage = 0; stage < t.stages; ++stage)
         a.set_ones(S::a(stage));
   constexpr bool rounds = t.warpgroup && !Product::direct_columns;
-  static_assert(Product::direct || threads_of(t) == tile_threads, "rows are of one warpgroup");
-  for (int stage = 0; stage < slices_ahead<t, rounds>; ++stage) {
+  constexpr int ahead = Product::direct ? slices_ahead_direct<t>
+                        : rounds        ? slices_ahead_rounded<t>
+                                        : t.stages - 1;
+  for (int stage = 0; stage < ahead; ++stage) {
     for (int operand = 0; operand < 2; ++operand)
       load(first + stage, stage, operand);
     copy_commit(); // a group each, so that the groups on their way can be counted

@@ -24,13 +24,13 @@ constexpr int cache_line = 128, piece_bytes = 16;
 /// the shares in order.
 struct Tiling {
   Math math;
-  /// Of a tile: 64 or 128; columns may be 96, too. Where a warpgroup's instructions take both
-  /// operands as they are copied, columns may be 48, and rows 256: of two warpgroups, which share
-  /// the columns.
+  /// Of a tile: 64 or 128; columns may be 96, too, and of warpgroups 48. Where their instructions
+  /// take columns as they are copied, rows may be 256: of two warpgroups, which share the columns.
+  /// So do those of three TF32 products, of 64 rows each.
   int rows, columns;
   int stages; ///< Slices in shared memory: one is multiplied while the others arrive.
   int splits;
-  /// By the matrix instructions of a warpgroup (sm_90a), of TF32 or bf16.
+  /// By the matrix instructions of a warpgroup (sm_90a).
   bool warpgroup = false;
   /// Depth of a slice: usual_slice, or of warpgroups, mostly, as many elements as make a line of
   /// the cache for each row.
@@ -171,9 +171,14 @@ constexpr bool has_direct_rows(const Conv2d& c, ContractionPass pass, const Tili
   return is_direct(c, pass, t) || (t.rounded && t.math == Math::bf16);
 }
 
+/// Whether a warpgroup multiplies the rounded parts of operands and what rounding left: it has sums
+/// of its own for each slice then, and fewer rows.
+constexpr bool has_parts(const Tiling& t) {
+  return t.warpgroup && t.math == Math::x3tf32;
+}
 /// Threads of a block, and blocks that share a multiprocessor.
 constexpr int threads_of(const Tiling& t) {
-  return t.rows > 128 ? 2 * tile_threads : tile_threads;
+  return t.rows > (has_parts(t) ? 64 : 128) ? 2 * tile_threads : tile_threads;
 }
 constexpr int blocks_sharing(int threads) {
   return 2 * tile_threads / threads;
@@ -182,7 +187,8 @@ constexpr int blocks_sharing(const Tiling& t) {
   return blocks_sharing(threads_of(t));
 }
 /// Slices whose products may be on their way while those of the next are started. No other block
-/// does something meanwhile where one has a multiprocessor for itself.
+/// does something meanwhile where one has a multiprocessor for itself. (Where rows are in
+/// registers, these must be free first: none.)
 constexpr int slices_pending(const Tiling& t) {
   return 2 - blocks_sharing(t);
 }
@@ -244,9 +250,12 @@ constexpr int column_pad(const Tiling& t, bool by_depth) {
 constexpr int copied_columns(const Tiling& t) {
   return int(round_up(t.columns, 32));
 }
-/// A slice of columns as the instructions of a warpgroup take it.
-constexpr int rounded_floats(const Tiling& t) {
+/// A slice of columns as the instructions of a warpgroup take it, or each of its parts.
+constexpr int part_floats(const Tiling& t) {
   return t.columns * t.slice / (t.math == Math::bf16 ? 2 : 1);
+}
+constexpr int rounded_floats(const Tiling& t) {
+  return part_floats(t) * (has_parts(t) ? 2 : 1);
 }
 
 /// Whether consecutive depths of an operand, not consecutive rows (columns), are neighbours in

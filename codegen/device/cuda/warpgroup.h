@@ -8,8 +8,8 @@
 
 namespace netc {
 
-/// A thread's part of a tile: of each 64 rows of its warpgroup its warp has 16, of all columns.
-template <Tiling t> struct WarpgroupSums {
+/// What warpgroups have in common: how the tile is theirs, and how columns lie that are rounded.
+template <Tiling t> struct WarpgroupTile {
   static constexpr Math math = t.math;
   static constexpr int columns = t.columns;
   /// Rows of a warpgroup.
@@ -21,6 +21,43 @@ template <Tiling t> struct WarpgroupSums {
   static constexpr int piece_apart = columns * 4;
 
   const int first_row = rows == t.rows ? 0 : warpgroup() * rows; ///< Of the warpgroup.
+
+  /// The first of its warp's 16 rows in the i-th 64 of its warpgroup.
+  int row(int i) const { return first_row + 64 * i + 16 * (warp() % 4); }
+
+  /// Calls use(line, unit) for a thread's share of a slice's columns, in units of 8 depths of a
+  /// line, from depth 8 unit on: `part` of `parts` of it.
+  template <int parts, class Use> static void each_unit(int part, Use use) {
+    constexpr int units = columns * (t.slice / 8), threads = threads_of(t);
+    constexpr int turns = units / threads + (units % threads > 0);
+#pragma unroll
+    for (int turn = 0; turn < turns; ++turn) {
+      const int i = turn * threads + lane();
+      if (turn * parts / turns == part && (units % threads == 0 || i < units))
+        use(i % columns, i / columns);
+    }
+  }
+  /// Columns that were rounded, as a step takes them.
+  static WarpgroupOperand rounded_operand(Shared<const float> rounded, int step) {
+    return warpgroup_operand(rounded, piece_apart, 8 * 4, 16) + step * 2 * piece_apart;
+  }
+  static void store_words(Shared<float> to, int at, unsigned a, unsigned b, unsigned c,
+                          unsigned d) {
+    store4(to, at, {as_float(a), as_float(b), as_float(c), as_float(d)});
+  }
+
+  template <class Use> void visit_sums(const float (&sum)[m][n][4], Use use) const {
+#pragma unroll
+    for (int i = 0; i < m; ++i)
+      visit_fragments<n>(sum[i], row(i) + warp_lane() / 4, warp_lane() % 4 * 2, use);
+  }
+};
+
+/// A thread's part of a tile: of each 64 rows of its warpgroup its warp has 16, of all columns.
+template <Tiling t> struct WarpgroupSums : WarpgroupTile<t> {
+  using Tile = WarpgroupTile<t>;
+  using Tile::m, Tile::n, Tile::steps, Tile::columns, Tile::math, Tile::first_row;
+
   float sum[m][n][4] = {};
   unsigned left[steps][m][4]; ///< Rows of the slice that is multiplied.
   WarpgroupQueue<t.taps * m * steps*(1 + slices_pending(t))> queue;
@@ -51,14 +88,8 @@ template <Tiling t> struct WarpgroupSums {
   /// rows of layout A.
   template <class A, class B, int parts>
   static void round_columns(Shared<const float> from, Shared<float> to, int part) {
-    constexpr int units = columns * (t.slice / 8);
-    constexpr int turns = units / tile_threads + (units % tile_threads > 0);
-#pragma unroll
-    for (int turn = 0; turn < turns; ++turn) {
-      const int i = turn * tile_threads + lane();
-      if (turn * parts / turns == part && (units % tile_threads == 0 || i < units))
-        round_unit<A, B>(from, to, i % columns, i / columns);
-    }
+    Tile::template each_unit<parts>(
+        part, [&](int line, int unit) { round_unit<A, B>(from, to, line, unit); });
   }
 
   /// Brings the rows of a slice to registers.
@@ -67,11 +98,7 @@ template <Tiling t> struct WarpgroupSums {
     for (int step = 0; step < steps; ++step)
 #pragma unroll
       for (int i = 0; i < m; ++i)
-        load_rows<A>(from, 64 * i + 16 * warp(), step * (t.slice / steps), left[step][i]);
-  }
-  /// Columns that were rounded, as a step takes them.
-  static WarpgroupOperand rounded_operand(Shared<const float> rounded, int step) {
-    return warpgroup_operand(rounded, piece_apart, 8 * 4, 16) + step * 2 * piece_apart;
+        load_rows<A>(from, this->row(i), step * (t.slice / steps), left[step][i]);
   }
   /// Starts to add a step's products with rows that were taken.
   void multiply(int step, WarpgroupOperand from) {
@@ -92,13 +119,12 @@ template <Tiling t> struct WarpgroupSums {
   }
 
   template <class Use> void visit(Use use) const {
-#pragma unroll
-    for (int i = 0; i < m; ++i)
-      visit_fragments<n>(sum[i], first_row + 64 * i + 16 * (warp() % 4) + warp_lane() / 4,
-                         warp_lane() % 4 * 2, use);
+    this->visit_sums(sum, use);
   }
 
 private:
+  using Tile::piece_apart, Tile::store_words;
+
   /// An element of a slice as a TF32 operand.
   template <class Layout> static unsigned tf32_word(float value) {
     return Layout::rounded ? as_bits(value) : tf32_operand(value);
@@ -146,10 +172,6 @@ private:
       store_words(to, (2 * unit + 1) * piece_apart + line * 4, tf32_word<B>(v[4]),
                   tf32_word<B>(v[5]), tf32_word<B>(v[6]), tf32_word<B>(v[7]));
     }
-  }
-  static void store_words(Shared<float> to, int at, unsigned a, unsigned b, unsigned c,
-                          unsigned d) {
-    store4(to, at, {as_float(a), as_float(b), as_float(c), as_float(d)});
   }
 };
 

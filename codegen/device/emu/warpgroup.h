@@ -31,7 +31,7 @@ namespace emu {
 struct StartedProduct {
   float (*d)[4];
   int pieces;
-  bool bf16, transposed;
+  bool bf16, transposed, fresh;
   const unsigned* registers; ///< Four words, which stay until the product is done; null: in `a`.
   WarpgroupOperand a, b;
   Place place;
@@ -76,6 +76,9 @@ template <class Use> void read_operands(const StartedProduct& p, Use use) {
 }
 inline void multiply(const StartedProduct& p) {
   read_operands(p, [&](int piece, const unsigned(&a)[4], const unsigned(&b)[2]) {
+    if (p.fresh)
+      for (float& sum : p.d[piece])
+        sum = 0;
     if (p.bf16)
       mma_bf16(p.d[piece], a, b, p.place);
     else
@@ -135,25 +138,25 @@ void warpgroup_wait(WarpgroupQueue<most>& queue, float (&)[m][n][4]) {
   }
 }
 
-template <int columns, int most>
+template <int columns, bool fresh = false, int most>
 void warpgroup_tf32(WarpgroupQueue<most>& queue, float (&d)[columns / 8][4], const unsigned (&a)[4],
                     WarpgroupOperand b, emu::Place place = {}) {
-  queue.start({d, columns / 8, false, false, a, {}, b, place});
+  queue.start({d, columns / 8, false, false, fresh, a, {}, b, place});
 }
 template <int columns, int most>
 void warpgroup_bf16(WarpgroupQueue<most>& queue, float (&d)[columns / 8][4], const unsigned (&a)[4],
                     WarpgroupOperand b, emu::Place place = {}) {
-  queue.start({d, columns / 8, true, false, a, {}, b, place});
+  queue.start({d, columns / 8, true, false, false, a, {}, b, place});
 }
 template <int columns, int most>
 void warpgroup_tf32(WarpgroupQueue<most>& queue, float (&d)[columns / 8][4], WarpgroupOperand a,
                     WarpgroupOperand b, emu::Place place = {}) {
-  queue.start({d, columns / 8, false, false, nullptr, a, b, place});
+  queue.start({d, columns / 8, false, false, false, nullptr, a, b, place});
 }
 template <int columns, bool transposed, int most>
 void warpgroup_bf16(WarpgroupQueue<most>& queue, float (&d)[columns / 8][4], WarpgroupOperand a,
                     WarpgroupOperand b, emu::Place place = {}) {
-  queue.start({d, columns / 8, true, transposed, nullptr, a, b, place});
+  queue.start({d, columns / 8, true, transposed, false, nullptr, a, b, place});
 }
 
 } // namespace netc
