@@ -120,11 +120,9 @@ double warpgroup_cost(const Conv2d& c, ContractionPass pass, const Tiling& t) {
   // Of two blocks that share a multiprocessor, one alone is hardly faster.
   const int sharing = blocks_sharing(t);
   const long blocks = tiles(c, pass, t) * t.splits, round = sharing * long(usual_multiprocessors);
-  const long rest = blocks % round;
+  const long full = blocks / round, rest = blocks % round;
   const bool alone = sharing == 2 && rest <= usual_multiprocessors;
-  const double turns = sharing * double(blocks / round) + (rest == 0 ? 0
-                                                           : alone   ? 1.8
-                                                                     : double(sharing));
+  const double turns = sharing * double(full) + (rest == 0 ? 0 : alone ? 1.8 : double(sharing));
   // Shares are written and read through the cache, some 24 bytes a cycle and multiprocessor.
   const double exchange = t.splits > 1 ? 4.0 * double(p.groups * p.rows * p.columns) *
                                              (2 * t.splits + 1) / usual_multiprocessors / 24
@@ -238,11 +236,14 @@ std::optional<Tiling> completed(const Conv2d& c, ContractionPass pass, Tiling t,
                          pass == ContractionPass::weight_gradient || p.columns > t.columns))
     return {};
   // The threads of two warpgroups copy 32 depths together where these are no neighbours.
-  if (has_parts(t) && !columns_by_depth(c, pass) && 8 * t.slice < threads_of(t))
+  if (!columns_by_depth(c, pass) && 8 * t.slice < threads_of(t))
     return {};
   if (!fits_registers(c, pass, t))
     return {};
-  return t.halo ? with_halo_slices(c, pass, t, target) : with_stages(c, pass, t, target);
+  if (t.halo)
+    return with_halo_slices(c, pass, t, target);
+  t = with_stages(c, pass, t, target);
+  return fits(c, pass, t, target) ? std::optional(t) : std::nullopt;
 }
 
 /// All tilings that suit, by rising cost but for those that tuning shall not miss.
@@ -251,8 +252,8 @@ std::vector<Tiling> suitable_tilings(const Conv2d& c, ContractionPass pass, Math
   if (c.exact_blocks > 0) // a thread keeps the partial sums of the tree
     return {{Math::fma, 64, 64, 2, 1}};
   const bool warpgroup = target.has_warpgroups() && math != Math::fma;
-  NETC_CHECK(warpgroup || !rounded, "{} has no instructions for operands that are rounded",
-             target.str());
+  NETC_CHECK((warpgroup && math != Math::x3tf32) || !rounded,
+             "{} has no instructions for operands that are rounded", target.str());
   std::vector<Tiling> list, last;
   auto add = [&](Tiling t, std::vector<Tiling>& to) {
     if (std::optional<Tiling> tiling = completed(c, pass, t, target))

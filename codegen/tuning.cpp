@@ -91,11 +91,12 @@ std::string Tuner::choose(const ContractionUse& use) {
     return {};
   std::string key = tuning_key(use, options_.lowering, options_.machine);
   if (const TuningEntry* entry = table_.find(key)) {
-    if (std::find(names.begin(), names.end(), entry->chosen) == names.end())
+    if (std::find(names.begin(), names.end(), entry->chosen) != names.end())
+      return entry->chosen;
+    if (options_.frozen || !options_.measure) // of another version of netc, maybe: measured anew
       user_error(fmt::format("the tuning table chooses `{}` for `{}`, which is no candidate",
                              entry->chosen, key),
                  "write the table again with `--tune`");
-    return entry->chosen;
   }
   if (options_.frozen)
     user_error(fmt::format("the tuning table has no entry for `{}`", key),

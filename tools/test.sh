@@ -21,7 +21,6 @@ esac
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 tools/install_packages.sh build test
-export CCACHE_SLOPPINESS=pch_defines,time_macros # as precompiled headers need it
 launcher=()
 command -v ccache >/dev/null && launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
 cmake --preset release -DNETC_TESTS=ON "${launcher[@]}" >/dev/null

@@ -1,20 +1,29 @@
 // The kernels of the bundled networks, training and inference, compiled by NVRTC for every kind of
 // GPU: no spilled registers, no block larger than the GPU allows. It needs no GPU.
 
+#include "codegen/candidates.h"
 #include "tests/codegen/nvrtc_matrix.h"
+#include "tests/support/tilings.h"
 
 #include <algorithm>
 
 namespace netc::test {
 namespace {
 
-/// The kernels as a plan of the description's batch holds them.
-KernelSet kernels_of(const std::string& model, const Target& target, const MathMode& mode) {
+/// The kernels as a plan of the description's batch holds them. `kind`: 0 as they are by default;
+/// 1 and more with the best tiling of another size or kind, as tuning might find them fastest.
+KernelSet kernels_of(const std::string& model, const Target& target, const MathMode& mode,
+                     size_t kind = 0) {
   CompileOptions options;
   options.target = target;
   options.exact = mode.exact;
   options.precision = mode.precision;
-  const LoweringOptions lowering = lowering_options(options);
+  LoweringOptions lowering = lowering_options(options);
+  const LoweringOptions plain = lowering;
+  if (kind > 0)
+    lowering.choose = [&](const ContractionUse& use) {
+      return one_of_each(candidate_names(use, plain), kind + 1).back();
+    };
   const Network network = load_network(model, std::cerr).network;
   KernelSet kernels(target, mode.exact);
   for (Mode program : {Mode::train, Mode::infer}) {
@@ -53,9 +62,28 @@ void register_all(const std::string& suite, const std::string& model, const std:
     register_network(suite + (is_usual(target, mode) ? "" : "Slow"), model, arch, mode);
 }
 
+/// How many kinds of tilings are compiled besides those that plans have by default: with the
+/// instructions of warpgroups, some are where ptxas finds reasons to let products wait.
+constexpr size_t other_kinds = 6;
+
+void register_candidates(const std::string& model, const MathMode& mode) {
+  const Target target = parse_target("cuda:sm_90a");
+  for (size_t kind = 1; kind <= other_kinds; ++kind) {
+    const std::string what = fmt::format("{} sm_90a {} kind {}", model, mode.name, kind);
+    const bool usual = mode.precision == default_precision(target) && kind <= 2;
+    register_nvrtc_test(usual ? "NvrtcCandidates" : "NvrtcCandidatesSlow", identifier(what),
+                        [=](const NvrtcToolchain& nvrtc) {
+                          expect_compile(nvrtc, what, kernels_of(model, target, mode, kind), target,
+                                         true);
+                        });
+  }
+}
+
 const bool registered = [] {
   for (const char* arch : matrix_archs)
     register_all("NvrtcAlexNet", "alexnet", arch);
+  for (Precision precision : {Precision::tf32, Precision::x3tf32, Precision::bf16})
+    register_candidates("alexnet", {std::string(to_string(precision)), precision});
   for (const std::string& file : bundled_models())
     if (file != "alexnet.yaml")
       register_all("NvrtcModels", file.substr(0, file.find('.')), "sm_90a");

@@ -148,11 +148,25 @@ TEST_F(Tuning, FrozenTablesLackNothing) {
 TEST_F(Tuning, UnknownChoicesAreTheTablesMistake) {
   TuningTable table;
   table.set(key(), {"100x100 stages 9 splits 1", {}});
-  Tuner tuner(table, options());
-  EXPECT_THAT(error_of<UserError>([&] { tuner.choose({fc()}); }),
+  Tuner::Options obeying = options();
+  obeying.measure = nullptr;
+  EXPECT_THAT(error_of<UserError>([&] { Tuner(table, obeying).choose({fc()}); }),
               HasSubstr("chooses `100x100 stages 9 splits 1`"));
   EXPECT_THAT(error_of<UserError>([] { TuningTable::parse("{", "t.json"); }),
               HasSubstr("`t.json` is no tuning table"));
+}
+
+TEST_F(Tuning, UnknownChoicesAreMeasuredAnew) {
+  TuningTable table;
+  table.set(key(), {"100x100 stages 9 splits 1", {}});
+  Tuner::Options frozen = options();
+  frozen.frozen = true;
+  EXPECT_THAT(error_of<UserError>([&] { Tuner(table, frozen).choose({fc()}); }),
+              HasSubstr("which is no candidate"));
+  ms_[2] = 0.5;
+  Tuner tuner(table, options());
+  EXPECT_EQ(tuner.choose({fc()}), candidate_names({fc()}, options().lowering)[2]);
+  EXPECT_EQ(tuner.table().find(key())->trials.size(), 9u);
 }
 
 TEST_F(Tuning, WithoutAHookTheDefaultRuleDecides) {

@@ -149,6 +149,32 @@ TEST(EmulatedTilings, OfImagesThatAreTf32) {
   check_pass(linear_passes(l)[2], l, {Math::tf32, 64, 64, 2, 1, true, 32}, DType::tf32);
 }
 
+/// Lines of ones where two warpgroups copy, in a tile of the rows and in one of their own.
+TEST(EmulatedTilings, OfBiasGradientsByTwoWarpgroups) {
+  Conv2d shared = square(2, 9, 24, 40, 3, 1, 1), own = square(2, 9, 64, 40, 2, 1, 0);
+  shared.bias_gradient = own.bias_gradient = true;
+  for (const Conv2d& c : {shared, own}) {
+    const PassCase pass = conv_passes(c)[2];
+    check_pass(pass, c, {Math::x3tf32, 128, 64, 3, 2, true, 32});
+    check_pass(pass, c, {Math::tf32, 256, 96, 3, 2, true, 32, true});
+  }
+}
+
+/// Three TF32 products of channels that are copied one by one, and of one tap.
+TEST(EmulatedTilings, OfPartsInShortRuns) {
+  const Conv2d odd = square(2, 9, 5, 70, 3, 1, 1), one = square(2, 9, 33, 64, 1, 1, 0),
+               even = square(2, 9, 36, 130, 1, 1, 0);
+  check_pass(conv_passes(odd)[0], odd, {Math::x3tf32, 128, 96, 3, 1, true, 16});
+  check_pass(conv_passes(odd)[1], odd, {Math::x3tf32, 128, 48, 4, 1, true, 16});
+  check_pass(conv_passes(odd)[2], odd, {Math::x3tf32, 64, 96, 4, 1, true, 16});
+  check_pass(conv_passes(one)[1], one, {Math::x3tf32, 128, 96, 3, 1, true, 32});
+  check_pass(conv_passes(one)[2], one, {Math::x3tf32, 64, 96, 3, 1, true, 16});
+  check_pass(conv_passes(even)[2], even, {Math::x3tf32, 128, 64, 3, 2, true, 32});
+  const Linear deep{130, 99, 99}; // 4 slices, shares of nothing
+  for (const PassCase& pass : linear_passes(deep))
+    check_pass(pass, deep, {Math::x3tf32, 128, 128, 2, 9, true, 32});
+}
+
 /// Channels in blocks: 48 in three, of whose taps and channels a slice holds parts; 64 in two.
 TEST(EmulatedTilings, OfBlocksOfChannels) {
   const Conv2d threes = square(1, 7, 96, 12, 3, 1, 1, 2), twos = square(2, 5, 64, 64, 2, 2, 0);

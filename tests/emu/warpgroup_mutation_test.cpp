@@ -47,15 +47,14 @@ TEST_F(Mutants, WarpgroupParts) {
   const Tiling tiling{Math::x3tf32, 128, 64, 2, 1, true, 32};
   expect_caught(
       contraction(0, two_tiles, tiling),
-      {{"the rests of another step",
-        "      warpgroup_tf32<columns, true>(queue, slice_sum[i], left_rest[step][i], high);",
-        "      warpgroup_tf32<columns, true>(queue, slice_sum[i], left_rest[1][i], high);"},
-       {"the rests of the columns left out",
-        "      warpgroup_tf32<columns>(queue, slice_sum[i], left[step][i], high + "
-        "part_floats(t));\n",
-        ""},
-       {"the last slice's sums again", "if (step == 0)\n", "if (false)\n"},
-       {"each step's sums anew", "if (step == 0)\n", "if (true)\n"},
+      {{"the rests of another step", "<columns, true>(queue, slice_sum[i], left_rest[step][i]",
+        "<columns, true>(queue, slice_sum[i], left_rest[1][i]"},
+       {"the rests of the rows left out", "      else if (of_rows)\n",
+        "      else if (of_rows)\n        ;\n      else if (of_rows)\n"},
+       {"the rests of the columns left out", "small ? high + part_floats(t) : high", "high"},
+       {"the large products left out", "products = 3 * steps;", "products = 2 * steps;"},
+       {"the last slice's sums again", "if (product == 0)\n", "if (false)\n"},
+       {"each product's sums anew", "if (product == 0)\n", "if (true)\n"},
        {"the rests where the columns are", "at + part_floats(t), rest[0]", "at, rest[0]"},
        {"the deeper rests over the others", "at + part_floats(t) + piece_apart, rest[4]",
         "at + part_floats(t), rest[4]"},
@@ -67,8 +66,8 @@ TEST_F(Mutants, WarpgroupParts) {
        {"the sums of a slice alone", "sum[i][j][r] += slice_sum[i][j][r];",
         "sum[i][j][r] = slice_sum[i][j][r];"},
        {"rows of this slice again", "A>(S::a(next));\n    stage", "A>(S::a(stage));\n    stage"},
-       {"rows over those that are multiplied", "    if constexpr (early)\n      sums.round_rows();",
-        "    if constexpr (early)\n      ;"},
+       {"rows over those that are multiplied", "A>(S::a(next));\n    stage",
+        "A>(S::a(next)), sums.round_rows();\n    stage"},
        {"filled while it is read", "ahead == t.stages ? stage : stage_before", "stage_before"}});
 }
 

@@ -114,6 +114,8 @@ void multiply_direct(Load load, Multiply multiply, int first, int end, Sums& sum
 template <Tiling t, class S, class Load, class Sums>
 void multiply_rows(Load load, int first, int end, Sums& sums) {
   constexpr int ahead = t.stages - 1, steps = warpgroup_steps(t);
+  if (first >= end) // no sum is set between products: ptxas would have them wait for one another
+    return;
   int stage = 0;
   for (int slice = first; slice < end; ++slice) {
     copy_wait<ahead - 1>();
@@ -141,7 +143,7 @@ void multiply_rows(Load load, int first, int end, Sums& sums) {
 /// place is free, when its products begin.
 template <Tiling t, class S, class Load, class Sums>
 void multiply_rounded(Load load, int first, int end, Sums& sums) {
-  constexpr int ahead = slices_ahead_rounded<t>, steps = warpgroup_steps(t);
+  constexpr int ahead = slices_ahead_rounded<t>, products = Sums::products;
   constexpr bool early = has_parts(t);
   if (first >= end)
     return;
@@ -166,8 +168,8 @@ void multiply_rounded(Load load, int first, int end, Sums& sums) {
     warpgroup_begin();
 #pragma unroll
     for (int work = 0; work < 4; ++work) {
-      for (int step = work * steps / 4; step < (work + 1) * steps / 4; ++step)
-        sums.multiply(step, sums.rounded_operand(S::rounded(slice - first), step));
+      for (int product = work * products / 4; product < (work + 1) * products / 4; ++product)
+        sums.multiply_rounded(product, S::rounded(slice - first));
       if (work < 2)
         load(slice + ahead, ahead == t.stages ? stage : stage_before<t.stages>(stage), work);
       else if (slice + 1 < end)

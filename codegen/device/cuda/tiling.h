@@ -24,9 +24,10 @@ constexpr int cache_line = 128, piece_bytes = 16;
 /// the shares in order.
 struct Tiling {
   Math math;
-  /// Of a tile: 64 or 128; columns may be 96, too, and of warpgroups 48. Where their instructions
-  /// take columns as they are copied, rows may be 256: of two warpgroups, which share the columns.
-  /// So do those of three TF32 products, of 64 rows each.
+  /// Of a tile: 64 or 128; columns may be 96, too. Where a warpgroup's instructions take columns as
+  /// they are copied, rows may be 256: of two warpgroups, which share the columns. Those of three
+  /// TF32 products have 64 rows each. Where they take both operands so, and of three products,
+  /// columns may be 48.
   int rows, columns;
   int stages; ///< Slices in shared memory: one is multiplied while the others arrive.
   int splits;
@@ -187,8 +188,8 @@ constexpr int blocks_sharing(const Tiling& t) {
   return blocks_sharing(threads_of(t));
 }
 /// Slices whose products may be on their way while those of the next are started. No other block
-/// does something meanwhile where one has a multiprocessor for itself. (Where rows are in
-/// registers, these must be free first: none.)
+/// does something meanwhile where one has a multiprocessor for itself. (Rows in
+/// registers must be free before the next take their place: there all are waited for.)
 constexpr int slices_pending(const Tiling& t) {
   return 2 - blocks_sharing(t);
 }

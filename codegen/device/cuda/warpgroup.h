@@ -58,6 +58,8 @@ template <Tiling t> struct WarpgroupSums : WarpgroupTile<t> {
   using Tile = WarpgroupTile<t>;
   using Tile::m, Tile::n, Tile::steps, Tile::columns, Tile::math, Tile::first_row;
 
+  static constexpr int products = steps; ///< Of a slice of columns that were rounded.
+
   float sum[m][n][4] = {};
   unsigned left[steps][m][4]; ///< Rows of the slice that is multiplied.
   WarpgroupQueue<t.taps * m * steps*(1 + slices_pending(t))> queue;
@@ -108,6 +110,10 @@ template <Tiling t> struct WarpgroupSums : WarpgroupTile<t> {
         warpgroup_bf16<columns>(queue, sum[i], left[step][i], from);
       else
         warpgroup_tf32<columns>(queue, sum[i], left[step][i], from);
+  }
+  /// The same with columns that were rounded.
+  void multiply_rounded(int step, Shared<const float> rounded) {
+    multiply(step, Tile::rounded_operand(rounded, step));
   }
   /// What was started is complete.
   void commit() {

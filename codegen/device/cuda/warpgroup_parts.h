@@ -1,23 +1,26 @@
 #pragma once
 // Sums of three TF32 products by the matrix instructions of a warpgroup: of the rounded operands,
-// and of each with what rounding left of the other. What they leave out is the product of both
-// rests, 2^-22 of a whole one at most. Rows come from registers, columns from shared memory.
+// and of each with what rounding left of the other. They leave out the product of both rests, and
+// what rounding leaves of these: 2^-21 of a whole product at most. Rows come from registers,
+// columns from shared memory.
 
 #include "codegen/device/cuda/warpgroup.h"
 
 namespace netc {
 
 /// A thread's part of a tile, as of WarpgroupSums. Matrix units add less exactly than f32 does: so
-/// the sums of a slice are their own, and f32 adds them up.
+/// the sums of a slice are their own, small products first, and f32 adds them up.
 template <Tiling t> struct WarpgroupPartSums : WarpgroupTile<t> {
   using Tile = WarpgroupTile<t>;
   using Tile::m, Tile::n, Tile::steps, Tile::columns;
+  /// Of a slice, one after the other: two small ones a step, then the large one of each.
+  static constexpr int products = 3 * steps;
 
   float sum[m][n][4] = {};
   float slice_sum[m][n][4] = {}; ///< Of the slice that is multiplied.
   float next[steps][m][4];       ///< Rows of the slice behind it.
   unsigned left[steps][m][4], left_rest[steps][m][4];
-  WarpgroupQueue<3 * m * steps> queue;
+  WarpgroupQueue<products * m> queue;
 
   /// Rounds the columns of a slice, as of WarpgroupSums: the rests lie behind all of them.
   template <class A, class B, int parts>
@@ -55,17 +58,20 @@ template <Tiling t> struct WarpgroupPartSums : WarpgroupTile<t> {
           split(next[step][i][r], left[step][i][r], left_rest[step][i][r]);
   }
 
-  /// Starts to add a step's products with columns that were rounded, the small ones first.
-  void multiply(int step, WarpgroupOperand high) {
+  /// Starts to add a product with columns that were rounded.
+  void multiply_rounded(int product, Shared<const float> rounded) {
+    const bool small = product < 2 * steps, of_rows = small && product % 2 == 0;
+    const int step = small ? product / 2 : product - 2 * steps;
+    const WarpgroupOperand high = Tile::rounded_operand(rounded, step);
 #pragma unroll
-    for (int i = 0; i < m; ++i) {
-      if (step == 0)
+    for (int i = 0; i < m; ++i)
+      if (product == 0)
         warpgroup_tf32<columns, true>(queue, slice_sum[i], left_rest[step][i], high);
-      else
+      else if (of_rows)
         warpgroup_tf32<columns>(queue, slice_sum[i], left_rest[step][i], high);
-      warpgroup_tf32<columns>(queue, slice_sum[i], left[step][i], high + part_floats(t));
-      warpgroup_tf32<columns>(queue, slice_sum[i], left[step][i], high);
-    }
+      else
+        warpgroup_tf32<columns>(queue, slice_sum[i], left[step][i],
+                                small ? high + part_floats(t) : high);
   }
   /// The slice's products have been started.
   void commit() {
