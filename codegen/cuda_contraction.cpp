@@ -44,7 +44,8 @@ std::string_view name_of(Math math) {
 }
 
 /// Multiprocessors that tilings are made for (an H100 or H200 has 132, with two blocks each): a
-/// tiling depends on the shape alone, so that a plan computes the same bits on every device.
+/// tiling depends on the shape and the kind of GPU alone, so that a plan computes the same bits on
+/// every device of that kind.
 constexpr int usual_multiprocessors = 132;
 
 /// Relative time of a product in this tiling: whole waves of tiles, each the slices it multiplies
@@ -253,7 +254,8 @@ std::vector<Tiling> suitable_tilings(const Conv2d& c, ContractionPass pass, Math
     return {{Math::fma, 64, 64, 2, 1}};
   const bool warpgroup = target.has_warpgroups() && math != Math::fma;
   NETC_CHECK((warpgroup && math != Math::x3tf32) || !rounded,
-             "{} has no instructions for operands that are rounded", target.str());
+             "{} has no instructions for {} of operands that are rounded", target.str(),
+             name_of(math));
   std::vector<Tiling> list, last;
   auto add = [&](Tiling t, std::vector<Tiling>& to) {
     if (std::optional<Tiling> tiling = completed(c, pass, t, target))

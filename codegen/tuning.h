@@ -55,14 +55,15 @@ using MeasureCandidates =
     std::function<std::vector<Trial>(const ContractionUse&, const std::vector<std::string>& names)>;
 
 /// Chooses candidates: from the table; else by measuring the most promising and all libraries, if
-/// there is a hook (the table learns); else by the default rule. Contractions with one candidate
-/// are never measured.
+/// there is a hook (the table learns); else by the default rule. What the table chooses but is no
+/// candidate, as in another version, is measured anew or a UserError. Contractions with one
+/// candidate are never measured.
 class Tuner {
 public:
   struct Options {
     std::string machine;       ///< As for tuning_key().
     LoweringOptions lowering;  ///< Its `choose` is not asked.
-    bool frozen = false;       ///< A contraction that the table lacks is a UserError.
+    bool frozen = false;       ///< What is not a candidate from the table is a UserError.
     MeasureCandidates measure; ///< Null: do not measure.
   };
   Tuner(TuningTable table, Options options)

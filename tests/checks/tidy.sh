@@ -14,8 +14,10 @@ fi
 # Headers that g++ has precompiled are none to clang: without them, each file names all it needs.
 commands=$(mktemp -d) || exit 1
 trap 'rm -rf "$commands"' EXIT
-sed 's/ -Winvalid-pch -include [^ ]*cmake_pch.hxx//' "$build/compile_commands.json" \
-  >"$commands/compile_commands.json"
+trap 'exit 130' INT TERM
+sed -e 's/ -Winvalid-pch -include [^ ]*cmake_pch.hxx//' \
+  -e 's/ -Xclang -include\(-pch\)\? -Xclang [^ ]*cmake_pch.hxx\(.pch\)\?//g' \
+  "$build/compile_commands.json" >"$commands/compile_commands.json" || exit 1
 printf '%s\n' "$@" | xargs -P "$(nproc)" -n 1 clang-tidy -p "$commands" --quiet 2>/dev/null
 status=$?
 [ $status = 0 ] && echo "clang-tidy of $# files: all well"

@@ -1,4 +1,4 @@
-// Which tilings a contraction may have: they fit, and what a GPU has not measured is tried alone.
+// Which tilings a contraction may have: they fit, and what no GPU has measured is only tried.
 
 #include "codegen/cuda_contraction.h"
 #include "tests/emu/contraction_cases.h"
@@ -40,7 +40,7 @@ template <class Use> void visit_contractions(Use use) {
 TEST(Tilings, ShareAMultiprocessorAsTheyClaim) {
   visit_contractions([](const std::string& what, const char* family, const Conv2d& shape,
                         Precision precision, bool rounded, const Target& target) {
-    SCOPED_TRACE(what);
+    SCOPED_TRACE(what + (rounded ? ", rounded" : ""));
     const std::string name = family;
     const ContractionPass pass = name.ends_with("forward") ? ContractionPass::forward
                                  : name.ends_with("data_gradient")
@@ -57,14 +57,24 @@ TEST(Tilings, ShareAMultiprocessorAsTheyClaim) {
 
 TEST(Tilings, MultiplyPartsByWarpgroupsWhereThereAreSome) {
   const Conv2d shape = square(128, 13, 256, 384, 3, 1, 1);
-  for (const char* family : families) {
-    for (const Tiling& t :
-         cuda_tilings(family, shape, Precision::x3tf32, false, parse_target("cuda:sm_90a")))
-      EXPECT_TRUE(has_parts(t)) << tiling_name(t);
-    for (const Tiling& t :
-         cuda_tilings(family, shape, Precision::x3tf32, false, parse_target("cuda:sm_90")))
-      EXPECT_FALSE(t.warpgroup) << tiling_name(t);
-  }
+  for (const char* family : families)
+    for (const char* arch : {"cuda:sm_90", "cuda:sm_90a"}) {
+      const Target target = parse_target(arch);
+      const auto list = cuda_tilings(family, shape, Precision::x3tf32, false, target);
+      ASSERT_FALSE(list.empty());
+      for (const Tiling& t : list)
+        EXPECT_EQ(has_parts(t), target.has_warpgroups()) << tiling_name(t);
+    }
+}
+
+/// Of channels that are copied one by one, slices are too short for the threads of two warpgroups.
+TEST(Tilings, OfOddChannelsAreOfOneWarpgroupWhereLinesAreNeighbours) {
+  const Target target = parse_target("cuda:sm_90a");
+  const Conv2d odd = square(16, 30, 6, 64, 11, 1, 0);
+  const std::pair<Precision, bool> ways[] = {{Precision::x3tf32, false}, {Precision::tf32, true}};
+  for (auto [precision, rounded] : ways)
+    for (const Tiling& t : cuda_tilings("conv2d_weight_gradient", odd, precision, rounded, target))
+      EXPECT_EQ(threads_of(t), tile_threads) << tiling_name(t);
 }
 
 /// Of TF32 weight gradients: among those that `--tune` measures, and not the default.

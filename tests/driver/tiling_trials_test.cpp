@@ -12,7 +12,8 @@ namespace netc::test {
 namespace {
 
 /// A training step of two convolutions with a padded kernel of 3 x 3 and a layer of `size`
-/// features, images and features held rounded. Of the second one all passes have `channels`.
+/// features, images and features held rounded where the precision does. Of the second one all
+/// passes have `channels`.
 Graph step_of(const Target& target, const std::string& precision, int channels, int pixels,
               int batch) {
   Graph graph =

@@ -17,7 +17,7 @@ the GPU. Prints a table and writes bench.json and bench.md into DIR. What does n
 Two precisions go first, tf32 and bf16, in both batches; they share the time, and what they leave is
 for the others. `--autotune` says what torch.compile tries out: nothing (its default mode), tilings
 of the kernels that it fuses, or everything ("max-autotune": minutes a configuration). Without it,
-whatever goes first is compiled at once, before --after FILE is waited for: that is when the GPU
+whatever goes first is compiled at once, while --after FILE is waited for: that is when the GPU
 becomes quiet. DIR/inductor keeps what PyTorch compiled.
 """
 import argparse
@@ -155,16 +155,17 @@ def measure_all(args):
     """(runs, what was left out as "precision, batch", faults of netc)"""
     first, others = order(args)
     runs, faults, skipped = [], [], first + others
-    start, needed, waiting = time.monotonic(), 0.0, []
+    needed, waiting = 0.0, []
     try:
         if args.at_once:
             waiting = [Contest(*which, args) for which in first]
+        while args.after and not args.after.exists() and args.left() > 0:
+            time.sleep(0.05)
         until = args.half_time()
         for contest in waiting:
             contest.compiled(until)
-        compiling = time.monotonic() - start
-        while args.after and not args.after.exists() and args.left() > 0:
-            time.sleep(0.05)
+        compiling = max((program.about["seconds_to_compile"] for contest in waiting
+                         for program in contest.programs.values()), default=0.0)
         while skipped and needed < args.left():
             until = time.monotonic() + args.left() / max(1, len(first) - len(runs))
             print(f"{named(skipped[0])} ...", file=sys.stderr, flush=True)

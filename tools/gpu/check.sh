@@ -6,7 +6,7 @@ Checks netc on a machine with a GPU, installing nothing: the tests that need one
 AlexNet on drawn shapes, compute-sanitizer on LeNet, and the speed beside PyTorch where it is there.
   BINARY_DIR     of `cmake --preset portable` (build-portable), or of another build
   -o DIR         where check.json, check.md and all logs go (gpu-report)
-  --seconds N    for everything together (480), half of it for the speed; from 1500 on netc is
+  --seconds N    for everything together (480), three eighths of it for the speed; from 1500 on netc is
                  measured as tuned for this card, too
   --steps N      training steps of AlexNet (200)
   --commit HASH  what is checked, where git cannot say
@@ -138,6 +138,8 @@ gpu_suite() { # PROGRAM SUITE
 # The suites whose names end in `Gpu`, each in a process of its own, two a core at once: most of their
 # time, kernels are compiled. Runs in a subshell, as it waits for all of its jobs.
 gpu_tests() {
+  trap 'kill $(jobs -p) 2>/dev/null' EXIT
+  trap 'exit 130' INT TERM
   local program list suite most count=0
   most=$((2 * $(nproc)))
   for program in "$binaries"/bin/*_tests; do

@@ -188,8 +188,8 @@ constexpr int blocks_sharing(const Tiling& t) {
   return blocks_sharing(threads_of(t));
 }
 /// Slices whose products may be on their way while those of the next are started. No other block
-/// does something meanwhile where one has a multiprocessor for itself. (Rows in
-/// registers must be free before the next take their place: there all are waited for.)
+/// does something meanwhile where one has a multiprocessor for itself. (Counted, too, where rows
+/// are in registers: these must be free before the next take their place, so all are waited for.)
 constexpr int slices_pending(const Tiling& t) {
   return 2 - blocks_sharing(t);
 }
