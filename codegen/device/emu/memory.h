@@ -79,9 +79,10 @@ template <int bytes, class Note>
   }
 }
 
+// Called, not inlined: a kernel, which has hundreds of accesses, compiles faster and runs as fast.
+
 template <int bytes>
-[[gnu::always_inline]] inline const unsigned char* check_read(const Array& array, long at,
-                                                              Place place) {
+[[gnu::noinline]] inline const unsigned char* check_read(const Array& array, long at, Place place) {
   const long offset = check_place<bytes>(array, at, place);
   Region& region = *array.region;
   for_cells<bytes>(region, offset, [&](Cell& cell) { note_read(region, cell, place); });
@@ -89,7 +90,7 @@ template <int bytes>
 }
 
 template <int bytes>
-[[gnu::always_inline]] inline unsigned char* check_write(const Array& array, long at, Place place) {
+[[gnu::noinline]] inline unsigned char* check_write(const Array& array, long at, Place place) {
   const long offset = check_place<bytes>(array, at, place);
   Region& region = *array.region;
   for_cells<bytes>(region, offset, [&](Cell& cell) { note_write(region, cell, place); });
