@@ -99,7 +99,7 @@ int64_t place(std::vector<Request>& list) {
   return arena;
 }
 
-/// Puts the request that reaches the top of the arena in front of all others.
+/// Puts the request that reaches the top of the arena, of one at least, in front of all others.
 void hurry_highest(std::vector<Request>& list) {
   auto top = [](const Request& r) { return r.extent.offset + r.extent.bytes; };
   auto highest =
@@ -118,11 +118,12 @@ std::vector<Request> place_best(std::vector<Request> list, int64_t bound) {
   std::vector<Request> best;
   int64_t smallest = INT64_MAX;
   for (int i = 0; i < tries && smallest > bound; ++i) {
+    if (i > 0)
+      hurry_highest(list);
     if (int64_t arena = place(list); arena < smallest) {
       smallest = arena;
       best = list;
     }
-    hurry_highest(list);
   }
   return best;
 }
