@@ -8,7 +8,7 @@ declare -A groups=(
            nlohmann-json3-dev libjpeg62-turbo-dev libpng-dev zlib1g-dev libxxhash-dev
            libgraphviz-dev graphviz"
   [test]="libgtest-dev libgmock-dev libbenchmark-dev python3"
-  [ci]="clang clang-format"
+  [ci]="clang clang-format libclang-rt-dev"
 )
 
 fail() {
