@@ -99,7 +99,7 @@ int64_t place(std::vector<Request>& list) {
   return arena;
 }
 
-/// Puts the request that reaches the top of the arena, of one at least, in front of all others.
+/// Puts the request that reaches the top of the arena in front of all others. There must be one.
 void hurry_highest(std::vector<Request>& list) {
   auto top = [](const Request& r) { return r.extent.offset + r.extent.bytes; };
   auto highest =

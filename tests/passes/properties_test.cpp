@@ -223,6 +223,18 @@ TEST(InPlace, OnlyWhereBothLieAlike) {
   EXPECT_EQ(in_place_operand(*relu, 0), 0);
 }
 
+TEST(PlanMemory, OfAStepThatComputesNothingIsEmpty) {
+  Graph g = parse_graph("graph g {\n"
+                        "  %x = feed() {dtype = \"f32\", shape = [2, 2]} : f32[2,2]\n"
+                        "  output y = %x\n"
+                        "}\n");
+  PassContext c = context_of(Mode::infer);
+  EXPECT_EQ(plan_memory(g, c), 0);
+  EXPECT_TRUE(c.memory.values.empty());
+  EXPECT_EQ(c.memory.arena_bytes, 0);
+  EXPECT_EQ(c.memory.lower_bound_bytes, 0);
+}
+
 // The properties say little unless the graphs have something to fuse and to share.
 TEST(RandomGraphs, AreWorthTesting) {
   size_t windows = 0, contractions = 0, shared = 0, spatial = 0;

@@ -79,8 +79,9 @@ template <int bytes, class Note>
   }
 }
 
-// Called, not inlined: a kernel, which has hundreds of accesses, compiles faster and runs as fast.
-
+/// Checks and notes a read of `bytes` at byte `at` of the array; returns where they lie. Not
+/// inlined, as little as a write's: kernels have hundreds of accesses, and compile faster and run
+/// as fast so.
 template <int bytes>
 [[gnu::noinline]] inline const unsigned char* check_read(const Array& array, long at, Place place) {
   const long offset = check_place<bytes>(array, at, place);
@@ -89,6 +90,7 @@ template <int bytes>
   return region.data + offset;
 }
 
+/// The same for a write.
 template <int bytes>
 [[gnu::noinline]] inline unsigned char* check_write(const Array& array, long at, Place place) {
   const long offset = check_place<bytes>(array, at, place);
