@@ -41,9 +41,12 @@ public:
                        const std::filesystem::path& cache) const;
 
   /// All that a binary for `arch` depends on but its source: compiler, options, headers.
+  /// RuntimeError when NVRTC is missing.
   std::string fingerprint(const std::string& arch) const;
 
 private:
+  /// What tells updates of a version apart, which nvrtcVersion does not.
+  const std::string& build() const;
   std::string compile(const std::string& source, const std::string& arch, bool resources,
                       std::string& log, bool& failed) const;
   struct Library;

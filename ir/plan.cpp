@@ -48,7 +48,8 @@ template <class Io> void fields(Io& io, Recipe& s) {
 }
 template <class Io> void fields(Io& io, KernelEntry& s) {
   io("blocks", s.blocks), io("threads", s.threads), io("shared_bytes", s.shared_bytes);
-  io("registers", s.registers), io("spill_bytes", s.spill_bytes);
+  const bool known = s.registers > 0; // PTX is compiled by the driver that loads it
+  io.known_if(known, "registers", s.registers), io.known_if(known, "spill_bytes", s.spill_bytes);
 }
 template <class Io> void fields(Io& io, ConvolutionShape& s) {
   io("in", s.in), io("out", s.out), io("kernel", s.kernel), io("groups", s.groups);
@@ -108,6 +109,7 @@ struct Writer {
     if (record)
       json[key] = value(*record);
   }
+  void known_if(bool known, const char* key, int& v) { json[key] = known ? Json(v) : Json(); }
   template <Record T> void operator()(const char* key, std::vector<T>& list) {
     json[key] = Json::array();
     for (T& entry : list)
@@ -131,6 +133,9 @@ struct Reader {
     record.reset();
     if (json.contains(key))
       value(json.at(key), record.emplace());
+  }
+  void known_if(bool, const char* key, int& v) {
+    v = json.at(key).is_null() ? 0 : json.at(key).get<int>();
   }
   template <Record T> void operator()(const char* key, std::vector<T>& list) {
     list.clear();

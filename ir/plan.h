@@ -16,8 +16,8 @@ struct KernelEntry {
   int64_t blocks = 1;   ///< Of the grid.
   int threads = 256;    ///< Of a block.
   int shared_bytes = 0; ///< Dynamic shared memory of a block.
-  int registers = 0;    ///< Of a thread; 0 where the compiler does not say.
-  int spill_bytes = 0;  ///< Of local memory a thread: what did not fit into registers.
+  int registers = 0;    ///< Of a thread; 0 where the compiler does not say (null in plan.json).
+  int spill_bytes = 0;  ///< Of local memory a thread: what did not fit into registers, if it says.
   bool operator==(const KernelEntry&) const = default;
 };
 

@@ -2,6 +2,7 @@
 
 #include "ir/support/diagnostics.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -24,6 +25,9 @@ int capability_of(std::string_view arch) {
   return 0;
 }
 
+/// What the emulator stands for where it is not said.
+constexpr std::string_view emulated = "sm_90a";
+
 constexpr std::array precisions = {"fp32", "3xtf32", "tf32", "bf16"};
 
 } // namespace
@@ -33,7 +37,7 @@ std::string Target::str() const {
   case Kind::cpu:
     return "cpu";
   case Kind::emu:
-    return "emu";
+    return arch == emulated ? "emu" : "emu:" + arch;
   case Kind::cuda:
     break;
   }
@@ -41,11 +45,11 @@ std::string Target::str() const {
 }
 
 int Target::capability() const {
-  return kind == Kind::cpu ? 0 : kind == Kind::emu ? 90 : capability_of(arch);
+  return kind == Kind::cpu ? 0 : capability_of(arch);
 }
 
 bool Target::has_warpgroups() const {
-  return kind == Kind::emu || arch == "sm_90a";
+  return arch == "sm_90a";
 }
 
 bool Target::is_ptx() const {
@@ -77,12 +81,16 @@ Target parse_target(std::string_view text) {
   if (text == "cpu")
     return {};
   if (text == "emu")
-    return {Target::Kind::emu};
-  if (text.substr(0, 5) == "cuda:" && capability_of(text.substr(5)) >= 75)
-    return {Target::Kind::cuda, std::string(text.substr(5))};
+    return {Target::Kind::emu, std::string(emulated)};
+  const size_t colon = std::min(text.find(':'), text.size());
+  const std::string_view kind = text.substr(0, colon);
+  const Target target{kind == "emu" ? Target::Kind::emu : Target::Kind::cuda,
+                      std::string(text.substr(std::min(colon + 1, text.size())))};
+  if ((kind == "cuda" || (kind == "emu" && !target.is_ptx())) && target.capability() >= 75)
+    return target;
   user_error(fmt::format("there is no target `{}`", text),
              "a target is `cpu`, `emu`, or `cuda:ARCH` with ARCH sm_75, sm_80, sm_90, sm_90a, "
-             "sm_100, sm_120 ... or compute_90 for PTX");
+             "sm_100, sm_120 ... or compute_90 for PTX (`emu:ARCH` emulates what is no PTX)");
 }
 
 std::string_view to_string(Precision precision) {

@@ -8,19 +8,20 @@ namespace netc {
 
 /// A machine that kernels are compiled for: `cpu`, `cuda:sm_90` (a binary for GPUs of that compute
 /// capability; `cuda:sm_90a` with what only that one has; `cuda:compute_90`: PTX, which newer GPUs
-/// compile when it is loaded) or `emu` (the CUDA text on the host, with checks).
+/// compile when it is loaded) or `emu` (the CUDA text for sm_90a on the host, with checks;
+/// `emu:sm_80` that for other GPUs).
 struct Target {
   enum class Kind { cpu, cuda, emu };
   Kind kind = Kind::cpu;
-  std::string arch{}; ///< Of cuda: `sm_90`, `sm_90a`, `compute_90`.
+  std::string arch{}; ///< Of cuda: `sm_90`, `sm_90a`, `compute_90`; of emu: the same, but PTX.
 
   bool operator==(const Target&) const = default;
   std::string str() const;
   /// Kernels are CUDA C++; else they are C++.
   bool has_cuda_text() const { return kind != Kind::cpu; }
-  /// Compute capability x 10 (90 for `sm_90a`); that of the emulator is 90, of the CPU 0.
+  /// Compute capability x 10 (90 for `sm_90a`); 0 of the CPU.
   int capability() const;
-  /// It has the matrix instructions of a warpgroup: sm_90a does, and the emulator.
+  /// It has the matrix instructions of a warpgroup: sm_90a does.
   bool has_warpgroups() const;
   /// Plans hold PTX, which must fit newer GPUs, too.
   bool is_ptx() const;

@@ -9,13 +9,16 @@ namespace netc {
 namespace {
 
 /// What the layer asks for, or the graph's. Where exact sums or the target rule that out, f32,
-/// which errs least: weights that a GPU trained in bf16 can be evaluated on a CPU.
-Precision precision_for(const Node& node, const PassContext& context) {
-  if (context.exact)
-    return Precision::fp32;
+/// which errs least: weights that a GPU trained in bf16 can be evaluated on a CPU. A layer that
+/// asked learns of it, once, not by its gradients.
+Precision precision_for(const Node& node, PassContext& context) {
   const std::string& asked = node.attrs.text("precision");
   const Precision precision = asked == "default" ? context.precision : parse_precision(asked);
-  return supports(context.target, precision) ? precision : Precision::fp32;
+  if (!context.exact && supports(context.target, precision))
+    return precision;
+  if (asked != "default" && precision != Precision::fp32 && !context.origins.count(&node))
+    context.denied_precisions.push_back({node.name, precision});
+  return Precision::fp32;
 }
 
 } // namespace

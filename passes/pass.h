@@ -19,6 +19,13 @@ struct PartitionSpecification;
 /// The forward node that each node of a backward pass belongs to.
 using GradientOrigins = std::unordered_map<const Node*, const Node*>;
 
+/// A layer that does not multiply as its description asks.
+struct DeniedPrecision {
+  std::string layer;
+  Precision asked;
+  bool operator==(const DeniedPrecision&) const = default;
+};
+
 /// What passes know besides the graph. One context serves one graph.
 struct PassContext {
   Mode mode = Mode::train;
@@ -28,8 +35,9 @@ struct PassContext {
   OptimizerSpec optimizer;
   /// Scratch bytes the kernel of a node needs; injected by the driver from codegen. Null: none.
   std::function<int64_t(const Node&)> workspace_bytes;
-  GradientOrigins origins; ///< Filled by autodiff.
-  MemoryPlan memory;       ///< Filled by plan-memory.
+  GradientOrigins origins;                        ///< Filled by autodiff.
+  MemoryPlan memory;                              ///< Filled by plan-memory.
+  std::vector<DeniedPrecision> denied_precisions; ///< Filled by assign-precision.
   /// How the step is cut over devices, and which of them the graph becomes that of; null: one
   /// device does all.
   const PartitionSpecification* partition = nullptr;

@@ -3,15 +3,11 @@
 #include "ir/support/error.h"
 #include "runtime/byte_text.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace netc {
 
 namespace {
-
-/// What a copy through the host moves at once.
-constexpr int64_t staging_bytes = 16 << 20;
 
 constexpr const char* smaller = "a smaller batch (`--batch N`) needs less";
 
@@ -62,16 +58,6 @@ DeviceMemory Device::allocate_host(int64_t bytes) {
   if (bytes == 0)
     return {};
   return {this, take(bytes, true), bytes, true};
-}
-
-void Device::copy_from(Device& source, const std::byte* from, std::byte* to, int64_t bytes) {
-  // Whatever the two devices are, both can reach the host.
-  DeviceMemory piece = allocate_host(std::min(bytes, staging_bytes));
-  for (int64_t at = 0; at < bytes; at += piece.size()) {
-    int64_t count = std::min(piece.size(), bytes - at);
-    source.read(piece.data(), from + at, count);
-    write(to + at, piece.data(), count);
-  }
 }
 
 } // namespace netc

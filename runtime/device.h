@@ -91,8 +91,6 @@ public:
   // Copies come after everything started before and are done when the call returns.
   virtual void write(std::byte* to, const void* from, int64_t bytes) = 0;
   virtual void read(void* to, const std::byte* from, int64_t bytes) = 0;
-  /// Copies `bytes` from another device (or this one) to this one.
-  virtual void copy_from(Device& source, const std::byte* from, std::byte* to, int64_t bytes);
 
   /// Loads the kernels of a plan, once, the target of which runs() here. Throws RuntimeError when a
   /// binary is missing or was made for another machine.

@@ -21,6 +21,13 @@ struct EmulatedKernel {
   std::vector<emu::EntryFunction> functions;
 };
 
+/// Generated text by its file in the plan, which has the same lines. To the compiler all texts are
+/// `kernel.cu` (codegen/toolchain.h), so that equal ones are one binary.
+void name_file(EmulatorPlace& place, const std::string& kernel) {
+  if (place.file == "kernel.cu")
+    place.file = fmt::format("kernels/{}.cu", kernel);
+}
+
 /// Shadows by the addresses of the state, which all programs share.
 using StateShadows = std::map<void*, std::unique_ptr<EmulatorShadow>>;
 
@@ -129,6 +136,9 @@ private:
                           .buffers = launch.buffers});
     } catch (const EmulatorFault& fault) {
       EmulatorFault::Details details = fault.details();
+      name_file(details.place, launch.step->kernel);
+      if (details.other)
+        name_file(details.other->place, launch.step->kernel);
       details.step = launch.step->label;
       if (std::string place = launch.step->loc.str(); !place.empty())
         details.step += fmt::format(" ({})", place);
@@ -149,7 +159,7 @@ public:
   explicit EmuDevice(const DeviceSpec& spec) : Device(spec) {}
 
   std::string description() const override { return "emulator that checks CUDA kernels, slow"; }
-  Target target() const override { return {Target::Kind::emu}; }
+  Target target() const override { return parse_target("emu"); }
   bool runs(const Target& target) const override { return target.kind == Target::Kind::emu; }
   bool host_visible() const override { return true; }
   void write(std::byte* to, const void* from, int64_t bytes) override {

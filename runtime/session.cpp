@@ -16,26 +16,6 @@ namespace netc {
 
 namespace {
 
-/// UserError at the plan's line when it is for another kind of device.
-void check_target(const Plan& plan, const std::filesystem::path& folder, const Device& device) {
-  if (device.runs(parse_target(plan.target)))
-    return;
-  std::filesystem::path file = folder / "plan.json";
-  auto source = std::make_shared<SourceFile>(SourceFile{file.string(), read_file(file)});
-  size_t at = std::min(source->text.find("\"target\""), source->text.size());
-  size_t line_start = source->text.rfind('\n', at) + 1; // 0 in the first line
-  int line =
-      1 + static_cast<int>(std::count(
-              source->text.begin(), source->text.begin() + static_cast<std::ptrdiff_t>(at), '\n'));
-  Diagnostics diagnostics;
-  diagnostics
-      .error({source, line, static_cast<int>(at - line_start) + 1},
-             fmt::format("the plan is for `{}`, `{}` ({}) runs `{}`", plan.target, device.name(),
-                         device.description(), device.target().str()))
-      .note("choose another device with `--device`, or compile the network again for this one");
-  diagnostics.throw_if_errors();
-}
-
 /// `cpu:0`, `cpu:1`, in backticks.
 std::string names_of(const std::vector<LoadedDevice>& devices) {
   std::vector<std::string> names;
@@ -69,6 +49,25 @@ bool is_crowded(size_t devices, int threads) {
 }
 
 } // namespace
+
+void check_target(const Plan& plan, const std::filesystem::path& folder, const Device& device) {
+  if (device.runs(parse_target(plan.target)))
+    return;
+  std::filesystem::path file = folder / "plan.json";
+  auto source = std::make_shared<SourceFile>(SourceFile{file.string(), read_file(file)});
+  size_t at = std::min(source->text.find("\"target\""), source->text.size());
+  size_t line_start = source->text.rfind('\n', at) + 1; // 0 in the first line
+  int line =
+      1 + static_cast<int>(std::count(
+              source->text.begin(), source->text.begin() + static_cast<std::ptrdiff_t>(at), '\n'));
+  Diagnostics diagnostics;
+  diagnostics
+      .error({source, line, static_cast<int>(at - line_start) + 1},
+             fmt::format("the plan is for `{}`, `{}` ({}) runs `{}`", plan.target, device.name(),
+                         device.description(), device.target().str()))
+      .note("choose another device with `--device`, or compile the network again for this one");
+  diagnostics.throw_if_errors();
+}
 
 struct Session::Loaded {
   std::vector<std::unique_ptr<Slot>> slots; ///< Runs take them in turn.

@@ -7,6 +7,11 @@
 
 namespace netc {
 
+/// UserError at the line of `folder`'s plan.json unless `device` runs kernels for the plan's
+/// target. A session asks this itself; who copies a plan asks before, so that the user's own is
+/// named.
+void check_target(const Plan& plan, const std::filesystem::path& folder, const Device& device);
+
 /// A loaded plan. State persists between runs and is shared by the plan's programs; the arenas are
 /// shared, too, so that runs follow one another. Nothing is allocated by runs.
 ///

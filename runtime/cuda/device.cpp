@@ -4,6 +4,7 @@
 #include "runtime/cuda/cuda.h"
 #include "runtime/cuda/program.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace netc {
@@ -52,7 +53,6 @@ public:
   void read(void* to, const std::byte* from, int64_t bytes) override {
     copy(to, from, bytes, cudaMemcpyDeviceToHost);
   }
-  void copy_from(Device& source, const std::byte* from, std::byte* to, int64_t bytes) override;
 
   void load(const Plan& plan, const std::filesystem::path& folder) override {
     use();
@@ -64,8 +64,8 @@ public:
     auto program =
         std::make_unique<cuda::Program>(name(), ordinal_, *streams_, *kernels_, std::move(binding));
     const std::string& note = program->not_captured();
-    if (!note.empty() && (notes_.empty() || notes_.back() != note)) // not once a slot
-      notes_.push_back(note);
+    if (!note.empty() && std::find(notes_.begin(), notes_.end(), note) == notes_.end())
+      notes_.push_back(note); // not once a slot
     return program;
   }
 
@@ -88,7 +88,6 @@ protected:
 private:
   void use() const { check(cudaSetDevice(ordinal_), fmt::format("choosing `{}`", name())); }
   std::string waiting() const { return fmt::format("waiting for `{}`", name()); }
-  bool reaches(const CudaDevice& other) const;
 
   /// After everything on the compute stream, and done on return.
   void copy(void* to, const void* from, int64_t bytes, cudaMemcpyKind kind) {
@@ -130,40 +129,6 @@ void CudaDevice::give_back(std::byte* data, bool host) noexcept {
   // A device that has failed takes nothing back; the process's end does.
   if (cudaSetDevice(ordinal_) == cudaSuccess)
     host ? cudaFreeHost(data) : cudaFree(data);
-}
-
-/// Whether this GPU can read the other's memory; from the first time on it may.
-bool CudaDevice::reaches(const CudaDevice& other) const {
-  if (ordinal_ == other.ordinal_)
-    return true;
-  int possible = 0;
-  check(cudaDeviceCanAccessPeer(&possible, ordinal_, other.ordinal_),
-        fmt::format("asking whether `{}` reaches `{}`", name(), other.name()));
-  if (!possible)
-    return false;
-  cudaError_t enabled = cudaDeviceEnablePeerAccess(other.ordinal_, 0);
-  if (enabled == cudaErrorPeerAccessAlreadyEnabled)
-    cudaGetLastError(); // not an error here
-  else
-    check(enabled, fmt::format("letting `{}` reach `{}`", name(), other.name()));
-  return true;
-}
-
-void CudaDevice::copy_from(Device& source, const std::byte* from, std::byte* to, int64_t bytes) {
-  auto* other = dynamic_cast<CudaDevice*>(&source);
-  if (other)
-    use();
-  if (!other || !reaches(*other))
-    return Device::copy_from(source, from, to, bytes);
-  other->synchronize(); // what is copied must be there
-  use();
-  std::string doing =
-      fmt::format("copying {} bytes from `{}` to `{}`", bytes, other->name(), name());
-  cudaStream_t stream = streams_->compute.get();
-  check(
-      cudaMemcpyPeerAsync(to, ordinal_, from, other->ordinal_, static_cast<size_t>(bytes), stream),
-      doing);
-  check(cudaStreamSynchronize(stream), doing);
 }
 
 } // namespace

@@ -19,6 +19,10 @@ Program::Program(std::string name, int ordinal, const Streams& streams, const Ke
   if (binding_.program->exchanges.empty()) {
     warm_up();
     capture();
+  } else {
+    not_captured_ = fmt::format("`{}` launches its steps one by one: they exchange tensors with "
+                                "other devices through host memory",
+                                device_name_);
   }
 }
 

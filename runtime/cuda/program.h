@@ -16,9 +16,9 @@ struct Streams {
 /// its functions is called.
 class Program : public DeviceProgram {
 public:
-  /// Captures the steps as a graph, unless they exchange tensors with other devices; if that is not
-  /// possible, notes() says why and the kernels are launched one by one. `name`: of the device.
-  /// What is referred to must outlive the program.
+  /// Captures the steps as a graph. Where that is not possible, because they exchange tensors with
+  /// other devices or CUDA says so, not_captured() says why and the kernels are launched one by
+  /// one. `name`: of the device. What is referred to must outlive the program.
   Program(std::string name, int ordinal, const Streams& streams, const Kernels& kernels,
           Binding binding);
 

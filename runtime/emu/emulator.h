@@ -61,6 +61,7 @@ public:
     EmulatorPlace place{};
     std::string buffer{}; ///< Empty: shared memory, or a divergence.
     int64_t offset = 0;   ///< In bytes from the start of the buffer, or of shared memory.
+    int64_t size = 0;     ///< Of the buffer or of all shared memory, in bytes; 0 of neither.
     int bytes = 0;        ///< Of the access; 0 of a divergence.
     bool writes = false;
     std::optional<Party> other{};

@@ -44,12 +44,20 @@ std::string divergence(const EmulatorFault::Details& d) {
   return fmt::format("waits for {}, which waits{}", party(d), at(d.other->place));
 }
 
+/// How large the memory is that an access missed. Shared memory holds several arrays, of which a
+/// kernel may leave one and still be in another.
+std::string bounds(const EmulatorFault::Details& d) {
+  if (d.offset >= 0 && d.offset + d.bytes <= d.size)
+    return fmt::format(", outside of the array that is meant, {} bytes in all", d.size);
+  return d.size > 0 ? fmt::format(", which has {} bytes", d.size) : "";
+}
+
 std::string what_happened(const EmulatorFault::Details& d) {
   const char* access = d.writes ? "writes" : "reads";
   const std::string where = fmt::format("{} bytes at byte {} of {}", d.bytes, d.offset, memory(d));
   switch (d.kind) {
   case emu::Fault::out_of_bounds:
-    return fmt::format("out of bounds: accesses {}", where);
+    return fmt::format("out of bounds: accesses {}{}", where, bounds(d));
   case emu::Fault::misaligned:
     return fmt::format("misaligned: accesses {}", where);
   case emu::Fault::uninitialised:
@@ -89,6 +97,7 @@ EmulatorFault EmulatedBlock::describe(const EmulatorLaunch& launch) const {
                                  .thread = lane,
                                  .place = readable(report.place),
                                  .offset = report.offset,
+                                 .size = report.region ? report.region->bytes : 0,
                                  .bytes = report.bytes,
                                  .writes = report.writes};
   if (report.region == nullptr && report.bytes > 0)

@@ -1,6 +1,7 @@
 // The cache of binaries, with a compiler that only writes.
 
 #include "codegen/compile_jobs.h"
+#include "codegen/nvrtc.h"
 #include "ir/support/error.h"
 #include "ir/support/files.h"
 
@@ -113,6 +114,15 @@ TEST_F(CompileCacheFolder, NoJobIsBegunAfterAFailure) {
 
 TEST(CompileCache, AFolderThatCannotBeMadeIsReported) {
   EXPECT_THROW(CompileCache("/dev/null/cache", {".bin"}), RuntimeError);
+}
+
+TEST(CompileCache, KeysOfNvrtcNameItsBuild) {
+  const NvrtcToolchain nvrtc;
+  if (!nvrtc.available())
+    GTEST_SKIP() << "skipped: no NVRTC";
+  const std::string text = nvrtc.fingerprint("sm_90");
+  EXPECT_THAT(text, testing::ContainsRegex("Build ID: [^\n]+[0-9]"));
+  EXPECT_THAT(text, testing::ContainsRegex(" build = [0-9]+;")); // of 13.0.88: 88
 }
 
 TEST(UsersNote, HasALineAUser) {

@@ -30,6 +30,22 @@ train:
   parameters: [{match: "*.bias", rate: 2, decay: 0}]
 )";
 
+/// Channels in eights, as the instructions of warpgroups want them.
+const char* const even_description = R"(
+name: even
+input: {channels: 8, height: 20, width: 20}
+layers:
+  - {name: conv1, type: conv2d, filters: 64, kernel: 3, pad: 1, init: {msra: true}}
+  - {name: relu1, type: relu}
+  - {name: conv2, type: conv2d, filters: 64, kernel: 3, pad: 1, init: {msra: true}}
+  - {name: relu2, type: relu}
+  - {name: fc3, type: linear, features: 64, init: {msra: true}}
+  - {name: loss, type: softmax_cross_entropy}
+train:
+  batch: 128
+  optimizer: {type: sgd, rate: 0.01, momentum: 0.9, decay: 5e-4}
+)";
+
 /// A kernel of the training step, found by what its label says.
 struct Sample {
   std::string name; ///< Of the golden file.
@@ -52,11 +68,13 @@ const Sample samples[] = {
     {"update", "update: "},
 };
 
-KernelSet kernels_for(const Target& target) {
+KernelSet kernels_for(const Target& target, const char* text = description,
+                      std::optional<Precision> precision = {}) {
   Diagnostics diagnostics;
-  std::optional<Network> network = parse_network(description, "small.yaml", diagnostics);
+  std::optional<Network> network = parse_network(text, "small.yaml", diagnostics);
   diagnostics.throw_if_errors();
   CompileOptions options;
+  options.precision = precision;
   options.target = target;
   options.threads = 2;
   const LoweringOptions lowering = lowering_options(options);
@@ -89,6 +107,27 @@ TEST_P(KernelText, InCuda) {
 TEST_P(KernelText, InCpp) {
   const std::string text = text_of(kernels_for(parse_target("cpu")), GetParam().label);
   expect_golden("tests/codegen/goldens/" + GetParam().name + ".cpp.txt", text);
+}
+
+/// Of other GPUs, contractions show what differs: their tilings, and how memory holds what they
+/// read.
+TEST(KernelTextOfGpus, ByWarpgroups) {
+  const KernelSet kernels =
+      kernels_for(parse_target("cuda:sm_90a"), even_description, Precision::bf16);
+  for (const auto& [name, label] : {std::pair{"conv_bias_relu", "relu2.fused: "},
+                                    std::pair{"conv_data_gradient", "relu1.grad.fused: "},
+                                    std::pair{"conv_weight_gradient", "conv2.weight_grad"},
+                                    std::pair{"linear", "fc3.add_bias.fused"}})
+    expect_golden(fmt::format("tests/codegen/goldens/{}.sm_90a.cu.txt", name),
+                  text_of(kernels, label));
+}
+
+TEST(KernelTextOfGpus, WithoutAsynchronousCopies) {
+  const KernelSet kernels = kernels_for(parse_target("cuda:sm_75"));
+  for (const auto& [name, label] :
+       {std::pair{"conv_bias_relu", "relu1.fused: "}, std::pair{"linear_dropout", "drop3.fused: "}})
+    expect_golden(fmt::format("tests/codegen/goldens/{}.sm_75.cu.txt", name),
+                  text_of(kernels, label));
 }
 
 INSTANTIATE_TEST_SUITE_P(Small, KernelText, testing::ValuesIn(samples),

@@ -49,17 +49,18 @@ void register_network(const std::string& suite, const std::string& model, const 
   });
 }
 
-/// What the normal suite compiles: what users get by default on GPUs that differ, and exact mode.
-bool is_usual(const Target& target, const MathMode& mode) {
-  if (mode.exact)
-    return target.arch == "sm_90a";
-  return mode.precision == default_precision(target) && target.arch != "sm_90"; // H100s: sm_90a
+/// What the normal suite compiles: what users get by default on every GPU; on sm_90a exact mode,
+/// too, and all precisions of AlexNet.
+bool is_usual(const std::string& model, const Target& target, const MathMode& mode) {
+  if (target.arch == "sm_90a" && (mode.exact || model == "alexnet"))
+    return true;
+  return !mode.exact && mode.precision == default_precision(target);
 }
 
 void register_all(const std::string& suite, const std::string& model, const std::string& arch) {
   const Target target = parse_target("cuda:" + arch);
   for (const MathMode& mode : math_modes(target))
-    register_network(suite + (is_usual(target, mode) ? "" : "Slow"), model, arch, mode);
+    register_network(suite + (is_usual(model, target, mode) ? "" : "Slow"), model, arch, mode);
 }
 
 /// How many kinds of tilings are compiled besides those that plans have by default: with the

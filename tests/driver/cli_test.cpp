@@ -121,6 +121,49 @@ TEST_F(Cli, TargetsThatTheCompilerDoesNotKnow) {
   EXPECT_FALSE(fs::exists(folder_ / "tiny.plan"));
 }
 
+TEST_F(Cli, ResourcesOfPtxAreNotKnownYet) {
+  if (!NvrtcToolchain().available())
+    GTEST_SKIP() << "skipped: no NVRTC";
+  const std::string command = "compile tiny.yaml --mode infer --target cuda:compute_90";
+  EXPECT_THAT(compiling(command).out,
+              testing::HasSubstr("\nregisters and spills are known once a GPU's driver has "));
+  const nlohmann::ordered_json entry = json_of(command)["kernel_list"][0]["entries"][0];
+  EXPECT_TRUE(entry["registers"].is_null() && entry["spill_bytes"].is_null()) << entry;
+}
+
+TEST_F(Cli, PrecisionsThatTheTargetLacksAreTold) {
+  std::string text = tiny_network();
+  for (const char* place : {"kernel: 3, pad: 1", "features: 10"})
+    text.insert(text.find(place), "precision: bf16, ");
+  write("asks.yaml", text);
+  EXPECT_EQ(compiling("compile asks.yaml").err, // though it has two programs
+            "note: fp32 instead of bf16 for `conv1`, `fc2`: the target `cpu` has no precision "
+            "bf16\n");
+  EXPECT_EQ(compiling("compile asks.yaml --quiet").err, "");
+}
+
+TEST_F(Cli, PassesStandInColumns) {
+  std::istringstream lines(run("passes").out);
+  std::set<size_t> columns;
+  for (std::string line; std::getline(lines, line);) {
+    const size_t gap = line.find("  ");
+    ASSERT_NE(gap, line.npos) << line;
+    columns.insert(line.find_first_not_of(' ', gap));
+  }
+  EXPECT_EQ(columns.size(), 1u);
+}
+
+TEST_F(Cli, PlansForAnotherTargetAreCitedWhereTheyAre) {
+  ASSERT_EQ(compiling("compile tiny.yaml -o mine.plan").code, 0);
+  for (const char* command : {"train mine.plan --data shapes --steps 1", "bench mine.plan"}) {
+    const Outcome outcome = run(command + std::string(" --device emu:0"));
+    EXPECT_EQ(outcome.code, 1);
+    EXPECT_THAT(outcome.err, testing::StartsWith("mine.plan/plan.json:5:3: error: the plan is for "
+                                                 "`cpu`, `emu:0` "));
+  }
+  EXPECT_FALSE(fs::exists(folder_ / "runs"));
+}
+
 TEST_F(Cli, AlexNetHasThePapersSize) {
   nlohmann::ordered_json json = json_of("compile alexnet.yaml --batch 32 --threads 2");
   EXPECT_EQ(json["parameters"], 60965224);
@@ -137,7 +180,8 @@ TEST_F(Cli, JsonOfCompile) {
             (Keys{"network", "plan", "target", "batch", "parameters", "macs_per_image",
                   "planned_peak_bytes", "peak_lower_bound_bytes", "kernels", "compile_seconds",
                   "cache_hits", "layers", "kernel_list", "devices", "strategy",
-                  "planned_peak_bytes_per_device", "libraries_left_out"}));
+                  "planned_peak_bytes_per_device", "libraries_left_out", "precision"}));
+  EXPECT_EQ(json["precision"], "fp32");
   EXPECT_EQ(json["planned_peak_bytes_per_device"],
             nlohmann::ordered_json::array({json["planned_peak_bytes"]}));
   EXPECT_EQ(json["target"], "cpu");
@@ -150,9 +194,10 @@ TEST_F(Cli, JsonOfCompile) {
 TEST_F(Cli, JsonOfTrainEvalAndPredict) {
   nlohmann::ordered_json json =
       json_of("train tiny.yaml --data shapes --steps 5 --validate --run r --quiet");
-  EXPECT_EQ(keys_of(json),
-            (Keys{"steps", "images_per_second", "peak_bytes", "data_wait_fraction", "train_loss",
-                  "val_top1", "val_top5", "damaged_images", "run", "devices", "strategy"}));
+  EXPECT_EQ(keys_of(json), (Keys{"steps", "images_per_second", "peak_bytes", "data_wait_fraction",
+                                 "train_loss", "val_top1", "val_top5", "damaged_images", "run",
+                                 "devices", "strategy", "precision"}));
+  EXPECT_EQ(json["precision"], "fp32");
   EXPECT_EQ(json["steps"], 5);
   EXPECT_EQ(json["run"], "r");
   double top1 = json["val_top1"];

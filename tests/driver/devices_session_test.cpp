@@ -6,6 +6,8 @@
 #include "tests/support/gpu.h"
 #include "tools/driver/backend.h"
 
+#include <gmock/gmock.h>
+
 namespace netc::test {
 namespace {
 
@@ -95,8 +97,9 @@ std::vector<float> results_of(Session& session) {
   return results;
 }
 
-/// Compares several devices with `cpu:0` alone.
-void expect_like_one(const std::string& target, const std::vector<DeviceSpec>& devices) {
+/// Compares several devices with `cpu:0` alone. `notes`: where what they remark goes.
+void expect_like_one(const std::string& target, const std::vector<DeviceSpec>& devices,
+                     std::vector<std::string>* notes = nullptr) {
   SCOPED_TRACE(fmt::format("{} devices for {}", devices.size(), target));
   TemporaryFolder folder;
   Session one(compile_step(1, "cpu", folder / "one"), folder / "one");
@@ -110,6 +113,8 @@ void expect_like_one(const std::string& target, const std::vector<DeviceSpec>& d
   for (size_t i = 0; i < want.size(); ++i)
     ASSERT_NEAR(got[i], want[i], 1e-4) << i;
   EXPECT_TRUE(got == results_of(several)) << "another bit";
+  if (notes)
+    *notes = several.notes();
 }
 
 TEST(DevicesSession, ABatchInPartsTrainsLikeAWholeOne) {
@@ -119,10 +124,13 @@ TEST(DevicesSession, ABatchInPartsTrainsLikeAWholeOne) {
 }
 
 TEST(DevicesSessionGpu, ABatchInPartsTrainsLikeAWholeOne) {
-  std::optional<Target> gpu = first_gpu();
+  const std::optional<Target> gpu = first_gpu();
   if (!gpu)
     GTEST_SKIP() << no_gpu;
-  expect_like_one(gpu->str(), {{.name = "cuda:0"}, {.name = "cuda:0"}});
+  std::vector<std::string> notes;
+  expect_like_one(gpu->str(), {{.name = "cuda:0"}, {.name = "cuda:0"}}, &notes);
+  EXPECT_THAT(notes, testing::Contains(testing::StartsWith(
+                         "`cuda:0` launches its steps one by one: they exchange tensors")));
 }
 
 TEST(DevicesSession, TrainingKnowsNothingOfDevices) {

@@ -121,7 +121,7 @@ protected:
       GTEST_SKIP() << no_gpu;
     if (!has_library("cublaslt"))
       GTEST_SKIP() << "skipped: no cuBLASLt";
-    gpu_ = compile_target(*open_device({.name = "cuda:0"})); // of an H100: with warpgroups
+    gpu_ = *first_gpu();
   }
   std::unique_ptr<Session> open(const Compiled& compiled) const {
     auto session =

@@ -76,14 +76,35 @@ TEST(TilingTrials, OfEachKindOnTheEmulator) {
   }
 }
 
+void check_on_gpu(const Target& target) {
+  SCOPED_TRACE(target.str());
+  for (const char* precision : {"fp32", "3xtf32", "tf32", "bf16"}) {
+    if (!supports(target, parse_precision(precision)))
+      continue;
+    // Enough rows and depth for tiles of 256 rows; channels of which 48 take slices of their own.
+    for (int channels : {48, 128}) {
+      const auto measured = check_tilings("cuda:0", target, precision,
+                                          step_of(target, precision, channels, 20, 8), 12);
+      EXPECT_EQ(has(measured, " warpgroup"),
+                target.has_warpgroups() && precision != std::string("fp32"))
+          << precision;
+    }
+  }
+}
+
+// Suites of their own, so that both compile at once (tools/gpu/check.sh).
 TEST(TilingTrialsGpu, OfEachKind) {
-  const std::optional<Target> target = first_gpu();
-  if (!target)
+  const std::vector<Target> targets = gpu_targets();
+  if (targets.empty())
     GTEST_SKIP() << no_gpu;
-  // Enough rows and depth for tiles of 256 rows; channels of which 48 take slices of their own.
-  for (const char* precision : {"fp32", "3xtf32", "tf32", "bf16"})
-    for (int channels : {48, 128})
-      check_tilings("cuda:0", *target, precision, step_of(*target, precision, channels, 20, 8), 12);
+  check_on_gpu(targets.front());
+}
+
+TEST(TilingTrialsOtherKernelsGpu, OfEachKind) {
+  const std::vector<Target> targets = gpu_targets();
+  if (targets.empty())
+    GTEST_SKIP() << no_gpu;
+  check_on_gpu(targets.back());
 }
 
 } // namespace

@@ -5,6 +5,7 @@
 #include "tests/driver/driver_support.h"
 
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 
 #include <chrono>
 #include <random>
@@ -216,6 +217,22 @@ TEST_F(Train, AFaultTellsThatTheCheckpointStands) {
   EXPECT_EQ(outcome.code, 2);
   EXPECT_THAT(outcome.err, HasSubstr("uninitialised: "));
   EXPECT_THAT(outcome.err, HasSubstr("\nnote: the checkpoint of step 1 stands\n"));
+}
+
+TEST_F(Train, AFailureOfTheMachineTellsHowToGoOn) {
+  ASSERT_EQ(run("--data shapes --steps 1 --batch 2 --quiet --run r").code, 0);
+  rlimit unlimited{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &unlimited), 0);
+  rlimit small = unlimited; // too small for the next checkpoint
+  small.rlim_cur = fs::file_size(path("r/step-00000001.safetensors")) - 1;
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+  Outcome outcome = run("--resume --run r --steps 2");
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &unlimited), 0);
+  EXPECT_EQ(outcome.code, 3);
+  EXPECT_THAT(outcome.err, HasSubstr("step-00000002.safetensors"));
+  EXPECT_THAT(outcome.err, HasSubstr("(`ulimit -f`)"));
+  EXPECT_THAT(outcome.err, HasSubstr("the checkpoint of step 1 stands; continue with: netc train"));
+  EXPECT_EQ(newest_checkpoint("r"), "step-00000001.safetensors");
 }
 
 TEST_F(Train, APlanKeepsItsPrecision) {

@@ -56,6 +56,15 @@ TEST_F(EmuDevice, BlocksMustFitAGpu) {
   EXPECT_THAT(failure(), HasSubstr("232449 bytes of shared memory, of 232448"));
 }
 
+TEST_F(EmuDevice, FaultsNameThePlansFileAndTheBuffersSize) {
+  const Step& first = plan_.programs[0].steps[0];
+  Buffer& images = plan_.programs[0].buffers[static_cast<size_t>(first.buffers[0])];
+  images.bytes = 256;
+  const std::string message = failure();
+  EXPECT_THAT(message, HasSubstr(" at kernels/" + first.kernel + ".cu:"));
+  EXPECT_THAT(message, HasSubstr(" of `" + images.name + "`, which has 256 bytes"));
+}
+
 TEST(EmuMemory, WhatTheSystemRefusesOnAFibreIsAnError) {
   EmuText text(emu_header + R"(
 extern "C" __global__ void kernel_0(netc::Global<unsigned char> bytes) { bytes[0] = 1; }

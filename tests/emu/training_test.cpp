@@ -1,5 +1,6 @@
 // Whole trainings on the emulator, every access of every kernel checked, beside the CPU's.
 
+#include "runtime/devices.h"
 #include "runtime/train/trainer.h"
 #include "tests/driver/driver_support.h"
 #include "tests/support/draw.h"
@@ -70,7 +71,7 @@ std::vector<double> losses(const NetworkSource& network, const std::string& targ
   options.precision = precision;
   options.batch = batch;
   const Compiled compiled = compile_into(network, options, folder / "plan");
-  Session session(compiled.plan, compiled.folder, DeviceSpec{.name = target + ":0"});
+  Session session(compiled.plan, compiled.folder, DeviceSpec{.name = device_for(options.target)});
   const Noise noise(stored_format(compiled.plan.recipe.input), compiled.plan.recipe.classes);
   RunDirectory run = RunDirectory::create_at(folder / "run");
   train(session, noise, run, {.steps = steps, .log_every = 1, .quiet = true});
@@ -94,37 +95,54 @@ double tolerance(Precision precision) {
   return 2e-2;
 }
 
-void expect_the_cpus_losses(const NetworkSource& network,
-                            const std::vector<Precision>& precisions) {
+/// In which precisions kernels for a GPU train.
+struct Emulated {
+  const char* target;
+  std::vector<Precision> precisions;
+};
+
+void expect_the_cpus_losses(const NetworkSource& network, const std::vector<Emulated>& all) {
   const std::vector<double> want = losses(network, "cpu", Precision::fp32);
   ASSERT_EQ(want.size(), size_t(steps));
-  for (Precision precision : precisions) {
-    const std::vector<double> got = losses(network, "emu", precision);
-    ASSERT_EQ(got.size(), want.size());
-    double worst = 0;
-    for (size_t i = 0; i < want.size(); ++i)
-      worst = std::max(worst, std::abs(got[i] / want[i] - 1));
-    EXPECT_LT(worst, tolerance(precision)) << to_string(precision);
-    fmt::print("{}, {}: losses {:.4f} to {:.4f}, off by at most {:.2g} relative\n",
-               network.network.recipe.name, to_string(precision), got.front(), got.back(), worst);
-  }
+  for (const auto& [target, precisions] : all)
+    for (Precision precision : precisions) {
+      const std::vector<double> got = losses(network, target, precision);
+      ASSERT_EQ(got.size(), want.size());
+      double worst = 0;
+      for (size_t i = 0; i < want.size(); ++i)
+        worst = std::max(worst, std::abs(got[i] / want[i] - 1));
+      EXPECT_LT(worst, tolerance(precision)) << target << ", " << to_string(precision);
+      fmt::print("{} on {}, {}: losses {:.4f} to {:.4f}, off by at most {:.2g} relative\n",
+                 network.network.recipe.name, target, to_string(precision), got.front(), got.back(),
+                 worst);
+    }
 }
 
 TEST(EmulatedTraining, LeNetFollowsTheCpu) {
   NetworkSource lenet = bundled("lenet");
   lenet.network.recipe.train.optimizer.rate = 0.001; // Noise and batches of 4 bear no more.
-  expect_the_cpus_losses(lenet, {Precision::fp32, Precision::tf32});
+  expect_the_cpus_losses(lenet, {{"emu", {Precision::fp32, Precision::tf32}}});
+}
+
+NetworkSource small_alexnet() {
+  return source_of(alexnet_in_small, "alexnet-tiny.yaml");
 }
 
 TEST(EmulatedTraining, AlexNetInSmallFollowsTheCpu) {
-  const NetworkSource source = source_of(alexnet_in_small, "alexnet-tiny.yaml");
+  const NetworkSource source = small_alexnet();
   int64_t macs = 0;
   for (const LayerRow& layer : layer_table(source.network, batch))
     macs += layer.macs_per_image;
   EXPECT_LE(macs, 1'000'000);
   EXPECT_GE(macs, 500'000);
-  expect_the_cpus_losses(source,
-                         {Precision::fp32, Precision::x3tf32, Precision::tf32, Precision::bf16});
+  expect_the_cpus_losses(
+      source, {{"emu", {Precision::fp32, Precision::x3tf32, Precision::tf32, Precision::bf16}}});
+}
+
+TEST(EmulatedTraining, AlexNetInSmallFollowsTheCpuWithoutWarpgroups) {
+  expect_the_cpus_losses(small_alexnet(),
+                         {{"emu:sm_75", {Precision::fp32}},
+                          {"emu:sm_80", {Precision::x3tf32, Precision::tf32, Precision::bf16}}});
 }
 
 } // namespace

@@ -45,6 +45,17 @@ TEST(PlanFolder, LibraryCallsReadBack) {
   EXPECT_EQ(read_text(folder / "plan.json"), text);
 }
 
+TEST(PlanFolder, RegistersThatTheCompilerDoesNotSayAreNull) {
+  TemporaryFolder folder;
+  Plan plan = plan_with({});
+  plan.kernels[0].entries = {{.blocks = 3}, {.registers = 32}};
+  write_plan(plan, folder.path());
+  const std::string text = read_text(folder / "plan.json").value();
+  EXPECT_THAT(text, HasSubstr("\"registers\": null,\n          \"spill_bytes\": null"));
+  EXPECT_THAT(text, HasSubstr("\"registers\": 32,\n          \"spill_bytes\": 0"));
+  EXPECT_EQ(read_plan(folder.path()).kernels.at(0).entries, plan.kernels[0].entries);
+}
+
 TEST(PlanFolder, ConvolutionsReadBack) {
   const LibraryCall call{.library = "cudnn",
                          .pass = "conv2d_weight_gradient",

@@ -163,8 +163,8 @@ TEST(Pipeline, ABrokenInvariantNamesThePass) {
   }
 }
 
-/// What the forward contractions of two layers, one that asks for bf16 and one that does not, get.
-std::string precisions_on(const std::string& target, Precision precision, bool exact = false) {
+/// The contractions of two layers, one that asks for bf16 and one that does not, with precisions.
+std::pair<Graph, PassContext> assigned(const std::string& target, Precision precision, bool exact) {
   Graph graph =
       forward_of("name: n\ninput: {channels: 1, height: 4, width: 4}\nlayers:\n"
                  "  - {name: conv, type: conv2d, filters: 2, kernel: 3, precision: bf16}\n"
@@ -176,6 +176,11 @@ std::string precisions_on(const std::string& target, Precision precision, bool e
   context.precision = precision;
   context.exact = exact;
   run_until(graph, context, "assign-precision");
+  return {std::move(graph), std::move(context)};
+}
+
+std::string precisions_on(const std::string& target, Precision precision, bool exact = false) {
+  const auto [graph, context] = assigned(target, precision, exact);
   std::string text;
   for (const auto& node : graph.nodes)
     if (node->op->is_contraction())
@@ -191,6 +196,14 @@ TEST(AssignPrecision, LayersGetWhatTheyAskForWhereTheTargetHasIt) {
   EXPECT_EQ(precisions_on("cpu", Precision::fp32), single);
   EXPECT_EQ(precisions_on("cuda:sm_75", Precision::fp32), single);
   EXPECT_EQ(precisions_on("cuda:sm_80", Precision::tf32, true), single);
+}
+
+TEST(AssignPrecision, LayersThatAskInVainAreNamedOnce) {
+  const std::vector<DeniedPrecision> conv = {{"conv", Precision::bf16}};
+  EXPECT_EQ(assigned("cpu", Precision::fp32, false).second.denied_precisions, conv);
+  EXPECT_EQ(assigned("cuda:sm_75", Precision::fp32, false).second.denied_precisions, conv);
+  EXPECT_EQ(assigned("cuda:sm_80", Precision::tf32, true).second.denied_precisions, conv);
+  EXPECT_TRUE(assigned("cuda:sm_80", Precision::tf32, false).second.denied_precisions.empty());
 }
 
 TEST(Pipeline, RequiredPassesDoNotAskForRewrites) {

@@ -291,17 +291,5 @@ TEST(Session, GivesAllMemoryBack) {
   EXPECT_EQ(device.memory_in_use(), 0);
 }
 
-TEST(Session, CopiesBetweenDevicesThroughTheHost) {
-  const int64_t bytes = (40 << 20) + 12345; // several pieces
-  FakeDevice one, two;
-  DeviceMemory from = one.allocate(bytes, "from"), to = two.allocate(bytes, "to");
-  std::vector<uint32_t> numbers(static_cast<size_t>(bytes / 4)), copied(numbers.size());
-  std::iota(numbers.begin(), numbers.end(), 7u);
-  one.write(from.data(), numbers.data(), static_cast<int64_t>(numbers.size()) * 4);
-  two.copy_from(one, from.data(), to.data(), bytes);
-  two.read(copied.data(), to.data(), static_cast<int64_t>(copied.size()) * 4);
-  EXPECT_TRUE(numbers == copied);
-}
-
 } // namespace
 } // namespace netc::test

@@ -154,10 +154,11 @@ void check_on_emulator(const std::string& name, const std::vector<OpCase>& cases
 }
 
 void check_on_gpu(const std::string& name, const std::vector<OpCase>& cases) {
-  std::optional<Target> gpu = first_gpu();
-  if (!gpu)
+  const std::vector<Target> targets = gpu_targets();
+  if (targets.empty())
     GTEST_SKIP() << no_gpu;
-  check_cuda_text(name, cases, *gpu);
+  for (const Target& target : targets)
+    check_cuda_text(name, cases, target);
 }
 
 namespace {

@@ -217,6 +217,21 @@ void check_precision(const CompileOptions& options) {
                "leave out `--precision`, or `--math exact`");
 }
 
+/// Layers may ask for what the target lacks: one description serves all targets. They are computed
+/// all the same, but who asked is told.
+void tell_denied(const std::vector<DeniedPrecision>& denied, const CompileOptions& options,
+                 std::ostream& messages) {
+  std::map<Precision, std::vector<std::string>> layers;
+  for (const DeniedPrecision& d : denied)
+    layers[d.asked].push_back(fmt::format("`{}`", d.layer));
+  for (const auto& [asked, names] : layers)
+    messages << fmt::format(
+        "note: fp32 instead of {} for {}: {}\n", to_string(asked), fmt::join(names, ", "),
+        supports(options.target, asked) ? "`--math exact` is fp32"
+                                        : fmt::format("the target `{}` has no precision {}",
+                                                      options.target.str(), to_string(asked)));
+}
+
 /// The device to measure on, which must run the target's kernels.
 DeviceSpec tuning_device(const CompileOptions& options, int threads) {
   DeviceSpec spec{.name = options.device.empty() ? device_for(options.target) : options.device,
@@ -294,8 +309,11 @@ void make_programs_of(Mode mode, const Network& network, const CompileOptions& o
     texts.files[file + ".graph.txt"] = print(passed.graph);
     if (plan.programs.size() == 1)
       texts.drawn = passed.graph.clone();
-    if (compiled.reports.empty())
+    if (compiled.reports.empty()) { // the first graph has all layers
       compiled.reports = std::move(passed.reports);
+      if (options.remarks)
+        tell_denied(passed.context.denied_precisions, options, dump);
+    }
     graphs.push_back(std::move(passed.graph));
   }
   for (size_t i = first; i < plan.programs.size(); ++i)

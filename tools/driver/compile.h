@@ -33,6 +33,7 @@ struct CompileOptions {
   std::optional<Strategy> strategy;
   PipelineOptions pipeline;
   int64_t stop_after_rewrite = INT64_MAX;
+  bool remarks = true; ///< Tell what layers asked for in vain.
 };
 
 /// A checked description with the text it came from.

@@ -79,6 +79,7 @@ CompileOptions CommonFlags::compile_options() const {
   options.threads = threads;
   options.exact = math == "exact";
   options.cache = cache;
+  options.remarks = !quiet;
   if (!precision.empty())
     options.precision = parse_precision(precision);
   return options;

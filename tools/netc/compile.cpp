@@ -81,12 +81,16 @@ nlohmann::ordered_json kernels_json(const Plan& plan) {
   auto list = nlohmann::ordered_json::array();
   for (const PlanKernel& kernel : plan.kernels) {
     auto entries = nlohmann::ordered_json::array();
-    for (const KernelEntry& e : kernel.entries)
+    for (const KernelEntry& e : kernel.entries) {
+      auto known = [&](int value) {
+        return e.registers > 0 ? nlohmann::ordered_json(value) : nlohmann::ordered_json(nullptr);
+      };
       entries.push_back({{"blocks", e.blocks},
                          {"threads", e.threads},
                          {"shared_bytes", e.shared_bytes},
-                         {"registers", e.registers},
-                         {"spill_bytes", e.spill_bytes}});
+                         {"registers", known(e.registers)},
+                         {"spill_bytes", known(e.spill_bytes)}});
+    }
     list.push_back({{"name", kernel.name},
                     {"implementation", kernel.implementation},
                     {"precision", kernel.precision},
@@ -136,6 +140,7 @@ nlohmann::ordered_json to_json(const Compiled& compiled) {
   json["strategy"] = strategy_of(plan);
   json["planned_peak_bytes_per_device"] = peaks;
   json["libraries_left_out"] = left_out_json(compiled.left_out);
+  json["precision"] = plan.precision;
   return json;
 }
 
@@ -165,6 +170,8 @@ void print_kernels(const Plan& plan) {
   }
   if (rows.size() > 1)
     fmt::print("\n{}\n", text_table(rows));
+  if (rows.size() > 1 && parse_target(plan.target).is_ptx())
+    fmt::print("registers and spills are known once a GPU's driver has compiled the PTX\n\n");
 }
 
 void print_passes(const std::vector<PassReport>& reports) {
@@ -270,7 +277,8 @@ void add_compile(CLI::App& app, std::function<void()>& command) {
   flags->add_compile(*sub);
   flags->add_output(*sub);
   sub->add_option("--target", flags->target,
-                  "cpu, emu, or cuda:ARCH such as cuda:sm_90 (default: as --device)");
+                  "cpu, cuda:ARCH such as cuda:sm_90, or emu, emu:ARCH: its text on the emulator "
+                  "(default: as --device)");
   flags->add_devices(*sub);
   sub->add_option("-o,--output", flags->output, "folder of the plan (default: NAME.plan)");
   sub->add_option("--mode", flags->mode, "train (with inference), or infer alone")

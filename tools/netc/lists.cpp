@@ -3,6 +3,7 @@
 #include "frontend/schema.h"
 #include "tools/netc/command.h"
 
+#include <algorithm>
 #include <iostream>
 
 namespace netc::cli {
@@ -24,8 +25,12 @@ void list_models() {
 }
 
 void list_passes() {
+  size_t longest = 0;
   for (const Pass& pass : pipeline())
-    fmt::print("{:<18}{}{}\n", pass.name, pass.doc, pass.required ? "" : " (may be skipped)");
+    longest = std::max(longest, pass.name.size());
+  for (const Pass& pass : pipeline())
+    fmt::print("{:<{}}  {}{}\n", pass.name, longest, pass.doc,
+               pass.required ? "" : " (may be skipped)");
 }
 
 } // namespace

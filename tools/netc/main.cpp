@@ -2,6 +2,7 @@
 
 #include "tools/netc/command.h"
 
+#include <csignal>
 #include <iostream>
 
 namespace {
@@ -75,6 +76,7 @@ int run(int argc, char** argv) {
 } // namespace
 
 int main(int argc, char** argv) {
+  std::signal(SIGXFSZ, SIG_IGN); // a file that grows too large is an error in words
   try {
     return run(argc, argv);
   } catch (const netc::UserError& error) {

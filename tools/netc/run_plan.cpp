@@ -33,7 +33,7 @@ bool has_plan(const RunDirectory* run) {
 }
 
 /// A run stays with the kind of device that it began on.
-void check_target(const Plan& stored, const Devices& devices) {
+void check_target_of_run(const Plan& stored, const Devices& devices) {
   const Target target = parse_target(stored.target);
   for (const auto& device : devices)
     if (!device->runs(target))
@@ -74,7 +74,10 @@ RunSetup set_up(TrainFlags& flags, const Origin& origin, const RunDirectory* run
       setup.stored && (named == 0 || static_cast<int>(named) == setup.stored->devices);
   setup.devices = choose_devices(flags, as_many ? &*setup.stored : nullptr);
   if (run && setup.stored)
-    check_target(*setup.stored, setup.devices);
+    check_target_of_run(*setup.stored, setup.devices);
+  else if (setup.stored)
+    for (const auto& device : setup.devices)
+      check_target(*setup.stored, folder, *device);
   flags.devices = names_of(setup.devices);
   flags.device.clear();
   const int count = static_cast<int>(setup.devices.size());

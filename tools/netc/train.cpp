@@ -46,6 +46,7 @@ nlohmann::ordered_json to_json(const TrainResult& result, Session& session,
   json["run"] = run.path().string();
   json["devices"] = device_names(session);
   json["strategy"] = strategy_of(session.plan());
+  json["precision"] = session.plan().precision;
   return json;
 }
 

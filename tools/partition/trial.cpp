@@ -20,6 +20,7 @@ constexpr double learning_rate = 1e-3;
 CompileOptions with(CompileOptions options, const Strategy& strategy) {
   if (strategy.devices > 1)
     options.strategy = strategy;
+  options.remarks = false; // every strategy would tell the same
   return options;
 }
 
