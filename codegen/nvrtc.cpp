@@ -144,9 +144,8 @@ std::vector<std::string> options_for(const std::string& arch) {
 
 } // namespace
 
-/// NVRTC 13.0.1 and 13.0.2 are both 13.0 to their API, but PTX begins with the compiler's build,
-/// and the macro is its number. A process opens one library: it is asked once, which takes
-/// milliseconds.
+// PTX begins with the compiler's build, and the macro is its number. A process opens one library:
+// it is asked once, which takes milliseconds.
 const std::string& NvrtcToolchain::build() const {
   static const std::string ptx = [this] {
     check_available();
@@ -158,7 +157,7 @@ const std::string& NvrtcToolchain::build() const {
 }
 
 std::string NvrtcToolchain::fingerprint(const std::string& arch) const {
-  std::string all = version_ + "\n" + build();
+  std::string all = version_ + "\n" + build() + "\n";
   for (const std::string& option : options_for(arch))
     all += option + "\n";
   all += resources_option + "\n";

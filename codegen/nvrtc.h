@@ -45,7 +45,7 @@ public:
   std::string fingerprint(const std::string& arch) const;
 
 private:
-  /// What tells updates of a version apart, which nvrtcVersion does not.
+  /// What tells updates of a version apart: 13.0.1 and 13.0.2 are both 13.0 to nvrtcVersion.
   const std::string& build() const;
   std::string compile(const std::string& source, const std::string& arch, bool resources,
                       std::string& log, bool& failed) const;

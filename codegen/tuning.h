@@ -40,7 +40,7 @@ private:
 
 /// The contraction with all that its speed depends on: `linear_forward 64x9216->4096 | avx512f, 2
 /// threads`, `conv2d_forward ... | sm_90a, bf16, rounded operands, bf16 result`. `machine`: the
-/// instruction set of the binaries.
+/// instruction set of the binaries, or the emulated target.
 std::string tuning_key(const ContractionUse& use, const LoweringOptions& options,
                        const std::string& machine);
 

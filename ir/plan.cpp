@@ -48,7 +48,7 @@ template <class Io> void fields(Io& io, Recipe& s) {
 }
 template <class Io> void fields(Io& io, KernelEntry& s) {
   io("blocks", s.blocks), io("threads", s.threads), io("shared_bytes", s.shared_bytes);
-  const bool known = s.registers > 0; // PTX is compiled by the driver that loads it
+  const bool known = s.says_registers();
   io.known_if(known, "registers", s.registers), io.known_if(known, "spill_bytes", s.spill_bytes);
 }
 template <class Io> void fields(Io& io, ConvolutionShape& s) {

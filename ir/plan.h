@@ -19,6 +19,8 @@ struct KernelEntry {
   int registers = 0;    ///< Of a thread; 0 where the compiler does not say (null in plan.json).
   int spill_bytes = 0;  ///< Of local memory a thread: what did not fit into registers, if it says.
   bool operator==(const KernelEntry&) const = default;
+  /// PTX is compiled by the driver that loads it, emulated text for no GPU.
+  bool says_registers() const { return registers > 0; }
 };
 
 /// A convolution beyond its channels; pairs are height and width.

@@ -27,6 +27,10 @@ int capability_of(std::string_view arch) {
 
 /// What the emulator stands for where it is not said.
 constexpr std::string_view emulated = "sm_90a";
+/// GPUs that it may stand for: those whose shared memory is known, see Target::shared_bytes().
+constexpr std::array emulated_archs = {"sm_75",  "sm_80",  "sm_86",  "sm_87",  "sm_88",
+                                       "sm_89",  "sm_90",  "sm_90a", "sm_100", "sm_101",
+                                       "sm_103", "sm_110", "sm_120", "sm_121"};
 
 constexpr std::array precisions = {"fp32", "3xtf32", "tf32", "bf16"};
 
@@ -84,13 +88,16 @@ Target parse_target(std::string_view text) {
     return {Target::Kind::emu, std::string(emulated)};
   const size_t colon = std::min(text.find(':'), text.size());
   const std::string_view kind = text.substr(0, colon);
-  const Target target{kind == "emu" ? Target::Kind::emu : Target::Kind::cuda,
-                      std::string(text.substr(std::min(colon + 1, text.size())))};
-  if ((kind == "cuda" || (kind == "emu" && !target.is_ptx())) && target.capability() >= 75)
-    return target;
+  const std::string arch(text.substr(std::min(colon + 1, text.size())));
+  if (kind == "cuda" && capability_of(arch) >= 75)
+    return {Target::Kind::cuda, arch};
+  if (kind == "emu" &&
+      std::find(emulated_archs.begin(), emulated_archs.end(), arch) != emulated_archs.end())
+    return {Target::Kind::emu, arch};
   user_error(fmt::format("there is no target `{}`", text),
              "a target is `cpu`, `emu`, or `cuda:ARCH` with ARCH sm_75, sm_80, sm_90, sm_90a, "
-             "sm_100, sm_120 ... or compute_90 for PTX (`emu:ARCH` emulates what is no PTX)");
+             "sm_100, sm_120 ... or compute_90 for PTX; `emu:ARCH` has what `cuda:ARCH` runs on "
+             "the emulator, where ARCH is a GPU's (`emu:0` is a device: `--device emu:0`)");
 }
 
 std::string_view to_string(Precision precision) {

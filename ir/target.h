@@ -13,7 +13,7 @@ namespace netc {
 struct Target {
   enum class Kind { cpu, cuda, emu };
   Kind kind = Kind::cpu;
-  std::string arch{}; ///< Of cuda: `sm_90`, `sm_90a`, `compute_90`; of emu: the same, but PTX.
+  std::string arch{}; ///< Of cuda: `sm_90`, `sm_90a`, `compute_90`; of emu: the GPU's, not PTX.
 
   bool operator==(const Target&) const = default;
   std::string str() const;

@@ -171,12 +171,13 @@ public:
   void synchronize() override {}
 
   void load(const Plan& plan, const std::filesystem::path& folder) override {
+    const int most_shared = parse_target(plan.target).shared_bytes();
     for (const PlanKernel& kernel : plan.kernels) {
       libraries_.emplace_back(folder / "kernels" / (kernel.name + ".so"));
       EmulatedKernel& loaded = kernels_[kernel.name];
       loaded.launches = kernel.entries;
       for (size_t i = 0; i < kernel.entries.size(); ++i) {
-        check_entry(kernel.name, kernel.entries[i]);
+        check_entry(kernel.name, kernel.entries[i], most_shared);
         loaded.functions.push_back(
             libraries_.back().function<emu::EntryFunction>(fmt::format("emulate_{}", i)));
       }
@@ -193,10 +194,10 @@ protected:
 
 private:
   /// What a GPU would refuse, or have idle lanes for.
-  void check_entry(const std::string& kernel, const KernelEntry& entry) const {
-    NETC_CHECK(entry.shared_bytes <= target().shared_bytes() && entry.threads % 32 == 0,
+  static void check_entry(const std::string& kernel, const KernelEntry& entry, int most_shared) {
+    NETC_CHECK(entry.shared_bytes <= most_shared && entry.threads % 32 == 0,
                "kernel `{}`: {} threads and {} bytes of shared memory, of {}", kernel,
-               entry.threads, entry.shared_bytes, target().shared_bytes());
+               entry.threads, entry.shared_bytes, most_shared);
   }
 
   MemoryPool memory_;

@@ -65,7 +65,10 @@ void check_target(const Plan& plan, const std::filesystem::path& folder, const D
       .error({source, line, static_cast<int>(at - line_start) + 1},
              fmt::format("the plan is for `{}`, `{}` ({}) runs `{}`", plan.target, device.name(),
                          device.description(), device.target().str()))
-      .note("choose another device with `--device`, or compile the network again for this one");
+      .note("choose another device with `--device`, or compile the network again for this one" +
+            std::string(device.target().kind == Target::Kind::emu ? " (`--target emu:ARCH` has the "
+                                                                    "text for any GPU)"
+                                                                  : ""));
   diagnostics.throw_if_errors();
 }
 

@@ -35,9 +35,10 @@ std::string error_hint(cudaError_t error) {
   case cudaErrorHardwareStackError:
   case cudaErrorLaunchFailure:
   case cudaErrorAssert:
-    return "a kernel of netc is at fault or the GPU is; `netc compile --target emu:ARCH` (such as "
-           "emu:sm_90) gives the same kernels with every access checked, for `--device emu:0`; "
-           "compute-sanitizer checks them on the GPU";
+    return "a kernel of netc is at fault or the GPU is; a plan for `--target emu:ARCH` (of the "
+           "ARCH "
+           "in plan.json: `emu:sm_90a`) has the kernels, as they are untuned, with every access "
+           "checked on `--device emu:0`; compute-sanitizer checks those of the GPU";
   case cudaErrorLaunchTimeout:
     return "the GPU also draws a screen and ends long kernels; a smaller batch (`--batch N`) is "
            "shorter";

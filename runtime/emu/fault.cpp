@@ -48,7 +48,7 @@ std::string divergence(const EmulatorFault::Details& d) {
 /// kernel may leave one and still be in another.
 std::string bounds(const EmulatorFault::Details& d) {
   if (d.offset >= 0 && d.offset + d.bytes <= d.size)
-    return fmt::format(", outside of the array that is meant, {} bytes in all", d.size);
+    return fmt::format(", which has {} bytes, but outside of the array that is meant", d.size);
   return d.size > 0 ? fmt::format(", which has {} bytes", d.size) : "";
 }
 

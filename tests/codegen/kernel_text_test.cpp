@@ -122,7 +122,7 @@ TEST(KernelTextOfGpus, ByWarpgroups) {
                   text_of(kernels, label));
 }
 
-TEST(KernelTextOfGpus, WithoutAsynchronousCopies) {
+TEST(KernelTextOfGpus, WithoutMatrixInstructions) {
   const KernelSet kernels = kernels_for(parse_target("cuda:sm_75"));
   for (const auto& [name, label] :
        {std::pair{"conv_bias_relu", "relu1.fused: "}, std::pair{"linear_dropout", "drop3.fused: "}})

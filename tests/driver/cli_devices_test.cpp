@@ -121,6 +121,13 @@ TEST_F(CliDevices, TrainsOnTheEmulator) {
                 "strategy other than `auto` needs no measurement; "));
 }
 
+TEST_F(CliDevices, ARunStaysWithTheGpuThatItsPlanIsFor) {
+  ASSERT_EQ(compiling("compile cut.yaml --target emu:sm_80 --batch 4 -o p --quiet").code, 0);
+  ASSERT_EQ(compiling("train p --data shapes --steps 1 --run r --quiet").code, 0);
+  train("r", "--resume --steps 2 --devices emu:0,emu:1"); // cut anew
+  EXPECT_THAT(read_text(folder_ / "r/plan/plan.json"), HasSubstr("\"target\": \"emu:sm_80\""));
+}
+
 TEST_F(CliDevices, NamedStrategiesFollowTheBatch) {
   train("r", std::string("--data shapes --steps 2 --batch 6 --partition pipeline") + two);
   EXPECT_THAT(read_text(folder_ / "r/strategy.yaml"), HasSubstr("micro_batches: 2"));

@@ -54,6 +54,8 @@ TEST_F(EmuDevice, BlocksMustFitAGpu) {
   entry = right;
   entry.shared_bytes = (227 << 10) + 1;
   EXPECT_THAT(failure(), HasSubstr("232449 bytes of shared memory, of 232448"));
+  plan_.target = "emu:sm_75";
+  EXPECT_THAT(failure(), HasSubstr("232449 bytes of shared memory, of 65536"));
 }
 
 TEST_F(EmuDevice, FaultsNameThePlansFileAndTheBuffersSize) {

@@ -320,11 +320,12 @@ TEST_P(EmulatorFaults, FiresOnTheMistakeOnly) {
   EXPECT_EQ(d.place.file, "kernel.cu");
   EXPECT_EQ(d.place.line, line_of(text, "FAULT"));
   EXPECT_EQ(d.buffer, c.buffer ? c.buffer : "");
-  if (d.kind == emu::Fault::out_of_bounds)
+  if (d.kind == emu::Fault::out_of_bounds) {
     EXPECT_EQ(d.size, d.buffer.empty()        ? 2048
                       : d.buffer == "bytes"   ? 256
                       : d.buffer == "nullptr" ? 0
                                               : 1024);
+  }
   if (const int other = line_of(text, "OTHER"); other != 0) {
     ASSERT_TRUE(d.other);
     EXPECT_EQ(d.other->place.line, other);

@@ -31,8 +31,9 @@ TEST(Target, TextsAreReadBack) {
   for (const char* name : {"cpu", "emu", "emu:sm_80", "cuda:sm_90a", "cuda:compute_80"})
     EXPECT_EQ(parse_target(name).str(), name);
   EXPECT_EQ(parse_target("emu:sm_90a").str(), "emu");
-  for (const char* name : {"gpu", "cuda:sm_70", "cuda:90", "cuda:sm_", "cuda:sm_9x", "", "cuda",
-                           "emu:", "emu:0", "emu:compute_80", "cpu:sm_80"})
+  for (const char* name :
+       {"gpu", "cuda:sm_70", "cuda:90", "cuda:sm_", "cuda:sm_9x", "", "cuda", "emu:", "emu:0",
+        "emu:compute_80", "emu:sm_999", "emu:sm_80a", "cpu:sm_80"})
     EXPECT_THROW(parse_target(name), UserError) << name;
 }
 

@@ -27,7 +27,7 @@ TEST(CudaErrors, HintsAreOfTheKindOfFailure) {
       {cudaErrorNoDevice, "CUDA_VISIBLE_DEVICES"},
       {cudaErrorInsufficientDriver, "install an NVIDIA driver"},
       {cudaErrorNoKernelImageForDevice, "compile the network again"},
-      {cudaErrorIllegalAddress, "`netc compile --target emu:ARCH`"},
+      {cudaErrorIllegalAddress, "a plan for `--target emu:ARCH`"},
       {cudaErrorLaunchFailure, "compute-sanitizer"},
       {cudaErrorLaunchTimeout, "draws a screen"},
       {cudaErrorDevicesUnavailable, "exclusively"},

@@ -21,8 +21,8 @@ inline std::optional<Target> first_gpu() {
   }
 }
 
-/// That first, and last what runs there with the matrix instructions that other GPUs have, too:
-/// kernels of another kind where the GPU has its own. Empty without a GPU.
+/// The target of users' plans; after it, where that has instructions of warpgroups, the same GPU
+/// without. Empty without a GPU.
 inline std::vector<Target> gpu_targets() {
   std::vector<Target> targets;
   if (const std::optional<Target> best = first_gpu()) {

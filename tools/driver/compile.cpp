@@ -245,7 +245,8 @@ DeviceSpec tuning_device(const CompileOptions& options, int threads) {
 
 Tuner::Options tuner_options(const CompileOptions& options, const Backend& backend,
                              const LoweringOptions& lowering, const ReportLeftOut& left_out) {
-  return {.machine = backend.machine,
+  const bool emulated = options.target.kind == Target::Kind::emu;
+  return {.machine = emulated ? options.target.str() : backend.machine,
           .lowering = lowering,
           .frozen = options.frozen,
           .measure = options.tune

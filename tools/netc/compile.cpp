@@ -83,7 +83,7 @@ nlohmann::ordered_json kernels_json(const Plan& plan) {
     auto entries = nlohmann::ordered_json::array();
     for (const KernelEntry& e : kernel.entries) {
       auto known = [&](int value) {
-        return e.registers > 0 ? nlohmann::ordered_json(value) : nlohmann::ordered_json(nullptr);
+        return e.says_registers() ? nlohmann::ordered_json(value) : nlohmann::ordered_json();
       };
       entries.push_back({{"blocks", e.blocks},
                          {"threads", e.threads},

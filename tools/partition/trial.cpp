@@ -18,9 +18,10 @@ namespace {
 constexpr double learning_rate = 1e-3;
 
 CompileOptions with(CompileOptions options, const Strategy& strategy) {
-  if (strategy.devices > 1)
+  if (strategy.devices > 1) {
     options.strategy = strategy;
-  options.remarks = false; // every strategy would tell the same
+    options.remarks = false; // `single` has told them
+  }
   return options;
 }
 
