@@ -29,7 +29,7 @@ ListPath parse_path(const std::string& path) {
   while (end != path.npos && !fs::is_regular_file(path.substr(0, end), code))
     end = end == 0 ? path.npos : path.rfind(',', end - 1);
   if (end == path.npos)
-    end = std::min(path.find(','), path.size());
+    end = path.find(',');
   if (end < path.size())
     return {path.substr(0, end), path.substr(end + 1)};
   const fs::path parent = fs::path(path).parent_path();

@@ -152,8 +152,7 @@ Plan compile_plan(const TrainFlags& flags, const Origin& origin, const RunSetup&
   CompileOptions options = flags.compile_options();
   options.target = compile_target(*setup.devices.front());
   options.strategy = setup.strategy;
-  if (setup
-          .anew) { // for the GPU and in the arithmetic of the run, which may have begun with a plan
+  if (setup.anew) { // as the run computes, which may have begun with a finished plan
     options.target = parse_target(setup.stored->target);
     options.batch = setup.stored->batch;
     options.precision = parse_precision(setup.stored->precision);
