@@ -20,7 +20,7 @@ constexpr double learning_rate = 1e-3;
 CompileOptions with(CompileOptions options, const Strategy& strategy) {
   if (strategy.devices > 1) {
     options.strategy = strategy;
-    options.remarks = false; // `single` has told them
+    options.remarks = false; // `single`, where it is tried, tells them once
   }
   return options;
 }
